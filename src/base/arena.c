@@ -1,0 +1,94 @@
+/* Memory given back all at once. */
+#include "base/arena.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_BYTES = 1024 };
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t used, size;
+    max_align_t data[];
+};
+
+static struct arena_chunk *add_chunk(struct arena *arena, size_t size)
+{
+    struct arena_chunk *chunk = base_realloc(NULL, sizeof *chunk + size);
+    *chunk = (struct arena_chunk){.next = arena->chunks, .size = size};
+    arena->chunks = chunk;
+    arena->bytes += sizeof *chunk + size;
+    return chunk;
+}
+
+void arena_init(struct arena *arena, size_t first_bytes)
+{
+    *arena = (struct arena){0};
+    if (first_bytes > 0)
+        (void)add_chunk(arena, first_bytes);
+}
+
+void arena_release(struct arena *arena)
+{
+    for (struct arena_chunk *chunk = arena->chunks; chunk;) {
+        struct arena_chunk *next = chunk->next;
+        free(chunk);
+        chunk = next;
+    }
+    *arena = (struct arena){0};
+}
+
+static void *reserve(struct arena *arena, size_t size)
+{
+    assert(size < SIZE_MAX / 2);
+    size_t aligned = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    struct arena_chunk *chunk = arena->chunks;
+    if (!chunk || chunk->size - chunk->used < aligned)
+        chunk = add_chunk(arena, MAX(aligned, CHUNK_BYTES));
+    void *memory = (char *)chunk->data + chunk->used;
+    chunk->used += aligned;
+    return memory;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(reserve(arena, size), 0, size);
+}
+
+void *arena_copy(struct arena *arena, const void *data, size_t size)
+{
+    void *memory = reserve(arena, size);
+    if (size > 0)
+        memcpy(memory, data, size);
+    return memory;
+}
+
+char *arena_strdup(struct arena *arena, const char *text)
+{
+    return text ? arena_strndup(arena, text, strlen(text)) : NULL;
+}
+
+char *arena_strndup(struct arena *arena, const char *text, size_t length)
+{
+    char *copy = reserve(arena, length + 1);
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    assert(length >= 0);
+    char *text = reserve(arena, (size_t)length + 1);
+    va_start(args, format);
+    (void)vsnprintf(text, (size_t)length + 1, format, args);
+    va_end(args);
+    return text;
+}
