@@ -2,9 +2,9 @@
 #define BASE_ARENA_H
 #include "base/base.h"
 
-/* Memory that is given back all at once: what is fixed about a job (its fields, its plan) lives in one arena. Chunks are
- * malloc'ed; the first is as large as the caller expects to need, so that a usual job costs one malloc. Zero is an
- * empty arena. It cannot give back a part: what grows belongs into a buffer. */
+/* Memory that is given back all at once: what is fixed about a job (its fields, its plan) lives in one arena.
+ * Chunks are malloc'ed; the first is as large as the caller expects to need, so that a usual job costs one
+ * malloc. Zero is an empty arena. It cannot give back a part: what grows belongs into a buffer. */
 
 struct arena {
     struct arena_chunk *chunks; /* newest first */

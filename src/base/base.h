@@ -4,17 +4,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What every file may need: attributes, small macros, and an allocation that cannot fail. It knows nothing of jobs. */
+/* What every file may need: attributes, small macros, and an allocation that cannot fail. It knows nothing of
+ * jobs. */
 
 #define MUST_USE              __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, arg) __attribute__((format(printf, fmt, arg)))
 #define NORETURN              __attribute__((noreturn))
 #define CLEANUP(fn)           __attribute__((cleanup(fn)))
 
-#define ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define ARRAY_LENGTH(array)                 (sizeof(array) / sizeof((array)[0]))
 #define CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)                           ((a) < (b) ? (a) : (b))
+#define MAX(a, b)                           ((a) > (b) ? (a) : (b))
 
 /* Hands an owned pointer over: the value, and NULL stays behind. */
 #define TAKE(pointer)                                                                                        \
@@ -30,12 +31,11 @@ struct bytes {
     size_t length;
 };
 
-/* Memory. Out of memory ends the process with a line: a supervisor restarts it and Kafka redelivers. Every size that
- * input controls is therefore bounded by whoever reads it.
- * Owns: the caller frees with free(3). */
-void *base_alloc(size_t size) MUST_USE;             /* zeroed */
+/* Memory. Out of memory ends the process with a line: a supervisor restarts it and Kafka redelivers. Every
+ * size that input controls is therefore bounded by whoever reads it. Owns: the caller frees with free(3). */
+void *base_alloc(size_t size) MUST_USE; /* zeroed */
 void *base_realloc(void *memory, size_t size) MUST_USE;
-char *base_strdup(const char *text) MUST_USE;       /* NULL gives NULL */
+char *base_strdup(const char *text) MUST_USE; /* NULL gives NULL */
 char *base_strndup(const char *text, size_t length) MUST_USE;
 char *base_printf(const char *format, ...) PRINTF_LIKE(1, 2) MUST_USE;
 

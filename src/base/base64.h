@@ -2,8 +2,8 @@
 #define BASE_BASE64_H
 #include "base/buffer.h"
 
-/* Base64 of RFC 4648, standard alphabet with padding (libcrypto), and its URL-safe form without padding for places that
- * take text only. */
+/* Base64 of RFC 4648, standard alphabet with padding (libcrypto), and its URL-safe form without padding for
+ * places that take text only. */
 
 void base64_encode(struct bytes data, struct buffer *out);    /* appends */
 void base64url_encode(struct bytes data, struct buffer *out); /* appends */

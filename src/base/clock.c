@@ -82,9 +82,8 @@ static bool has_date_shape(const char *text)
 bool clock_parse(const char *text, int64_t *ret_unix_ms)
 {
     struct tm utc = {0};
-    if (!has_date_shape(text) ||
-        sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &utc.tm_year, &utc.tm_mon, &utc.tm_mday, &utc.tm_hour,
-               &utc.tm_min, &utc.tm_sec) != 6)
+    if (!has_date_shape(text) || sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &utc.tm_year, &utc.tm_mon,
+                                        &utc.tm_mday, &utc.tm_hour, &utc.tm_min, &utc.tm_sec) != 6)
         return false;
     if (utc.tm_year < 1970 || utc.tm_mon < 1 || utc.tm_mon > 12 || utc.tm_mday < 1 || utc.tm_mday > 31 ||
         utc.tm_hour > 23 || utc.tm_min > 59 || utc.tm_sec > 60)

@@ -2,8 +2,8 @@
 #define BASE_CLOCK_H
 #include "base/base.h"
 
-/* Real clocks, in ms. Only loops and programs read them: the worker's time comes from its loop, so that a test can
- * turn it. RFC 3339 text in and out lives here too, since it is libc's calendar and nothing else. */
+/* Real clocks, in ms. Only loops and programs read them: the worker's time comes from its loop, so that a
+ * test can turn it. RFC 3339 text in and out lives here too, since it is libc's calendar and nothing else. */
 
 int64_t clock_monotonic_ms(void); /* stands still while the machine sleeps */
 int64_t clock_boot_ms(void);      /* goes on while the machine sleeps: leases are judged by it */

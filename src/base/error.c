@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool error_set(struct error *reterr, enum error_kind kind, const char *origin, long code, const char *format, ...)
+bool error_set(struct error *reterr, enum error_kind kind, const char *origin, long code, const char *format,
+               ...)
 {
     if (!reterr)
         return false;

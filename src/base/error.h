@@ -2,8 +2,9 @@
 #define BASE_ERROR_H
 #include "base/base.h"
 
-/* A failure as a plain value: what the caller should do about it (kind), what really happened (origin, code), and one
- * sentence for a person (text). Never allocated, never logged by whoever fills it in: the one who decides logs. */
+/* A failure as a plain value: what the caller should do about it (kind), what really happened (origin, code),
+ * and one sentence for a person (text). Never allocated, never logged by whoever fills it in: the one who
+ * decides logs. */
 
 enum error_kind {
     ERROR_TRANSIENT = 1, /* the same may succeed later */
@@ -23,8 +24,8 @@ struct error {
 
 /* Fills *reterr. reterr may be NULL.
  * Returns: false always, so that a failing function ends `return error_set(reterr, ...)`. */
-bool error_set(struct error *reterr, enum error_kind kind, const char *origin, long code, const char *format, ...)
-    PRINTF_LIKE(5, 6);
+bool error_set(struct error *reterr, enum error_kind kind, const char *origin, long code, const char *format,
+               ...) PRINTF_LIKE(5, 6);
 
 /* Returns: "TRANSIENT", "REJECTED", ... */
 const char *error_kind_name(enum error_kind kind);

@@ -2,8 +2,8 @@
 #define BASE_LIST_H
 #include "base/base.h"
 
-/* An intrusive, circular, doubly linked list. The member is a link inside the object; the head is a link too. A zeroed
- * link is on no list; removing it does nothing. Owns nothing. */
+/* An intrusive, circular, doubly linked list. The member is a link inside the object; the head is a link too.
+ * A zeroed link is on no list; removing it does nothing. Owns nothing. */
 
 struct link {
     struct link *next, *previous;

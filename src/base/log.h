@@ -7,8 +7,8 @@
  *   log_info(log, "job.finished", LOG_TEXT("job", id), LOG_INT("ms", 12));
  *   {"at":"2026-11-21T08:15:30.123Z","level":"info","event":"job.finished","component":"worker","job":"...","ms":12}
  *
- * error = somebody must act; warn = we went on; info = the life of jobs; debug = whatever helps. The place that decides
- * logs, once; core never does. A `struct log` belongs to one component and is a plain value. */
+ * error = somebody must act; warn = we went on; info = the life of jobs; debug = whatever helps. The place
+ * that decides logs, once; core never does. A `struct log` belongs to one component and is a plain value. */
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_NONE };
 
@@ -22,15 +22,16 @@ struct log_field {
 };
 
 struct log {
-    const char *component;  /* borrowed; NULL: none */
-    enum log_level level;   /* below it nothing is written */
-    int fd;                 /* where to; 0 is taken as standard error, so that a zeroed log works */
-    const char *worker;     /* borrowed; written in every line when set */
+    const char *component; /* borrowed; NULL: none */
+    enum log_level level;  /* below it nothing is written */
+    int fd;                /* where to; 0 is taken as standard error, so that a zeroed log works */
+    const char *worker;    /* borrowed; written in every line when set */
 };
 
-#define LOG_TEXT(name_, value)  ((struct log_field){.name = (name_), .kind = LOG_KIND_TEXT, .text = (value)})
-#define LOG_INT(name_, value)   ((struct log_field){.name = (name_), .kind = LOG_KIND_INT, .number = (int64_t)(value)})
-#define LOG_BOOL(name_, value)  ((struct log_field){.name = (name_), .kind = LOG_KIND_BOOL, .number = (value)})
+#define LOG_TEXT(name_, value) ((struct log_field){.name = (name_), .kind = LOG_KIND_TEXT, .text = (value)})
+#define LOG_INT(name_, value)                                                                                \
+    ((struct log_field){.name = (name_), .kind = LOG_KIND_INT, .number = (int64_t)(value)})
+#define LOG_BOOL(name_, value) ((struct log_field){.name = (name_), .kind = LOG_KIND_BOOL, .number = (value)})
 
 /* One line, one write(2). `log` may be NULL: nothing is written. */
 void log_write(const struct log *log, enum log_level level, const char *event, const struct log_field *fields,

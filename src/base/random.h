@@ -2,8 +2,9 @@
 #define BASE_RANDOM_H
 #include "base/base.h"
 
-/* Random numbers from an object, so that a simulation repeats from its seed. Seeded with 256 bits of the system in
- * production, which makes collisions of ids between workers a matter of 122 random bits. Not for secrets. */
+/* Random numbers from an object, so that a simulation repeats from its seed. Seeded with 256 bits of the
+ * system in production, which makes collisions of ids between workers a matter of 122 random bits. Not for
+ * secrets. */
 
 struct random {
     uint64_t state[4]; /* xoshiro256**; never all zero */

@@ -6,7 +6,8 @@
 
 bool utf8_is_valid(struct bytes text) MUST_USE;
 
-/* Appends `text` with every byte that is part of no valid character replaced by U+FFFD, and NUL by U+FFFD too. */
+/* Appends `text` with every byte that is part of no valid character replaced by U+FFFD, and NUL by U+FFFD
+ * too. */
 void utf8_append_repaired(struct buffer *out, struct bytes text);
 
 /* Returns: the largest n <= limit such that text[0..n) does not cut a character in two. */

@@ -2,8 +2,8 @@
 #define BASE_UUID_H
 #include "base/base.h"
 
-/* Name-based UUIDs (version 5, RFC 9562, SHA-1 by libuuid): the same name always gives the same id. Used where an id
- * must be stable under redelivery. */
+/* Name-based UUIDs (version 5, RFC 9562, SHA-1 by libuuid): the same name always gives the same id. Used
+ * where an id must be stable under redelivery. */
 
 enum { UUID_TEXT_SIZE = 37 };
 

@@ -144,7 +144,8 @@ static void arm(struct loop *loop)
         return;
     }
     int64_t delay_ms = next_ms - loop_now_ms(loop);
-    if (uv_is_active((uv_handle_t *)&loop->timer) && uv_timer_get_due_in(&loop->timer) == (uint64_t)MAX(delay_ms, 0))
+    if (uv_is_active((uv_handle_t *)&loop->timer) &&
+        uv_timer_get_due_in(&loop->timer) == (uint64_t)MAX(delay_ms, 0))
         return;
     must(uv_timer_start(&loop->timer, on_timer, (uint64_t)MAX(delay_ms, 0), 0), "uv_timer_start");
 }
@@ -163,7 +164,8 @@ void loop_timer_stop(struct loop *loop, struct timer *timer)
         return;
     timers_stop(&loop->timers, timer);
     if (loop->timers.count == 0)
-        uv_timer_stop(&loop->timer); /* an early wake-up for a stopped timer costs less than re-arming each time */
+        uv_timer_stop(
+            &loop->timer); /* an early wake-up for a stopped timer costs less than re-arming each time */
 }
 
 /* ---- deferred calls, hooks, reaping ---- */

@@ -3,24 +3,27 @@
 #include "base/base.h"
 #include "loop/timers.h"
 
-/* One thread's event loop as the rest of the program sees it: time, deadlines, deferred calls, the end of a turn, thread
- * jobs, wake-ups from other threads, file descriptors, signals. The body sits on libuv (on_uv.h); the fake of the tests
- * is a virtual clock with the same header. It is no scheduler: whatever runs, runs to its end on the loop's thread.
+/* One thread's event loop as the rest of the program sees it: time, deadlines, deferred calls, the end of a
+ * turn, thread jobs, wake-ups from other threads, file descriptors, signals. The body sits on libuv
+ * (on_uv.h); the fake of the tests is a virtual clock with the same header. It is no scheduler: whatever
+ * runs, runs to its end on the loop's thread.
  *
- * Everywhere in this program: loop thread only, nothing blocks, no argument is NULL, unless a header says otherwise.
+ * Everywhere in this program: loop thread only, nothing blocks, no argument is NULL, unless a header says
+ * otherwise.
  *
- * A turn: events and timers run, then deferred calls (those they defer, too), then the turn hooks, then the reap list. */
+ * A turn: events and timers run, then deferred calls (those they defer, too), then the turn hooks, then the
+ * reap list. */
 
 struct loop;
 
-/* Time, in ms. now: monotonic, read once a turn. boot: CLOCK_BOOTTIME, read at the call (a stop of the process inside one
- * callback shows). unix: wall time, for messages only. */
+/* Time, in ms. now: monotonic, read once a turn. boot: CLOCK_BOOTTIME, read at the call (a stop of the
+ * process inside one callback shows). unix: wall time, for messages only. */
 int64_t loop_now_ms(const struct loop *loop);
 int64_t loop_boot_ms(const struct loop *loop);
 int64_t loop_unix_ms(const struct loop *loop);
 
-/* Deadlines. `timer` is yours (timers.h), zeroed before its first start. fn runs once, never from inside start; after
- * stop it does not run. A delay of 0 or less means: in the next turn. */
+/* Deadlines. `timer` is yours (timers.h), zeroed before its first start. fn runs once, never from inside
+ * start; after stop it does not run. A delay of 0 or less means: in the next turn. */
 void loop_timer_start(struct loop *loop, struct timer *timer, int64_t delay_ms, timer_fn fn, void *arg);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
 static inline bool timer_is_active(const struct timer *timer)
@@ -28,8 +31,8 @@ static inline bool timer_is_active(const struct timer *timer)
     return timer->place > 0;
 }
 
-/* Deferred calls: fn runs later in this turn or early in the next, once. `task` is yours, zeroed before its first use;
- * deferring it again before it ran does nothing. */
+/* Deferred calls: fn runs later in this turn or early in the next, once. `task` is yours, zeroed before its
+ * first use; deferring it again before it ran does nothing. */
 typedef void (*task_fn)(void *arg);
 struct task {
     task_fn fn;
@@ -40,8 +43,8 @@ struct task {
 void loop_defer(struct loop *loop, struct task *task, task_fn fn, void *arg);
 void loop_defer_cancel(struct loop *loop, struct task *task);
 
-/* Turn hooks: fn runs at the end of every turn, in the order of adding; what was gathered in the turn goes out here
- * (pipelines, flushes). `hook` is yours until removed. */
+/* Turn hooks: fn runs at the end of every turn, in the order of adding; what was gathered in the turn goes
+ * out here (pipelines, flushes). `hook` is yours until removed. */
 struct turn_hook {
     task_fn fn;
     void *arg;
@@ -50,23 +53,24 @@ struct turn_hook {
 void loop_hook_add(struct loop *loop, struct turn_hook *hook, task_fn fn, void *arg);
 void loop_hook_remove(struct loop *loop, struct turn_hook *hook);
 
-/* Frees `object` by `free_fn` at the end of this turn, when none of its callbacks can be on the stack. Takes it. */
+/* Frees `object` by `free_fn` at the end of this turn, when none of its callbacks can be on the stack. Takes
+ * it. */
 void loop_reap(struct loop *loop, void *object, void (*free_fn)(void *));
 
-/* Thread jobs, for calls that block. work runs on a pool thread and must touch nothing but arg; done runs on the loop's
- * thread afterwards, always, once. */
+/* Thread jobs, for calls that block. work runs on a pool thread and must touch nothing but arg; done runs on
+ * the loop's thread afterwards, always, once. */
 typedef void (*work_fn)(void *arg);
 void loop_work(struct loop *loop, work_fn work, work_fn done, void *arg);
 
-/* Wake-ups: fn runs on the loop's thread after one or more sends. send may be called from any thread until close, and
- * does nothing else. Owns: close frees. */
+/* Wake-ups: fn runs on the loop's thread after one or more sends. send may be called from any thread until
+ * close, and does nothing else. Owns: close frees. */
 struct wakeup;
 struct wakeup *loop_wakeup_new(struct loop *loop, task_fn fn, void *arg) MUST_USE;
 void wakeup_send(struct wakeup *wakeup);
 void wakeup_close(struct wakeup *wakeup);
 
-/* File descriptors: fn runs when fd is readable or writable as asked; change what is asked at any time (0: nothing for
- * now). fd stays yours: close the watch first. Owns: close frees. */
+/* File descriptors: fn runs when fd is readable or writable as asked; change what is asked at any time (0:
+ * nothing for now). fd stays yours: close the watch first. Owns: close frees. */
 enum watch_events { WATCH_READ = 1, WATCH_WRITE = 2, WATCH_HANGUP = 4 };
 typedef void (*watch_fn)(void *arg, int events, int error);
 struct watch;

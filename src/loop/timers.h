@@ -2,8 +2,9 @@
 #define LOOP_TIMERS_H
 #include "base/base.h"
 
-/* A queue of deadlines: a binary heap of intrusive timers, 40 bytes each. It knows no clock: whoever owns the queue
- * says what time it is. The loop keeps one over a single uv_timer_t; the virtual clock of the tests keeps one too. */
+/* A queue of deadlines: a binary heap of intrusive timers, 40 bytes each. It knows no clock: whoever owns the
+ * queue says what time it is. The loop keeps one over a single uv_timer_t; the virtual clock of the tests
+ * keeps one too. */
 
 struct timers {
     struct timer **heap;

@@ -1,6 +1,7 @@
 #ifndef TESTS_UNIT_TEST_H
 #define TESTS_UNIT_TEST_H
-/* What every unit test includes: cmocka and the headers that cmocka forgot to include. Test names are sentences. */
+/* What every unit test includes: cmocka and the headers that cmocka forgot to include. Test names are
+ * sentences. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
+#include "base/buffer.h"
 #include "base/arena.h"
 #include "base/base64.h"
-#include "base/buffer.h"
 #include "base/list.h"
 #include "test.h"
 
@@ -53,7 +53,8 @@ static void base64_is_strict(void **state)
         assert_true(base64_decode(buffer_bytes(&encoded), &decoded));
         assert_int_equal(decoded.length, strlen(samples[i].plain));
     }
-    static const char *const bad[] = {"Z", "Zg", "Zg=", " Zg==", "Zg==\n", "Z===", "====", "Zm9v!Zm9", "Zm=v", "Zg-_"};
+    static const char *const bad[] = {"Z",    "Zg",   "Zg=",      " Zg==", "Zg==\n",
+                                      "Z===", "====", "Zm9v!Zm9", "Zm=v",  "Zg-_"};
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         CLEANUP(buffer_release) struct buffer decoded = {0};
         assert_false(base64_decode((struct bytes){bad[i], strlen(bad[i])}, &decoded));

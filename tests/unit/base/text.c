@@ -16,11 +16,17 @@ static void invalid_bytes_become_replacement_characters(void **state)
     } samples[] = {
         {"plain", 5, "plain"},
         {"gr\xc3\xbc\xc3\x9f", 6, "gr\xc3\xbc\xc3\x9f"},
-        {"a\xff" "b", 3, "a\xef\xbf\xbd" "b"},
-        {"\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd"},         /* cut short */
-        {"\xc0\x80", 2, "\xef\xbf\xbd\xef\xbf\xbd"},         /* overlong NUL */
+        {"a\xff"
+         "b",
+         3,
+         "a\xef\xbf\xbd"
+         "b"},
+        {"\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd"},                 /* cut short */
+        {"\xc0\x80", 2, "\xef\xbf\xbd\xef\xbf\xbd"},                 /* overlong NUL */
         {"\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* surrogate */
-        {"a\0b", 3, "a\xef\xbf\xbd" "b"},
+        {"a\0b", 3,
+         "a\xef\xbf\xbd"
+         "b"},
         {"\xf0\x9f\x98\x80", 4, "\xf0\x9f\x98\x80"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
@@ -34,7 +40,9 @@ static void invalid_bytes_become_replacement_characters(void **state)
 static void a_prefix_does_not_cut_a_character(void **state)
 {
     (void)state;
-    struct bytes text = {"a\xe2\x82\xac" "b", 5};
+    struct bytes text = {"a\xe2\x82\xac"
+                         "b",
+                         5};
     static const size_t expected[] = {0, 1, 1, 1, 4, 5, 5};
     for (size_t limit = 0; limit < ARRAY_LENGTH(expected); limit++)
         assert_int_equal(utf8_prefix(text, limit), expected[limit]);
@@ -70,8 +78,9 @@ static void a_log_line_is_one_json_object(void **state)
     char line[512] = {0};
     ssize_t length = read(ends[0], line, sizeof line - 1);
     assert_true(length > 0);
-    assert_non_null(strstr(line, "\"level\":\"info\",\"event\":\"job.seen\",\"component\":\"test\","
-                                 "\"text\":\"a\\\"b\\\\\\u000a\xef\xbf\xbd\",\"none\":null,\"ms\":-5,\"ok\":true}\n"));
+    assert_non_null(
+        strstr(line, "\"level\":\"info\",\"event\":\"job.seen\",\"component\":\"test\","
+                     "\"text\":\"a\\\"b\\\\\\u000a\xef\xbf\xbd\",\"none\":null,\"ms\":-5,\"ok\":true}\n"));
     assert_null(strstr(line, "hidden"));
     close(ends[0]);
     close(ends[1]);

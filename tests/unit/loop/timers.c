@@ -1,5 +1,5 @@
-#include "base/random.h"
 #include "loop/timers.h"
+#include "base/random.h"
 #include "test.h"
 
 static void never(void *arg)
@@ -34,7 +34,8 @@ static void random_starts_and_stops_come_out_in_order(void **state)
         assert_null(timers_pop_due(&timers, -1));
         for (; (timer = timers_pop_due(&timers, 50)); last = timer, active--)
             if (last)
-                assert_true(last->at_ms < timer->at_ms || (last->at_ms == timer->at_ms && last->order < timer->order));
+                assert_true(last->at_ms < timer->at_ms ||
+                            (last->at_ms == timer->at_ms && last->order < timer->order));
         assert_int_equal(active, 0);
         assert_int_equal(timers_next_ms(&timers), INT64_MAX);
         timers_release(&timers);
