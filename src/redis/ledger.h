@@ -1,0 +1,224 @@
+#ifndef REDIS_LEDGER_H
+#define REDIS_LEDGER_H
+#include "base/error.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "loop/loop.h"
+
+/* The ledger: who runs which job (claims) and which sandboxes may live (permits), shared by all workers on
+ * one E2B account, in one Redis. Every operation is one Lua script, so it happens whole or not at all, in
+ * Redis's own time; workers give and take durations only. The ledger knows no job and no sandbox: it keeps
+ * strings, numbers and sets.
+ *
+ * The scripts are idempotent. What a caller waits for (acquire, bind, seal, extend, snapshot, ready) goes
+ * through a call slot and fails TRANSIENT when Redis does not answer in time or is not there; what nobody
+ * waits for (done, release) is kept and repeated until Redis has answered. All commands of one loop turn
+ * leave in one write.
+ *
+ * The ledger pulses by itself: every 3 s, and at once when something is to be extended. A pulse renews this
+ * worker's lease (30 s), and says what others took from us and which of our jobs were cancelled. */
+
+struct ledger;
+
+/* Durations that the safety of the whole depends on, in ms. Their reasons are in the comments of lua/ and in
+ * CONTRIBUTING.md; workers with other values must not share a ledger. */
+enum {
+    LEDGER_LEASE_MS = 30000,     /* a worker that did not pulse for so long is dead */
+    LEDGER_OWN_LEASE_MS = 20000, /* ... and believes so itself after this, by CLOCK_BOOTTIME */
+    LEDGER_PULSE_MS = 3000,
+    LEDGER_GRANT_MS = 10000,       /* a grant is good for so long after the sending of acquire */
+    LEDGER_CREATE_MS = 30000,      /* deadline of a create */
+    LEDGER_LATE_CREATE_MS = 75000, /* a create may still be executed so long after its client left */
+    LEDGER_SLACK_MS = 120000,      /* a permit outlives its sandbox's end by this, flat */
+    LEDGER_LEAD_MS = 600000,       /* ... and by this more for runs longer than one sandbox life */
+    LEDGER_LIVE_MS = 300000,       /* longest life a sandbox is given at once; extended every third of it */
+    LEDGER_UNBOUND_MS = 60000,     /* `until` of a claim whose sandbox is not known yet */
+};
+
+/* ---- Life cycle
+ * ---------------------------------------------------------------------------------------------------- */
+
+enum ledger_state {
+    LEDGER_CONNECTING, /* Redis does not answer, refuses us, or is not fit (why says) */
+    LEDGER_REBUILDING, /* the ledger is new or was lost: nothing is granted until ledger_ready */
+    LEDGER_READY,
+};
+
+struct ledger_events {
+    void *arg;
+    /* The state or its reason changed; `why` is a sentence, "" when ready. */
+    void (*on_state)(void *arg, enum ledger_state state, const char *why);
+    /* A pulse said: this permit does not name us any more. */
+    void (*on_lost)(void *arg, const char *permit);
+    /* A pulse or a hint said: this job of ours was cancelled. May come more than once. */
+    void (*on_cancelled)(void *arg, const char *job);
+    /* Hints: a place became free under these limits (space-separated names); this job is done. Never the only
+     * way to learn it: whoever waits also polls. */
+    void (*on_free)(void *arg, const char *limits);
+    void (*on_done)(void *arg, const char *job);
+};
+
+struct ledger_options {
+    struct loop *loop;     /* borrowed */
+    struct random *random; /* borrowed */
+    const struct log *log; /* borrowed */
+    const char
+        *url; /* redis://[user[:password]@]host[:port][/db], unix:path, rediss://... (hiredis >= 1.0) */
+    const char *name;   /* the ledger's: "default" */
+    const char *worker; /* this worker's name; a random incarnation is added to it */
+    struct ledger_events events;
+};
+
+/* Connects, and connects again after every failure (100 ms doubling to 5 s, jittered), loading the scripts
+ * each time. Returns: NULL for a url that cannot be read or is not supported by this build (reterr names the
+ * fix). */
+struct ledger *ledger_new(const struct ledger_options *options, struct error *reterr) MUST_USE;
+/* Sends what is left in the background queue for at most `grace_ms`, gives the lease back, calls back, and is
+ * gone. Active calls fall silent. NULL: nothing. */
+void ledger_close(struct ledger *ledger, int64_t grace_ms, void (*closed)(void *arg), void *arg);
+
+enum ledger_state ledger_state(const struct ledger *ledger);
+const char *ledger_why(const struct ledger *ledger); /* "" when ready */
+const char *ledger_worker(
+    const struct ledger *ledger); /* name and incarnation: what permits and claims are written for */
+
+/* Whether this worker may act (create, start, signal, kill, publish): its last answered pulse was sent less
+ * than LEDGER_OWN_LEASE_MS ago by CLOCK_BOOTTIME, read now. */
+bool ledger_lease_is_valid(const struct ledger *ledger);
+
+/* ---- Awaited operations
+ * ---------------------------------------------------------------------------------------------- */
+
+/* Your slot for one awaited operation at a time; zeroed is idle. `done` runs once, never from inside the
+ * start, with the slot idle; after cancel it does not run (Redis may still do it). */
+struct ledger_request;
+struct ledger_call {
+    void *arg;
+    struct ledger_request *request; /* ours; NULL: idle */
+};
+void ledger_call_cancel(struct ledger *ledger, struct ledger_call *call); /* idle: nothing */
+
+struct ledger_limit {
+    const char *name; /* "s:<session>", "n:<tenant>", "t:<template>", "c:<class>", "g" */
+    int64_t max;      /* an operator's value in Redis replaces it */
+};
+
+struct ledger_acquire {
+    const char *job;     /* "<tenant>/<job id>" */
+    const char *payload; /* 128-bit digest of the record's value, hex */
+    const char *origin;  /* 8 hex: which record; a repeat of the same record has the same */
+    int64_t hop;         /* retry hops this record has behind it */
+    const char *tenant;
+    int64_t weight;                           /* of the tenant, > 0 */
+    const char *permit;                       /* fresh lower-case UUID */
+    int64_t horizon_ms;                       /* of the permit, from now */
+    int64_t until_ms;                         /* of the claim, from now */
+    int64_t create_milli_per_s, create_burst; /* the shared create bucket; 0: unlimited */
+    const struct ledger_limit *limits;        /* in the order s n t c g */
+    size_t limit_count;
+};
+
+enum ledger_verdict {
+    LEDGER_GRANTED = 1, /* permit, attempt, crashes, wait_ms: hold the create back for so long */
+    LEDGER_DENIED,      /* limit, used, max, retry_ms; "rate" when the create bucket is empty */
+    LEDGER_NOT_READY,   /* why */
+    LEDGER_ELSEWHERE,   /* owner: another worker (or an unanswered operation of ours) runs or publishes it */
+    LEDGER_ADOPT,  /* the claim is ours now, with what its owner left: permit, sandbox, mode, plan, attempt,
+                      ... */
+    LEDGER_SEALED, /* the claim is ours now: publish `record`, nothing else */
+    LEDGER_DONE,   /* status, origin, partition, offset of the first result */
+    LEDGER_STALE,  /* a later copy of this job is under way: finish the offset, nothing else */
+    LEDGER_CANCELLED,
+    LEDGER_CONFLICT, /* the claim holds another payload */
+};
+
+/* Only the fields that belong to the verdict are set; texts are "" else, never NULL. Borrowed until done
+ * returns. */
+struct ledger_acquired {
+    enum ledger_verdict verdict;
+    const char *permit, *owner, *limit, *why;
+    int64_t attempt, crashes;
+    int64_t wait_ms, retry_ms, used, max;
+    const char *sandbox, *mode, *plan; /* ADOPT; sandbox "": unbound */
+    int64_t run_until_ms;              /* ADOPT: what is left of the run's clock, from now */
+    struct bytes record;               /* SEALED; length 0: the bytes are lost */
+    const char *status, *origin;       /* DONE */
+    int64_t partition, offset;         /* DONE; -1: not known */
+};
+typedef void (*ledger_acquired_fn)(struct ledger_call *call, const struct error *error,
+                                   const struct ledger_acquired *answer);
+/* Claim and permit, at once. Asked again with the same permit after a lost answer, it grants again. */
+void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struct ledger_acquire *acquire,
+                    ledger_acquired_fn done);
+
+enum ledger_answer {
+    LEDGER_OK = 1,
+    LEDGER_SUPERSEDED, /* the claim is another's, under another permit: kill your sandbox, release your permit
+                        */
+    LEDGER_SUPERSEDED_PERMIT, /* ... and so is the permit itself: hands off, an adopter has the sandbox */
+    LEDGER_SEAL_ELSEWHERE,    /* seal without a permit: somebody runs or publishes it */
+    LEDGER_SEAL_DONE,         /* seal: it is done already */
+    LEDGER_SEAL_CONFLICT,     /* seal: the claim holds another payload */
+    LEDGER_SEAL_NOT_READY,
+};
+typedef void (*ledger_answer_fn)(struct ledger_call *call, const struct error *error,
+                                 enum ledger_answer answer);
+
+struct ledger_bind {
+    const char *job, *permit, *sandbox;
+    const char *mode; /* "interpreter" | "process" */
+    const char *plan; /* digest, hex */
+    int64_t horizon_ms, until_ms, run_until_ms;
+};
+/* The sandbox's id into claim and permit. OK, SUPERSEDED or SUPERSEDED_PERMIT. */
+void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,
+                 ledger_answer_fn done);
+
+struct ledger_seal {
+    const char *job;
+    const char *permit; /* "" for a job that never ran here: allowed while nobody runs it */
+    const char *payload, *origin, *status;
+    struct bytes record; /* <= 64 KiB; borrowed until the slot is idle */
+    int64_t until_ms;
+};
+/* Fixes verdict and bytes, once per job. OK again for the owner of the seal (a lost answer). */
+void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct ledger_seal *seal,
+                 ledger_answer_fn done);
+
+/* The permit's horizon is at least horizon_ms from now. OK or SUPERSEDED_PERMIT. Goes with the next pulse, at
+ * once. */
+void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *permit, int64_t horizon_ms,
+                   ledger_answer_fn done);
+
+/* Leaves LEDGER_REBUILDING. The caller vouches that E2B lists no sandbox of this ledger; the script insists
+ * on its own waiting time and on one caller at a time: OK, or SUPERSEDED: not yet, ask again in a second. */
+void ledger_ready(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done);
+
+struct ledger_usage {
+    const char *limit;
+    int64_t used, max, waiters, oldest_ms; /* max -1: no operator's value; oldest permit's age */
+};
+typedef void (*ledger_usage_fn)(struct ledger_call *call, const struct error *error,
+                                const struct ledger_usage *usage, size_t count);
+void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usage_fn done);
+
+/* ---- In the background: kept and repeated until Redis has answered
+ * ------------------------------------------------------ */
+
+/* The sealed record of this job was delivered; kept as a mark against repeats for ttl_ms. partition and
+ * offset: of the result. */
+void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
+                 int64_t offset, int64_t ttl_ms);
+
+enum ledger_release {
+    LEDGER_RELEASE_PERMIT = 1, /* the sandbox is dead (204, 404) or was never made */
+    LEDGER_RELEASE_CLAIM = 2,  /* the job is free for the next attempt, here or elsewhere */
+    LEDGER_UNCOUNT = 4,        /* with CLAIM: this attempt never started the job's code */
+};
+/* `what` is a set of ledger_release. job may be NULL without CLAIM. Whatever does not name us is left alone.
+ */
+void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what);
+
+size_t ledger_background_count(const struct ledger *ledger);
+
+#endif
