@@ -1,0 +1,46 @@
+#ifndef CORE_QUEUE_H
+#define CORE_QUEUE_H
+#include "base/list.h"
+#include "core/job.h"
+
+/* The fair queue of one worker: class, then tenant, then offset. Classes are served in their order
+ * (interactive before standard before batch), tenants of a class in turn, by the least served share of their
+ * weight (stride), a tenant's jobs in the order of their arrival. Entries that need a limit that is full are
+ * set aside and come back when it is freed or their poll is due; a tenant may hold at most a quarter of the
+ * queue's bytes while others wait. Pure and intrusive: an entry is embedded in its flight; the queue owns
+ * nothing but its tenants. */
+
+struct queue;
+struct queue_entry {
+    struct link link;            /* in its tenant's list, or in its limit's list of those set aside */
+    struct queue_tenant *tenant; /* NULL: not queued */
+    struct queue_limit *aside;   /* NULL: ready */
+    const char *tenant_id;       /* borrowed, as long as it is queued */
+    enum priority priority;
+    int64_t weight;   /* > 0 */
+    int64_t sequence; /* order of arrival; kept over being set aside */
+    size_t bytes;
+};
+
+struct queue *queue_new(void) MUST_USE;
+void queue_free(struct queue *queue); /* must be empty */
+
+/* The entry's tenant_id, priority, weight and bytes are set by the caller. */
+void queue_push(struct queue *queue, struct queue_entry *entry);
+/* Returns: the next one, removed; NULL: none is ready. */
+struct queue_entry *queue_pop(struct queue *queue) MUST_USE;
+void queue_remove(struct queue *queue, struct queue_entry *entry); /* not queued: nothing */
+
+/* The popped entry was denied by this limit: it and every ready entry are judged by their own denials; this
+ * one waits. It keeps its place in the order. */
+void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char *limit);
+/* Those set aside for this limit are ready again, at most `count` (SIZE_MAX: all), oldest first. */
+void queue_free_limit(struct queue *queue, const char *limit, size_t count);
+
+size_t queue_count(const struct queue *queue); /* ready and set aside */
+size_t queue_ready_count(const struct queue *queue);
+size_t queue_bytes(const struct queue *queue);
+size_t queue_tenant_bytes(const struct queue *queue, const char *tenant_id);
+size_t queue_aside_count(const struct queue *queue, const char *limit);
+
+#endif
