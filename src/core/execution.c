@@ -1,0 +1,188 @@
+/* One attempt's walk through a plan. */
+#include "core/execution.h"
+
+#include <assert.h>
+
+enum { TRIES_MAX = 3, BACKOFF_MS = 200, STOP_GRACE_MS = 5000 };
+
+void execution_init(struct execution *execution, const struct plan *plan)
+{
+    *execution = (struct execution){.plan = plan, .deadline_ms = INT64_MAX};
+}
+
+static const struct step *step_of(const struct execution *execution)
+{
+    return &execution->plan->steps[execution->step];
+}
+
+/* The one writer of the state. */
+static void enter(struct execution *execution, enum execution_state state)
+{
+    assert(state >= execution->state);
+    execution->state = state;
+}
+
+static enum execution_order end(struct execution *execution)
+{
+    enter(execution, EXECUTION_ENDED);
+    execution->deadline_ms = INT64_MAX;
+    return EXECUTION_ORDER_END;
+}
+
+static enum execution_order start_step(struct execution *execution, size_t step, int64_t now_ms)
+{
+    const struct plan *plan = execution->plan;
+    if (step >= plan->step_count)
+        return end(execution);
+    enum execution_state section = step < plan->final_from ? EXECUTION_RUNNING : EXECUTION_COLLECTING;
+    if (section != execution->state) {
+        enter(execution, section);
+        execution->section_until_ms =
+            now_ms + (section == EXECUTION_RUNNING ? plan->main_ms : plan->final_ms);
+    }
+    execution->step = step;
+    execution->tries = 0;
+    execution->start_at_ms = now_ms;
+    execution->deadline_ms = MIN(now_ms + step_of(execution)->timeout_ms, execution->section_until_ms);
+    return EXECUTION_ORDER_START;
+}
+
+static void blame(struct execution *execution, enum code code)
+{
+    if (execution->verdict == CODE_NONE)
+        execution->verdict = code; /* the first cause wins */
+}
+
+/* The main steps are over, well or not. An attempt that will be repeated collects nothing: the next brings
+ * better files. */
+static enum execution_order collect(struct execution *execution, int64_t now_ms)
+{
+    if (code_is_retried(execution->verdict) || code_waits(execution->verdict))
+        return end(execution);
+    return start_step(execution, execution->plan->final_from, now_ms);
+}
+
+static enum execution_order stop(struct execution *execution, enum code code, int64_t now_ms)
+{
+    blame(execution, code);
+    enter(execution, EXECUTION_STOPPING);
+    execution->deadline_ms = now_ms + STOP_GRACE_MS;
+    return EXECUTION_ORDER_STOP;
+}
+
+/* A main step's failure is the verdict; a final step's is only a note on its own report. A failure of the
+ * infrastructure is never forgiven: what would follow stands on nothing. */
+static enum execution_order step_over(struct execution *execution, enum code failure, int64_t now_ms)
+{
+    if (execution->state == EXECUTION_COLLECTING)
+        return start_step(execution, execution->step + 1, now_ms);
+    bool is_forgiven = step_of(execution)->continue_on_failure && !code_is_retried(failure);
+    if (failure != CODE_NONE && !is_forgiven) {
+        blame(execution, failure);
+        return collect(execution, now_ms);
+    }
+    if (execution->step + 1 >= execution->plan->final_from)
+        return collect(execution, now_ms);
+    return start_step(execution, execution->step + 1, now_ms);
+}
+
+static enum execution_order on_step_ended(struct execution *execution, const struct execution_event *event)
+{
+    if (execution->state == EXECUTION_STOPPING)
+        return collect(execution, event->now_ms);
+    return step_over(execution, event->code, event->now_ms);
+}
+
+/* Files are overwritten with the same bytes, and a process that runs already, or has ended, answers from its
+ * record in the sandbox; only the interpreter's code may not be sent twice. */
+static enum execution_order on_step_broken(struct execution *execution, const struct execution_event *event)
+{
+    if (execution->state == EXECUTION_STOPPING)
+        return collect(execution, event->now_ms);
+    if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
+        execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
+        return EXECUTION_ORDER_START;
+    }
+    return step_over(execution, event->code, event->now_ms);
+}
+
+static enum execution_order on_deadline(struct execution *execution, int64_t now_ms)
+{
+    if (execution->state == EXECUTION_RUNNING)
+        return stop(execution, step_of(execution)->on_timeout, now_ms);
+    if (execution->state == EXECUTION_STOPPING)
+        return collect(execution, now_ms); /* it did not comply; the kill of the sandbox will do */
+    return step_over(execution, step_of(execution)->on_timeout, now_ms);
+}
+
+static enum execution_order on_cancel(struct execution *execution, int64_t now_ms)
+{
+    if (execution->state == EXECUTION_RUNNING)
+        return stop(execution, CODE_CANCELLED, now_ms);
+    if (execution->state == EXECUTION_STOPPING)
+        return EXECUTION_ORDER_WAIT;
+    if (execution->state == EXECUTION_WAITING)
+        blame(execution, CODE_CANCELLED);
+    return end(execution); /* final steps are cut short, the verdict stands */
+}
+
+static enum execution_order on_sandbox_gone(struct execution *execution, enum code why)
+{
+    if (execution->state != EXECUTION_COLLECTING)
+        blame(execution, why);
+    return end(execution);
+}
+
+bool execution_accepts(enum execution_state state, enum execution_event_kind kind)
+{
+    switch (kind) {
+    case EXECUTION_EVENT_SANDBOX_READY:
+        return state == EXECUTION_WAITING;
+    case EXECUTION_EVENT_STEP_ENDED:
+    case EXECUTION_EVENT_STEP_BROKEN:
+    case EXECUTION_EVENT_DEADLINE:
+        return state == EXECUTION_RUNNING || state == EXECUTION_STOPPING || state == EXECUTION_COLLECTING;
+    case EXECUTION_EVENT_SANDBOX_GONE:
+    case EXECUTION_EVENT_CANCEL:
+    case EXECUTION_EVENT_LEAVE:
+        return state < EXECUTION_ENDED;
+    case EXECUTION_EVENT_COUNT:
+        break;
+    }
+    return false;
+}
+
+enum execution_order execution_advance(struct execution *execution, const struct execution_event *event)
+{
+    assert(execution_accepts(execution->state, event->kind));
+    switch (event->kind) {
+    case EXECUTION_EVENT_SANDBOX_READY:
+        execution->verdict = event->code;
+        return start_step(execution, event->first_step, event->now_ms);
+    case EXECUTION_EVENT_STEP_ENDED:
+        return on_step_ended(execution, event);
+    case EXECUTION_EVENT_STEP_BROKEN:
+        return on_step_broken(execution, event);
+    case EXECUTION_EVENT_DEADLINE:
+        return on_deadline(execution, event->now_ms);
+    case EXECUTION_EVENT_CANCEL:
+        return on_cancel(execution, event->now_ms);
+    case EXECUTION_EVENT_SANDBOX_GONE:
+        return on_sandbox_gone(execution, event->code);
+    case EXECUTION_EVENT_LEAVE:
+        execution->has_left = true;
+        return end(execution);
+    case EXECUTION_EVENT_COUNT:
+        break;
+    }
+    assert(!"every event is handled above");
+    return EXECUTION_ORDER_WAIT;
+}
+
+const char *execution_state_name(enum execution_state state)
+{
+    static const char *const names[EXECUTION_STATE_COUNT] = {"waiting", "running", "stopping", "collecting",
+                                                             "ended"};
+    assert(state < EXECUTION_STATE_COUNT);
+    return names[state];
+}

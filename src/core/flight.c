@@ -1,0 +1,259 @@
+/* A job's way through this worker. */
+#include "core/flight.h"
+
+#include <assert.h>
+
+enum {
+    POLL_ELSEWHERE_MS = 1000,
+    POLL_DENIED_MS = 500,
+    NOT_NOW_FIRST_MS = 200,
+    NOT_NOW_MOST_MS = 5000,
+    RETRY_FIRST_MS = 500,
+    RETRY_MOST_MS = 30000,
+};
+
+void flight_init(struct flight *flight, int64_t max_attempts)
+{
+    assert(max_attempts > 0);
+    *flight = (struct flight){.state = FLIGHT_QUEUED, .max_attempts = max_attempts};
+}
+
+/* The runner spreads every delay by jitter; what the other side asked for is a lower bound. */
+static int64_t delay(unsigned failures, int64_t first_ms, int64_t most_ms, int64_t asked_ms)
+{
+    int64_t ms = failures < 16 ? MIN(first_ms << failures, most_ms) : most_ms;
+    return MAX(ms, asked_ms);
+}
+
+/* The one writer of the state. */
+static void enter(struct flight *flight, enum flight_state state)
+{
+    assert(flight->state != FLIGHT_FINISHED);
+    flight->state = state;
+}
+
+static enum flight_order finish(struct flight *flight, enum flight_order order)
+{
+    enter(flight, FLIGHT_FINISHED);
+    return order;
+}
+
+static enum flight_order enqueue(struct flight *flight, enum flight_order order)
+{
+    if (flight->is_leaving)
+        return finish(flight, FLIGHT_ORDER_DROP);
+    enter(flight, FLIGHT_QUEUED);
+    return order;
+}
+
+static enum flight_order sleep_until(struct flight *flight, enum flight_state next, int64_t delay_ms,
+                                     enum flight_order order)
+{
+    if (flight->is_leaving)
+        return finish(flight, FLIGHT_ORDER_DROP);
+    enter(flight, FLIGHT_WAITING);
+    flight->next = next;
+    flight->delay_ms = delay_ms;
+    return order;
+}
+
+static enum flight_order acquire(struct flight *flight)
+{
+    enter(flight, FLIGHT_ACQUIRING);
+    return FLIGHT_ORDER_ACQUIRE;
+}
+
+static enum flight_order seal(struct flight *flight, enum code code)
+{
+    flight->code = code;
+    enter(flight, FLIGHT_SEALING);
+    return FLIGHT_ORDER_SEAL;
+}
+
+static enum flight_order publish(struct flight *flight, enum flight_order order)
+{
+    enter(flight, FLIGHT_PUBLISHING);
+    return order;
+}
+
+static enum flight_order on_wake(struct flight *flight)
+{
+    if (flight->next == FLIGHT_SEALING) {
+        enter(flight, FLIGHT_SEALING);
+        return FLIGHT_ORDER_SEAL;
+    }
+    return flight->next == FLIGHT_ACQUIRING ? acquire(flight) : enqueue(flight, FLIGHT_ORDER_ENQUEUE);
+}
+
+static enum flight_order on_granted(struct flight *flight, int64_t attempt)
+{
+    flight->holds_claim = true;
+    flight->attempt = attempt;
+    flight->failures = 0;
+    if (flight->is_leaving)
+        return finish(flight, FLIGHT_ORDER_DROP);
+    if (attempt > flight->max_attempts) /* earlier starts never came back: their workers died */
+        return seal(flight, CODE_WORKER_CRASHED);
+    enter(flight, FLIGHT_EXECUTING);
+    return FLIGHT_ORDER_EXECUTE;
+}
+
+static enum flight_order on_denied(struct flight *flight, int64_t retry_ms)
+{
+    flight->delay_ms = MAX(retry_ms, POLL_DENIED_MS);
+    return enqueue(flight, FLIGHT_ORDER_SET_ASIDE);
+}
+
+/* Of acquire, or of a seal that has no permit: whoever runs it brings the result, we learn of it by asking
+ * again. */
+static enum flight_order on_elsewhere(struct flight *flight)
+{
+    enum flight_state next = flight->state == FLIGHT_SEALING ? FLIGHT_SEALING : FLIGHT_ACQUIRING;
+    return sleep_until(flight, next, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
+}
+
+static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
+{
+    int64_t delay_ms = delay(flight->failures++, NOT_NOW_FIRST_MS, NOT_NOW_MOST_MS, retry_ms);
+    if (flight->state ==
+        FLIGHT_SEALING) { /* a verdict is never given up for want of Redis, nor for a drain */
+        enter(flight, FLIGHT_WAITING);
+        flight->next = FLIGHT_SEALING;
+        flight->delay_ms = delay_ms;
+        return FLIGHT_ORDER_SLEEP;
+    }
+    return sleep_until(flight, FLIGHT_QUEUED, delay_ms, FLIGHT_ORDER_SLEEP);
+}
+
+static enum flight_order on_ended(struct flight *flight, const struct flight_event *event)
+{
+    bool waits = code_waits(event->code);
+    bool again = waits || (code_is_retried(event->code) && flight->attempt < flight->max_attempts);
+    if (!again)
+        return seal(flight, event->code);
+    flight->holds_claim = flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
+    flight->is_uncounted = waits;
+    unsigned tries = waits ? flight->failures++ : (unsigned)flight->attempt - 1;
+    return sleep_until(flight, FLIGHT_QUEUED, delay(tries, RETRY_FIRST_MS, RETRY_MOST_MS, event->retry_ms),
+                       FLIGHT_ORDER_GIVE_BACK);
+}
+
+/* The claim went to another while we ran: its verdict will count. Our offset is finished when that one is
+ * done. */
+static enum flight_order on_superseded(struct flight *flight)
+{
+    flight->holds_claim = false;
+    flight->code = CODE_NONE;
+    return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
+}
+
+static enum flight_order on_leave(struct flight *flight)
+{
+    flight->is_leaving = true;
+    if (flight->state == FLIGHT_QUEUED)
+        return finish(flight, FLIGHT_ORDER_DROP);
+    if (flight->state == FLIGHT_WAITING && flight->next != FLIGHT_SEALING)
+        return finish(flight, FLIGHT_ORDER_DROP);
+    return FLIGHT_ORDER_WAIT; /* an answer, a run or a verdict is on its way */
+}
+
+bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
+{
+    enum flight_state state = flight->state;
+    switch (kind) {
+    case FLIGHT_EVENT_BEGIN:
+    case FLIGHT_EVENT_TURN:
+        return state == FLIGHT_QUEUED;
+    case FLIGHT_EVENT_WAKE:
+        return state == FLIGHT_WAITING;
+    case FLIGHT_EVENT_GRANTED:
+    case FLIGHT_EVENT_DENIED:
+    case FLIGHT_EVENT_ADOPT:
+    case FLIGHT_EVENT_FOUND_SEALED:
+    case FLIGHT_EVENT_STALE:
+    case FLIGHT_EVENT_FOUND_CANCELLED:
+        return state == FLIGHT_ACQUIRING;
+    case FLIGHT_EVENT_ELSEWHERE:
+    case FLIGHT_EVENT_FOUND_DONE:
+    case FLIGHT_EVENT_CONFLICT:
+    case FLIGHT_EVENT_NOT_NOW:
+        return state == FLIGHT_ACQUIRING || state == FLIGHT_SEALING;
+    case FLIGHT_EVENT_ENDED:
+    case FLIGHT_EVENT_LEFT:
+        return state == FLIGHT_EXECUTING;
+    case FLIGHT_EVENT_SEALED:
+        return state == FLIGHT_SEALING;
+    case FLIGHT_EVENT_SUPERSEDED:
+        return state == FLIGHT_SEALING || state == FLIGHT_EXECUTING;
+    case FLIGHT_EVENT_DELIVERED:
+    case FLIGHT_EVENT_TOO_LARGE:
+        return state == FLIGHT_PUBLISHING;
+    case FLIGHT_EVENT_LEAVE:
+        return state != FLIGHT_FINISHED;
+    case FLIGHT_EVENT_COUNT:
+        break;
+    }
+    return false;
+}
+
+enum flight_order flight_advance(struct flight *flight,
+                                 const struct flight_event *event) // NOLINT: one switch over all events
+{
+    assert(flight_accepts(flight, event->kind));
+    switch (event->kind) {
+    case FLIGHT_EVENT_BEGIN:
+        return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : seal(flight, event->code);
+    case FLIGHT_EVENT_TURN:
+        return event->code == CODE_NONE ? acquire(flight) : seal(flight, event->code);
+    case FLIGHT_EVENT_WAKE:
+        return on_wake(flight);
+    case FLIGHT_EVENT_GRANTED:
+        return on_granted(flight, event->attempt);
+    case FLIGHT_EVENT_DENIED:
+        return on_denied(flight, event->retry_ms);
+    case FLIGHT_EVENT_ELSEWHERE:
+        return on_elsewhere(flight);
+    case FLIGHT_EVENT_ADOPT:
+        return flight->is_leaving ? finish(flight, FLIGHT_ORDER_CLEAR) : enqueue(flight, FLIGHT_ORDER_CLEAR);
+    case FLIGHT_EVENT_FOUND_SEALED:
+        return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
+    case FLIGHT_EVENT_FOUND_DONE:
+        return finish(flight, FLIGHT_ORDER_NOTE_DUPLICATE);
+    case FLIGHT_EVENT_STALE:
+        return finish(flight, FLIGHT_ORDER_FINISH);
+    case FLIGHT_EVENT_FOUND_CANCELLED:
+        return seal(flight, CODE_CANCELLED);
+    case FLIGHT_EVENT_CONFLICT:
+        flight->code = CODE_JOB_ID_CONFLICT;
+        return publish(flight, FLIGHT_ORDER_DIVERT);
+    case FLIGHT_EVENT_NOT_NOW:
+        return on_not_now(flight, event->retry_ms);
+    case FLIGHT_EVENT_ENDED:
+        return on_ended(flight, event);
+    case FLIGHT_EVENT_LEFT:
+        return finish(flight, FLIGHT_ORDER_DROP);
+    case FLIGHT_EVENT_SEALED:
+        flight->failures = 0;
+        return publish(flight, FLIGHT_ORDER_PUBLISH);
+    case FLIGHT_EVENT_SUPERSEDED:
+        return on_superseded(flight);
+    case FLIGHT_EVENT_DELIVERED:
+        return finish(flight, FLIGHT_ORDER_FINISH);
+    case FLIGHT_EVENT_TOO_LARGE:
+        return FLIGHT_ORDER_PUBLISH_SMALL;
+    case FLIGHT_EVENT_LEAVE:
+        return on_leave(flight);
+    case FLIGHT_EVENT_COUNT:
+        break;
+    }
+    assert(!"every event is handled above");
+    return FLIGHT_ORDER_WAIT;
+}
+
+const char *flight_state_name(enum flight_state state)
+{
+    static const char *const names[FLIGHT_STATE_COUNT] = {"queued",  "acquiring",  "waiting", "executing",
+                                                          "sealing", "publishing", "finished"};
+    assert(state < FLIGHT_STATE_COUNT);
+    return names[state];
+}

@@ -1,0 +1,107 @@
+#ifndef CORE_FLIGHT_H
+#define CORE_FLIGHT_H
+#include "core/code.h"
+
+/* A job's way through this worker, from its message to its finished offset: the third of the three machines,
+ * and the keeper of the first promise: one terminal result, never none. Pure: time is in the event. It sees
+ * neither the sandbox (custody) nor the run (execution), only that an attempt was granted and how it ended.
+ *
+ *   QUEUED ──▶ ACQUIRING ──▶ EXECUTING ──▶ SEALING ──▶ PUBLISHING ──▶ FINISHED
+ *      ▲ ▲        │  ▲           │            ▲ │          ▲   ▲
+ *      │ └────────┤  │ (poll)    │ (again)    │ ▼          │   │
+ *      └───────── WAITING ◀──────┴─────── (try again) ─────┘   │
+ *                 │  rejected, expired at birth ──▶ SEALING    │
+ *                 └─ what another sealed, or a conflicting record ┘
+ *
+ * FINISHED is reached in two ways only: the offset is finished (a result, a duplicate's note or a DLQ copy is
+ * in Kafka, or another flight answers for the job), or the flight leaves it unfinished for the next owner of
+ * the partition. */
+
+enum flight_state {
+    FLIGHT_QUEUED,     /* waits for its turn in the fair queue, or for a limit */
+    FLIGHT_ACQUIRING,  /* claim and permit are asked for */
+    FLIGHT_WAITING,    /* for a time or a hint: back-off, another worker's run, a ledger that is not ready */
+    FLIGHT_EXECUTING,  /* granted: an attempt is under way */
+    FLIGHT_SEALING,    /* the ledger fixes verdict and bytes */
+    FLIGHT_PUBLISHING, /* until the delivery report */
+    FLIGHT_FINISHED,
+    FLIGHT_STATE_COUNT
+};
+
+enum flight_event_kind {
+    FLIGHT_EVENT_BEGIN, /* code: NONE, or why the job is rejected */
+    FLIGHT_EVENT_TURN,  /* its turn in the queue; code: NONE, or why it must not run (expired, queue timeout)
+                         */
+    FLIGHT_EVENT_WAKE,  /* delay_ms of the last order is over, or a hint came */
+    /* what acquire answered */
+    FLIGHT_EVENT_GRANTED,      /* attempt */
+    FLIGHT_EVENT_DENIED,       /* a limit is full */
+    FLIGHT_EVENT_ELSEWHERE,    /* somebody runs or publishes it */
+    FLIGHT_EVENT_ADOPT,        /* the claim is ours, with what a dead owner left */
+    FLIGHT_EVENT_FOUND_SEALED, /* the claim is ours, sealed: its bytes are to be published */
+    FLIGHT_EVENT_FOUND_DONE,
+    FLIGHT_EVENT_STALE,
+    FLIGHT_EVENT_FOUND_CANCELLED,
+    FLIGHT_EVENT_CONFLICT, /* of acquire or seal: the job exists with another payload */
+    FLIGHT_EVENT_NOT_NOW,  /* the ledger is not ready or did not answer; retry_ms */
+    /* the attempt */
+    FLIGHT_EVENT_ENDED, /* code: the attempt's verdict; retry_ms: asked for by whoever refused, or 0 */
+    FLIGHT_EVENT_LEFT,  /* it was given up, nothing came out */
+    /* what seal answered */
+    FLIGHT_EVENT_SEALED,
+    FLIGHT_EVENT_SUPERSEDED, /* the claim is another's */
+    /* Kafka */
+    FLIGHT_EVENT_DELIVERED,
+    FLIGHT_EVENT_TOO_LARGE, /* for the broker */
+    FLIGHT_EVENT_LEAVE,     /* this worker goes */
+    FLIGHT_EVENT_COUNT
+};
+
+struct flight_event {
+    enum flight_event_kind kind;
+    enum code code;
+    int64_t attempt;
+    int64_t retry_ms;
+};
+
+enum flight_order {
+    FLIGHT_ORDER_WAIT,      /* for the call or attempt that is under way */
+    FLIGHT_ORDER_ENQUEUE,   /* into the fair queue */
+    FLIGHT_ORDER_SET_ASIDE, /* into the fair queue, until the limit that denied it is freed; polled after
+                               delay_ms */
+    FLIGHT_ORDER_SLEEP,     /* WAKE after delay_ms, or by a hint */
+    FLIGHT_ORDER_ACQUIRE,
+    FLIGHT_ORDER_EXECUTE,
+    FLIGHT_ORDER_CLEAR,         /* kill what the predecessor left, give the claim back, then as ENQUEUE */
+    FLIGHT_ORDER_GIVE_BACK,     /* release claim (and count, unless is_uncounted), then as SLEEP */
+    FLIGHT_ORDER_SEAL,          /* encode the outcome under verdict `code`, seal the bytes */
+    FLIGHT_ORDER_PUBLISH,       /* the sealed bytes, to the results topic */
+    FLIGHT_ORDER_PUBLISH_SMALL, /* ... once more, with all bodies left out */
+    FLIGHT_ORDER_PUBLISH_FOUND, /* the bytes that somebody else sealed */
+    FLIGHT_ORDER_DIVERT, /* the record goes to the DLQ, with a duplicate event: no terminal event of ours */
+    FLIGHT_ORDER_FINISH, /* the offset is finished; end */
+    FLIGHT_ORDER_NOTE_DUPLICATE, /* a duplicate event (best effort), then as FINISH */
+    FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is held goes back uncounted; end */
+};
+
+struct flight {
+    enum flight_state state;
+    enum flight_state next; /* WAITING: what WAKE leads to: QUEUED, ACQUIRING or SEALING */
+    enum code code;         /* the verdict, once it stands */
+    int64_t max_attempts;
+    int64_t attempt;   /* of the grant */
+    int64_t delay_ms;  /* of the last order */
+    unsigned failures; /* in a row, of whatever is being waited for */
+    bool holds_claim;  /* granted, not given back: seal goes with the permit */
+    bool is_uncounted; /* GIVE_BACK: the attempt does not count */
+    bool is_leaving;
+};
+
+void flight_init(struct flight *flight, int64_t max_attempts);
+enum flight_order flight_advance(struct flight *flight, const struct flight_event *event);
+
+/* Whether the event may come in this state; advance asserts it. */
+bool flight_accepts(const struct flight *flight, enum flight_event_kind kind);
+const char *flight_state_name(enum flight_state state);
+
+#endif
