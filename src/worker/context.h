@@ -1,0 +1,54 @@
+#ifndef WORKER_CONTEXT_H
+#define WORKER_CONTEXT_H
+#include "base/list.h"
+#include "core/queue.h"
+#include "e2b/e2b.h"
+#include "kafka/sink.h"
+#include "kafka/source.h"
+#include "redis/ledger.h"
+#include "worker/worker.h"
+
+/* What the runners of one worker share. Private to worker/: everybody here may read it; who writes a field is
+ * said. */
+
+enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPED };
+
+struct worker {
+    struct worker_options options;
+    struct loop *loop;
+    const struct config *config;
+    struct log log;
+    struct random *random;
+
+    struct ledger *ledger;       /* NULL once closed */
+    struct kafka_source *source; /* NULL once the group was left */
+    struct kafka_sink *sink;
+    struct e2b_client *e2b;
+    struct provider *provider; /* whether E2B can be used */
+    struct observe *observe;
+    struct queue *queue; /* of flights that wait for their turn */
+    struct plan_rules rules;
+
+    enum worker_phase phase; /* worker.c */
+    struct link flights;     /* every struct flight_runner; flight_runner.c */
+    size_t flight_count;
+    size_t active_count;   /* of them ACQUIRING to PUBLISHING: what max_in_flight bounds */
+    size_t bytes;          /* charged by arenas and outcomes: what max_bytes bounds */
+    struct link custodies; /* every struct custody_runner; custody_runner.c */
+    size_t custody_count;
+    struct link diversions; /* records on their way to the DLQ without a job; divert.c */
+    size_t diversion_count;
+
+    struct turn_hook pump;
+    struct timer drain_timer, tick_timer;
+    bool is_pump_wanted;
+    bool source_is_usable, sink_is_usable;
+    char source_why[200], sink_why[200];
+};
+
+/* There may be something to start, or room to pull: looked at once, at the end of this turn. */
+void worker_poke(struct worker *worker);
+/* Something ended: a drain that waits for the last of them goes on. */
+void worker_ended(struct worker *worker);
+
+#endif

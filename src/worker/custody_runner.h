@@ -1,0 +1,50 @@
+#ifndef WORKER_CUSTODY_RUNNER_H
+#define WORKER_CUSTODY_RUNNER_H
+#include "base/list.h"
+#include "core/custody.h"
+#include "core/plan.h"
+#include "e2b/e2b.h"
+#include "loop/loop.h"
+#include "redis/ledger.h"
+
+/* Carries out what core/custody.h orders for one sandbox: create, look, extend, kill, release. It outlives
+ * the flight that asked for the sandbox (the kill comes after the result), frees itself when the custody is
+ * over, and is on the worker's list until then. */
+
+struct worker;
+struct flight_runner;
+
+struct custody_runner {
+    struct link link; /* worker->custodies */
+    struct worker *worker;
+    struct custody custody;
+    struct flight_runner *flight; /* who uses the sandbox; NULL: nobody any more */
+    char permit[RANDOM_UUID_SIZE];
+    char sandbox_id[64];         /* "": not known */
+    struct e2b_sandbox *sandbox; /* NULL: none, or left by a predecessor */
+    struct e2b_call call;        /* create, look, extend, kill */
+    struct ledger_call extend;
+    struct timer timer;
+    const struct plan *plan; /* the flight's; used while it creates */
+    char *job;               /* key, for metadata and logs */
+    char *tenant, *deployment;
+    int64_t send_before_boot_ms;
+    int64_t began_ms, created_ms, kill_asked_ms; /* loop time; 0: not yet */
+    int64_t horizon_ms;                          /* asked for at each extension */
+};
+
+/* Begins a create under `permit`, after wait_ms; the flight hears of its end by flight_runner_on_sandbox. */
+struct custody_runner *custody_runner_create(struct worker *worker, struct flight_runner *flight,
+                                             const char *permit, int64_t wait_ms,
+                                             int64_t send_before_boot_ms) MUST_USE;
+/* Takes over what a predecessor left, to kill it. sandbox_id "": unknown, to be looked for. */
+void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job);
+
+/* The flight needs it no more: it is killed. The pointer is the flight's no longer. NULL: nothing. */
+void custody_runner_unwanted(struct custody_runner *custody);
+/* The permit is another worker's. */
+void custody_runner_superseded(struct custody_runner *custody);
+/* Finds by permit; NULL: none. */
+struct custody_runner *custody_runner_find(const struct worker *worker, const char *permit);
+
+#endif

@@ -1,0 +1,35 @@
+#ifndef WORKER_EXECUTION_RUNNER_H
+#define WORKER_EXECUTION_RUNNER_H
+#include "core/execution.h"
+#include "loop/loop.h"
+#include "worker/step.h"
+
+/* Carries out what core/execution.h orders for one attempt: starts steps, keeps the one timer, drops what is
+ * under way. The end is told to the flight by flight_runner_on_run_ended, never from inside start. */
+
+struct flight_runner;
+
+struct execution_runner {
+    struct flight_runner *flight; /* borrowed */
+    struct execution execution;
+    struct e2b_sandbox *sandbox; /* borrowed from the custody */
+    struct e2b_call call;
+    struct step_run step;
+    bool is_step_active;
+    struct timer timer;       /* the deadline */
+    struct timer start_timer; /* a start that is to come later */
+    struct task ended;
+    int64_t step_began_ms;
+    struct e2b_error cause; /* of the break that became the verdict; kind 0: none */
+};
+
+void execution_runner_init(struct execution_runner *run, struct flight_runner *flight,
+                           const struct plan *plan);
+/* Silence: everything under way is dropped. */
+void execution_runner_release(struct execution_runner *run);
+
+void execution_runner_start(struct execution_runner *run, struct e2b_sandbox *sandbox);
+void execution_runner_cancel(struct execution_runner *run);
+void execution_runner_leave(struct execution_runner *run);
+
+#endif

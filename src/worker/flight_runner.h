@@ -1,0 +1,75 @@
+#ifndef WORKER_FLIGHT_RUNNER_H
+#define WORKER_FLIGHT_RUNNER_H
+#include "base/arena.h"
+#include "base/list.h"
+#include "codec/job.h"
+#include "core/flight.h"
+#include "core/outcome.h"
+#include "core/queue.h"
+#include "kafka/sink.h"
+#include "worker/context.h"
+#include "worker/execution_runner.h"
+
+/* Carries out what core/flight.h orders for one job: queue, acquire, run, seal, publish, finish. It owns
+ * everything of its job: what is fixed lies in the arena, what grows in the outcome; everyone else borrows.
+ * It frees itself at the end. */
+
+struct custody_runner;
+
+struct flight_runner {
+    struct link link; /* worker->flights */
+    struct worker *worker;
+    struct flight flight;
+    struct arena arena;
+    struct job job;
+    struct plan plan;
+    bool has_plan;
+    struct outcome outcome;
+    struct queue_entry entry;
+    struct timer timer;
+    struct ledger_call ledger_call; /* acquire, seal */
+    struct ledger_call bind_call;
+    struct kafka_send send;
+    struct custody_runner *custody;                         /* borrowed; NULL: none */
+    struct execution_runner *run;                           /* owned; NULL: no attempt under way */
+    char permit[RANDOM_UUID_SIZE];                          /* of the claim that is asked for or held */
+    char found_permit[RANDOM_UUID_SIZE], found_sandbox[64]; /* ADOPT */
+    struct buffer raw;        /* the record as it came, packed: for the DLQ; empty once an attempt began */
+    struct buffer value;      /* the result as it is published */
+    struct buffer sealed;     /* packed headers and value as the ledger keeps them */
+    const char *denied_by;    /* the limit, in the arena; NULL: none */
+    const char *first_status; /* FOUND_DONE */
+    int64_t first_partition, first_offset;
+    bool is_other_record; /* FOUND_DONE: of another record than this one */
+    bool is_bound, is_diverted;
+    int64_t received_ms, queued_since_ms, granted_ms, acquire_boot_ms, wait_ms;
+    int64_t waiting_notes; /* waiting events so far */
+    size_t charged_bytes;
+};
+
+/* Takes the record in: decodes, plans, queues, or rejects. Borrows it for the call. */
+void flight_runner_begin(struct worker *worker, const struct kafka_message *message);
+/* Its turn in the queue. */
+void flight_runner_turn(struct flight_runner *runner);
+/* A hint that whatever it waits for may have come. */
+void flight_runner_wake(struct flight_runner *runner);
+void flight_runner_leave(struct flight_runner *runner);
+/* No grace any more: what has no verdict is given back. */
+void flight_runner_give_up(struct flight_runner *runner);
+void flight_runner_cancel(struct flight_runner *runner);
+/* The permit names another worker. */
+void flight_runner_on_lost(struct flight_runner *runner);
+
+/* From the custody: the sandbox is there (error NULL), or will not be. */
+void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_error *error);
+/* From the run. */
+void flight_runner_on_run_ended(struct flight_runner *runner);
+/* Memory grew or shrank. */
+void flight_runner_charge(struct flight_runner *runner);
+
+static inline struct flight_runner *flight_runner_of_entry(struct queue_entry *entry)
+{
+    return CONTAINER_OF(entry, struct flight_runner, entry);
+}
+
+#endif
