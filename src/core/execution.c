@@ -49,8 +49,10 @@ static enum execution_order start_step(struct execution *execution, size_t step,
 
 static void blame(struct execution *execution, enum code code)
 {
-    if (execution->verdict == CODE_NONE)
-        execution->verdict = code; /* the first cause wins */
+    if (execution->verdict != CODE_NONE)
+        return; /* the first cause wins */
+    execution->verdict = code;
+    execution->verdict_step = execution->step;
 }
 
 /* The main steps are over, well or not. An attempt that will be repeated collects nothing: the next brings

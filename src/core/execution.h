@@ -51,9 +51,10 @@ enum execution_order {
 struct execution {
     const struct plan *plan; /* borrowed */
     enum execution_state state;
-    enum code verdict; /* NONE: so far so good */
-    size_t step;       /* under way */
-    unsigned tries;    /* of this step */
+    enum code verdict;   /* NONE: so far so good */
+    size_t verdict_step; /* the step that brought the verdict */
+    size_t step;         /* under way */
+    unsigned tries;      /* of this step */
     int64_t start_at_ms;
     int64_t deadline_ms; /* the runner's one timer; retries of a step do not move it */
     int64_t section_until_ms;

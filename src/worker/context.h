@@ -41,13 +41,15 @@ struct worker {
 
     struct turn_hook pump;
     struct timer drain_timer, tick_timer;
-    bool is_pump_wanted;
+    bool is_pump_wanted, is_source_closing;
     bool source_is_usable, sink_is_usable;
     char source_why[200], sink_why[200];
 };
 
 /* There may be something to start, or room to pull: looked at once, at the end of this turn. */
 void worker_poke(struct worker *worker);
+/* A flight became or ceased to be active (*is_counted: whether it is counted already). */
+void worker_count_active(struct worker *worker, bool *is_counted, bool is_active);
 /* Something ended: a drain that waits for the last of them goes on. */
 void worker_ended(struct worker *worker);
 

@@ -27,7 +27,7 @@ struct custody_runner {
     struct timer timer;
     const struct plan *plan; /* the flight's; used while it creates */
     char *job;               /* key, for metadata and logs */
-    char *tenant, *deployment;
+    char *tenant;
     int64_t send_before_boot_ms;
     int64_t began_ms, created_ms, kill_asked_ms; /* loop time; 0: not yet */
     int64_t horizon_ms;                          /* asked for at each extension */
@@ -44,6 +44,8 @@ void custody_runner_clear(struct worker *worker, const char *permit, const char 
 void custody_runner_unwanted(struct custody_runner *custody);
 /* The permit is another worker's. */
 void custody_runner_superseded(struct custody_runner *custody);
+/* This worker ends: silence; permit and sandbox are left to their times. */
+void custody_runner_abandon(struct custody_runner *custody);
 /* Finds by permit; NULL: none. */
 struct custody_runner *custody_runner_find(const struct worker *worker, const char *permit);
 

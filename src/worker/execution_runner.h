@@ -16,6 +16,7 @@ struct execution_runner {
     struct e2b_call call;
     struct step_run step;
     bool is_step_active;
+    bool waits_for_bind;      /* a process step, until the claim names the sandbox */
     struct timer timer;       /* the deadline */
     struct timer start_timer; /* a start that is to come later */
     struct task ended;
@@ -29,6 +30,10 @@ void execution_runner_init(struct execution_runner *run, struct flight_runner *f
 void execution_runner_release(struct execution_runner *run);
 
 void execution_runner_start(struct execution_runner *run, struct e2b_sandbox *sandbox);
+/* The claim names the sandbox: processes may start. */
+void execution_runner_bound(struct execution_runner *run);
+/* The sandbox could not be had. */
+void execution_runner_gone(struct execution_runner *run, enum code code);
 void execution_runner_cancel(struct execution_runner *run);
 void execution_runner_leave(struct execution_runner *run);
 

@@ -42,13 +42,20 @@ struct flight_runner {
     int64_t first_partition, first_offset;
     bool is_other_record; /* FOUND_DONE: of another record than this one */
     bool is_bound, is_diverted;
+    bool is_permit_given; /* a custody answers for the permit */
+    bool is_permit_lost;  /* it names another worker: hands off the sandbox */
+    bool is_counted;      /* in worker->active_count */
     int64_t received_ms, queued_since_ms, granted_ms, acquire_boot_ms, wait_ms;
-    int64_t waiting_notes; /* waiting events so far */
+    int64_t run_began_ms, collect_began_ms;
+    int64_t retry_after_ms; /* asked for by whoever refused the create */
+    int64_t waiting_notes;  /* waiting events so far */
     size_t charged_bytes;
 };
 
 /* Takes the record in: decodes, plans, queues, or rejects. Borrows it for the call. */
 void flight_runner_begin(struct worker *worker, const struct kafka_message *message);
+/* One step of the machine, and what it orders. For the parts of the flight itself. */
+void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event);
 /* Its turn in the queue. */
 void flight_runner_turn(struct flight_runner *runner);
 /* A hint that whatever it waits for may have come. */
@@ -57,12 +64,15 @@ void flight_runner_leave(struct flight_runner *runner);
 /* No grace any more: what has no verdict is given back. */
 void flight_runner_give_up(struct flight_runner *runner);
 void flight_runner_cancel(struct flight_runner *runner);
-/* The permit names another worker. */
+/* The claim is another worker's; on_lost: so is the permit. */
+void flight_runner_superseded(struct flight_runner *runner);
 void flight_runner_on_lost(struct flight_runner *runner);
 
 /* From the custody: the sandbox is there (error NULL), or will not be. */
 void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_error *error);
 /* From the run. */
+void flight_runner_note_stage(struct flight_runner *runner, enum execution_state from,
+                              enum execution_state to, bool is_new_step);
 void flight_runner_on_run_ended(struct flight_runner *runner);
 /* Memory grew or shrank. */
 void flight_runner_charge(struct flight_runner *runner);

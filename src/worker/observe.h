@@ -1,6 +1,7 @@
 #ifndef WORKER_OBSERVE_H
 #define WORKER_OBSERVE_H
 #include "codec/event.h"
+#include "core/custody.h"
 #include "worker/context.h"
 
 /* The one place where what happens becomes a log line, a number and an event. Nothing else in worker/ logs

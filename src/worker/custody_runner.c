@@ -1,0 +1,313 @@
+/* One sandbox under one permit: obeys core/custody.h. */
+#include "worker/custody_runner.h"
+
+#include "worker/flight_runner.h"
+#include "worker/observe.h"
+#include "worker/provider.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    KEEP_TIMEOUT_MS = 10000,
+    DOUBT_ENDS_MS = 110000,
+    SANDBOX_ENV_MAX = 64 /* as many as a job may name */
+};
+
+static void advance(struct custody_runner *runner, enum custody_event_kind kind,
+                    const struct e2b_error *error);
+
+/* ---- life cycle ---- */
+
+static void free_runner(void *object)
+{
+    struct custody_runner *runner = object;
+    e2b_sandbox_free(runner->sandbox);
+    free(runner->job);
+    free(runner->tenant);
+    free(runner);
+}
+
+static struct custody_runner *new_runner(struct worker *worker, const char *permit, const char *job)
+{
+    struct custody_runner *runner = base_alloc(sizeof *runner);
+    runner->worker = worker;
+    runner->call.arg = runner;
+    runner->extend.arg = runner;
+    runner->began_ms = loop_now_ms(worker->loop);
+    runner->job = base_strdup(job);
+    (void)snprintf(runner->permit, sizeof runner->permit, "%s", permit);
+    list_push_back(&worker->custodies, &runner->link);
+    worker->custody_count++;
+    return runner;
+}
+
+static void drop_calls(struct custody_runner *runner)
+{
+    e2b_call_cancel(&runner->call);
+    if (runner->worker->ledger)
+        ledger_call_cancel(runner->worker->ledger, &runner->extend);
+    loop_timer_stop(runner->worker->loop, &runner->timer);
+}
+
+static void end(struct custody_runner *runner, bool is_released)
+{
+    struct worker *worker = runner->worker;
+    drop_calls(runner);
+    if (is_released && worker->ledger)
+        ledger_release(worker->ledger, runner->permit, NULL, LEDGER_RELEASE_PERMIT);
+    link_remove(&runner->link);
+    worker->custody_count--;
+    loop_reap(worker->loop, runner, free_runner);
+    worker_ended(worker);
+}
+
+/* ---- the calls ---- */
+
+static void on_created(struct e2b_call *call, const struct e2b_error *error, struct e2b_sandbox *sandbox)
+{
+    struct custody_runner *runner = call->arg;
+    struct flight_runner *flight = runner->flight;
+    if (!error) {
+        runner->sandbox = sandbox;
+        runner->created_ms = loop_now_ms(runner->worker->loop);
+        (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", e2b_sandbox_id(sandbox));
+        advance(runner, CUSTODY_EVENT_CREATED, NULL);
+        if (flight)
+            flight_runner_on_sandbox(flight, NULL);
+        return;
+    }
+    provider_note(runner->worker->provider, error);
+    struct e2b_error copy = *error;
+    runner->flight = NULL;
+    advance(runner, error->undecided ? CUSTODY_EVENT_UNANSWERED : CUSTODY_EVENT_REFUSED, error);
+    if (flight)
+        flight_runner_on_sandbox(flight, &copy);
+}
+
+static void send_create(void *arg)
+{
+    struct custody_runner *runner = arg;
+    struct worker *worker = runner->worker;
+    const struct plan *plan = runner->plan;
+    const struct e2b_pair metadata[] = {
+        {"svc", "e2b-worker"},
+        {"ledger", worker->config->ledger},
+        {"deployment", worker->config->deployment},
+        {"permit", runner->permit},
+        {"job", runner->job},
+        {"tenant", runner->tenant},
+    };
+    struct e2b_pair env[SANDBOX_ENV_MAX];
+    assert(plan->sandbox_env.count <= ARRAY_LENGTH(env));
+    for (size_t i = 0; i < plan->sandbox_env.count; i++)
+        env[i] = (struct e2b_pair){plan->sandbox_env.items[i].name, plan->sandbox_env.items[i].value};
+    struct e2b_sandbox_options options = {
+        .template_id = plan->placement.entry->template_id,
+        .idempotency_key = runner->permit,
+        .live_ms = runner->custody.times.live_ms,
+        .metadata = {metadata, ARRAY_LENGTH(metadata)},
+        .env = {env, plan->sandbox_env.count},
+        .send_before_boot_ms = runner->send_before_boot_ms,
+    };
+    runner->call.timeout_ms = LEDGER_CREATE_MS;
+    e2b_sandbox_create(worker->e2b, &runner->call, &options, on_created);
+}
+
+/* A page of sandboxes with our permit: there is one or none. */
+static void on_looked(struct e2b_call *call, const struct e2b_error *error,
+                      const struct e2b_sandbox_page *page)
+{
+    struct custody_runner *runner = call->arg;
+    if (error) {
+        advance(runner, CUSTODY_EVENT_LOOK_FAILED, error);
+        return;
+    }
+    if (page->count > 0)
+        (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", page->items[0].id);
+    advance(runner, page->count > 0 ? CUSTODY_EVENT_FOUND : CUSTODY_EVENT_ABSENT, NULL);
+}
+
+static void look(struct custody_runner *runner)
+{
+    const struct e2b_pair metadata[] = {{"permit", runner->permit}};
+    struct e2b_sandbox_filter filter = {.metadata = {metadata, 1}, .with_paused = true};
+    runner->call.timeout_ms = 0;
+    e2b_sandbox_list(runner->worker->e2b, &runner->call, &filter, on_looked);
+}
+
+static void on_kept(struct e2b_call *call, const struct e2b_error *error)
+{
+    struct custody_runner *runner = call->arg;
+    if (error && error->kind == E2B_GONE)
+        advance(runner, CUSTODY_EVENT_UNWANTED, error);
+    else
+        advance(runner, error ? CUSTODY_EVENT_EXTEND_FAILED : CUSTODY_EVENT_SANDBOX_EXTENDED, error);
+}
+
+static void on_permit_extended(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+{
+    struct custody_runner *runner = call->arg;
+    if (error)
+        advance(runner, CUSTODY_EVENT_EXTEND_FAILED, NULL);
+    else if (answer == LEDGER_OK)
+        advance(runner, CUSTODY_EVENT_PERMIT_EXTENDED, NULL);
+    else if (runner->flight)
+        flight_runner_on_lost(runner->flight);
+    else
+        advance(runner, CUSTODY_EVENT_SUPERSEDED, NULL);
+}
+
+static void on_killed(struct e2b_call *call, const struct e2b_error *error)
+{
+    struct custody_runner *runner = call->arg;
+    if (error)
+        provider_note(runner->worker->provider, error);
+    advance(runner, error ? CUSTODY_EVENT_KILL_FAILED : CUSTODY_EVENT_KILLED, error);
+}
+
+static void kill_sandbox(struct custody_runner *runner)
+{
+    if (runner->kill_asked_ms == 0)
+        runner->kill_asked_ms = loop_now_ms(runner->worker->loop);
+    runner->call.timeout_ms = 0;
+    e2b_sandbox_kill(runner->worker->e2b, &runner->call, runner->sandbox_id, on_killed);
+}
+
+/* ---- orders ---- */
+
+static void on_timer(void *arg)
+{
+    advance(arg, CUSTODY_EVENT_DEADLINE, NULL);
+}
+
+static void set_timer(struct custody_runner *runner)
+{
+    struct loop *loop = runner->worker->loop;
+    if (runner->custody.deadline_ms == INT64_MAX)
+        loop_timer_stop(loop, &runner->timer);
+    else
+        loop_timer_start(loop, &runner->timer, runner->custody.deadline_ms - loop_now_ms(loop), on_timer,
+                         runner);
+}
+
+static void obey(struct custody_runner *runner, enum custody_order order)
+{
+    switch (order) {
+    case CUSTODY_ORDER_WAIT:
+        set_timer(runner);
+        return;
+    case CUSTODY_ORDER_LOOK:
+        set_timer(runner);
+        look(runner);
+        return;
+    case CUSTODY_ORDER_EXTEND_PERMIT:
+        set_timer(runner);
+        ledger_extend(runner->worker->ledger, &runner->extend, runner->permit, runner->horizon_ms,
+                      on_permit_extended);
+        return;
+    case CUSTODY_ORDER_EXTEND_SANDBOX:
+        runner->call.timeout_ms = KEEP_TIMEOUT_MS;
+        e2b_sandbox_keep(runner->worker->e2b, &runner->call, runner->sandbox_id,
+                         runner->custody.times.live_ms, on_kept);
+        return;
+    case CUSTODY_ORDER_KILL:
+        drop_calls(runner); /* an extension under way must not come after the kill's answer */
+        kill_sandbox(runner);
+        return;
+    case CUSTODY_ORDER_RELEASE:
+        end(runner, true);
+        return;
+    case CUSTODY_ORDER_FORGET:
+        end(runner, false);
+        return;
+    }
+}
+
+static void advance(struct custody_runner *runner, enum custody_event_kind kind,
+                    const struct e2b_error *error)
+{
+    enum custody_state from = runner->custody.state;
+    const struct custody_event event = {.kind = kind, .now_ms = loop_now_ms(runner->worker->loop)};
+    enum custody_order order = custody_advance(&runner->custody, &event);
+    observe_custody(runner, from, error);
+    obey(runner, order);
+}
+
+/* ---- use ---- */
+
+static struct custody_times times_of(const struct plan *plan)
+{
+    int64_t needed_ms = plan->main_ms + plan->final_ms + LEDGER_CREATE_MS;
+    return (struct custody_times){.live_ms = MIN(needed_ms, LEDGER_LIVE_MS),
+                                  .is_rolling = needed_ms > LEDGER_LIVE_MS,
+                                  .slack_ms = LEDGER_SLACK_MS,
+                                  .doubt_ends_ms = DOUBT_ENDS_MS};
+}
+
+struct custody_runner *custody_runner_create(struct worker *worker, struct flight_runner *flight,
+                                             const char *permit, int64_t wait_ms, int64_t send_before_boot_ms)
+{
+    struct custody_runner *runner = new_runner(worker, permit, flight->job.key);
+    struct custody_times times = times_of(&flight->plan);
+    custody_init(&runner->custody, &times, runner->began_ms);
+    runner->flight = flight;
+    runner->plan = &flight->plan;
+    runner->tenant = base_strdup(flight->job.tenant_id);
+    runner->send_before_boot_ms = send_before_boot_ms;
+    runner->horizon_ms = times.live_ms + LEDGER_SLACK_MS + (times.is_rolling ? LEDGER_LEAD_MS : 0);
+    if (wait_ms > 0)
+        loop_timer_start(worker->loop, &runner->timer, wait_ms, send_create, runner);
+    else
+        send_create(runner);
+    return runner;
+}
+
+void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job)
+{
+    struct custody_runner *runner = new_runner(worker, permit, job);
+    const struct custody_times times = {
+        .live_ms = LEDGER_LIVE_MS, .slack_ms = LEDGER_SLACK_MS, .doubt_ends_ms = DOUBT_ENDS_MS};
+    (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", sandbox_id);
+    obey(runner, custody_init_left(&runner->custody, &times, sandbox_id[0] != '\0', runner->began_ms));
+}
+
+void custody_runner_unwanted(struct custody_runner *runner)
+{
+    if (!runner)
+        return;
+    runner->flight = NULL;
+    /* A create that waits for its booked moment was not sent: nothing is there to be killed. */
+    if (runner->custody.state == CUSTODY_CREATING && timer_is_active(&runner->timer)) {
+        loop_timer_stop(runner->worker->loop, &runner->timer);
+        advance(runner, CUSTODY_EVENT_REFUSED, NULL);
+        return;
+    }
+    advance(runner, CUSTODY_EVENT_UNWANTED, NULL);
+}
+
+void custody_runner_superseded(struct custody_runner *runner)
+{
+    if (!runner)
+        return;
+    runner->flight = NULL;
+    advance(runner, CUSTODY_EVENT_SUPERSEDED, NULL);
+}
+
+void custody_runner_abandon(struct custody_runner *runner)
+{
+    end(runner, false);
+}
+
+struct custody_runner *custody_runner_find(const struct worker *worker, const char *permit)
+{
+    LIST_EACH(&worker->custodies, link)
+    {
+        struct custody_runner *runner = LIST_OBJECT(link, struct custody_runner, link);
+        if (strcmp(runner->permit, permit) == 0)
+            return runner;
+    }
+    return NULL;
+}

@@ -1,0 +1,239 @@
+/* One attempt's run: obeys core/execution.h. */
+#include "worker/execution_runner.h"
+
+#include "core/outcome.h"
+#include "worker/context.h"
+#include "worker/flight_runner.h"
+#include "worker/provider.h"
+
+#include <assert.h>
+
+static void advance(struct execution_runner *run, enum execution_event_kind kind, enum code code);
+
+static struct loop *loop_of(const struct execution_runner *run)
+{
+    return run->flight->worker->loop;
+}
+
+/* ---- what steps use ---- */
+
+const struct step_kind *step_kind_of(enum step_verb verb)
+{
+    switch (verb) {
+    case STEP_PUT_FILES:
+        return &step_put_files;
+    case STEP_RUN_CODE:
+        return &step_code;
+    case STEP_RUN_PROCESS:
+        return &step_process;
+    case STEP_GET_FILES:
+        return &step_get_files;
+    }
+    return NULL;
+}
+
+struct worker *step_worker(const struct step_run *step)
+{
+    return step->run->flight->worker;
+}
+
+struct e2b_sandbox *step_sandbox(const struct step_run *step)
+{
+    return step->run->sandbox;
+}
+
+struct e2b_call *step_call(const struct step_run *step)
+{
+    return &step->run->call;
+}
+
+struct outcome *step_outcome(const struct step_run *step)
+{
+    return &step->run->flight->outcome;
+}
+
+const struct job *step_job(const struct step_run *step)
+{
+    return &step->run->flight->job;
+}
+
+const char *step_permit(const struct step_run *step)
+{
+    return step->run->flight->permit;
+}
+
+int64_t step_remaining_ms(const struct step_run *step)
+{
+    return MAX(step->run->execution.deadline_ms - loop_now_ms(loop_of(step->run)), 1);
+}
+
+void step_ended(struct step_run *step, enum code code)
+{
+    advance(step->run, EXECUTION_EVENT_STEP_ENDED, code);
+}
+
+void step_broken(struct step_run *step, const struct e2b_error *error)
+{
+    struct execution_runner *run = step->run;
+    provider_note(run->flight->worker->provider, error);
+    run->cause = *error;
+    enum code code = provider_call_code(error);
+    bool is_gone = error->kind == E2B_GONE;
+    advance(run, is_gone ? EXECUTION_EVENT_SANDBOX_GONE : EXECUTION_EVENT_STEP_BROKEN, code);
+}
+
+/* ---- orders ---- */
+
+static void drop_step(struct execution_runner *run)
+{
+    loop_timer_stop(loop_of(run), &run->start_timer);
+    run->waits_for_bind = false;
+    if (!run->is_step_active)
+        return;
+    run->is_step_active = false;
+    e2b_call_cancel(&run->call);
+    step_kind_of(run->step.step->verb)->drop(&run->step);
+    run->step.state = NULL;
+}
+
+static void start_step(void *arg)
+{
+    struct execution_runner *run = arg;
+    const struct plan *plan = run->execution.plan;
+    const struct step *step = &plan->steps[run->execution.step];
+    /* Whoever takes the claim over must find the sandbox in which the process runs: no start before that is
+     * written. */
+    run->waits_for_bind = step->verb == STEP_RUN_PROCESS && !run->flight->is_bound;
+    if (run->waits_for_bind)
+        return;
+    run->step = (struct step_run){.run = run, .step = step};
+    run->call.arg = &run->step;
+    run->call.timeout_ms = 0;
+    run->is_step_active = true;
+    step_kind_of(run->step.step->verb)->start(&run->step);
+}
+
+static void on_deadline(void *arg)
+{
+    advance(arg, EXECUTION_EVENT_DEADLINE, CODE_NONE);
+}
+
+static void set_timer(struct execution_runner *run)
+{
+    struct loop *loop = loop_of(run);
+    if (run->execution.deadline_ms == INT64_MAX)
+        loop_timer_stop(loop, &run->timer);
+    else
+        loop_timer_start(loop, &run->timer, run->execution.deadline_ms - loop_now_ms(loop), on_deadline, run);
+}
+
+static void on_ended(void *arg)
+{
+    struct execution_runner *run = arg;
+    flight_runner_on_run_ended(run->flight);
+}
+
+static void obey(struct execution_runner *run, enum execution_order order)
+{
+    struct loop *loop = loop_of(run);
+    set_timer(run);
+    switch (order) {
+    case EXECUTION_ORDER_WAIT:
+        return;
+    case EXECUTION_ORDER_START:
+        drop_step(run);
+        if (run->execution.start_at_ms > loop_now_ms(loop))
+            loop_timer_start(loop, &run->start_timer, run->execution.start_at_ms - loop_now_ms(loop),
+                             start_step, run);
+        else
+            start_step(run);
+        return;
+    case EXECUTION_ORDER_STOP:
+        if (run->is_step_active)
+            step_kind_of(run->step.step->verb)->stop(&run->step);
+        return; /* a step that waited to be started again stays so until the deadline of the stop */
+    case EXECUTION_ORDER_END:
+        drop_step(run);
+        loop_defer(loop, &run->ended, on_ended, run);
+        return;
+    }
+}
+
+/* How long each step took, and how it ended, goes into its report. */
+static void report_step(struct execution_runner *run, size_t step, enum code code)
+{
+    struct outcome *outcome = &run->flight->outcome;
+    if (step >= outcome->step_count)
+        return;
+    outcome->steps[step].code = code;
+    outcome->steps[step].ms = loop_now_ms(loop_of(run)) - run->step_began_ms;
+}
+
+static void note_times(struct execution_runner *run, enum execution_state before, size_t step_before)
+{
+    struct execution *execution = &run->execution;
+    int64_t now_ms = loop_now_ms(loop_of(run));
+    bool is_new_step = execution->step != step_before || before == EXECUTION_WAITING;
+    if (is_new_step)
+        run->step_began_ms = now_ms;
+    flight_runner_note_stage(run->flight, before, execution->state, is_new_step);
+}
+
+static void advance(struct execution_runner *run, enum execution_event_kind kind, enum code code)
+{
+    struct execution *execution = &run->execution;
+    if (!execution_accepts(execution->state, kind))
+        return; /* the run ended in this very turn */
+    enum execution_state before = execution->state;
+    size_t step = execution->step;
+    if (before == EXECUTION_RUNNING || before == EXECUTION_COLLECTING)
+        report_step(run, step,
+                    kind == EXECUTION_EVENT_DEADLINE ? execution->plan->steps[step].on_timeout : code);
+    const struct execution_event event = {.kind = kind, .now_ms = loop_now_ms(loop_of(run)), .code = code};
+    enum execution_order order = execution_advance(execution, &event);
+    note_times(run, before, step);
+    obey(run, order);
+}
+
+/* ---- use ---- */
+
+void execution_runner_init(struct execution_runner *run, struct flight_runner *flight,
+                           const struct plan *plan)
+{
+    *run = (struct execution_runner){.flight = flight};
+    execution_init(&run->execution, plan);
+}
+
+void execution_runner_release(struct execution_runner *run)
+{
+    drop_step(run);
+    loop_timer_stop(loop_of(run), &run->timer);
+    loop_defer_cancel(loop_of(run), &run->ended);
+}
+
+void execution_runner_start(struct execution_runner *run, struct e2b_sandbox *sandbox)
+{
+    run->sandbox = sandbox;
+    advance(run, EXECUTION_EVENT_SANDBOX_READY, CODE_NONE);
+}
+
+void execution_runner_bound(struct execution_runner *run)
+{
+    if (run->waits_for_bind)
+        start_step(run);
+}
+
+void execution_runner_gone(struct execution_runner *run, enum code code)
+{
+    advance(run, EXECUTION_EVENT_SANDBOX_GONE, code);
+}
+
+void execution_runner_cancel(struct execution_runner *run)
+{
+    advance(run, EXECUTION_EVENT_CANCEL, CODE_CANCELLED);
+}
+
+void execution_runner_leave(struct execution_runner *run)
+{
+    advance(run, EXECUTION_EVENT_LEAVE, CODE_NONE);
+}

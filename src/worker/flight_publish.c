@@ -1,0 +1,220 @@
+/* Verdict -> bytes -> ledger -> Kafka. */
+#include "worker/flight_publish.h"
+
+#include "codec/event.h"
+#include "codec/result.h"
+#include "worker/divert.h"
+#include "worker/observe.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    SEALED_MAX_BYTES = 64 * 1024,     /* what the ledger keeps of a result */
+    SEALED_HEADROOM_BYTES = 2 * 1024, /* headers beside the value */
+    SMALL_MAX_BYTES = 16 * 1024,
+    SEALED_UNTIL_MS = 360000, /* librdkafka's delivery timeout, and a minute */
+};
+
+/* ---- bytes ---- */
+
+static void finished_headers(struct flight_runner *runner, struct envelope_headers *ret)
+{
+    const struct job *job = &runner->job;
+    struct envelope envelope = {
+        .id = event_id(job, EVENT_FINISHED, 0, &runner->arena),
+        .source = event_source(runner->worker->config->deployment, job->tenant_id, &runner->arena),
+        .type = EVENT_FINISHED,
+        .subject = job->job_id,
+        .trace_parent = job->from.trace_parent,
+        .time_unix_ms = runner->outcome.timing.finished_unix_ms,
+    };
+    envelope_write(&envelope, ret);
+}
+
+static void encode_value(struct flight_runner *runner, size_t max_bytes, struct buffer *out)
+{
+    const struct result_source source = {
+        .job = &runner->job,
+        .plan = runner->has_plan ? &runner->plan : NULL,
+        .outcome = &runner->outcome,
+        .worker_id = ledger_worker(runner->worker->ledger),
+        .worker_version = E2BW_VERSION,
+        .price_version = runner->worker->config->catalog.price_version,
+    };
+    buffer_clear(out);
+    (void)result_encode(&source, max_bytes, out); /* what was cut is said in the value itself */
+}
+
+/* The full value is published by us; the ledger keeps one of at most 64 KiB for whoever must publish in our
+ * place. */
+static void encode(struct flight_runner *runner)
+{
+    struct envelope_headers headers;
+    finished_headers(runner, &headers);
+    encode_value(runner, (size_t)runner->worker->config->results_max_bytes, &runner->value);
+    CLEANUP(buffer_release) struct buffer small = {0};
+    const struct buffer *kept = &runner->value;
+    if (runner->value.length > SEALED_MAX_BYTES - SEALED_HEADROOM_BYTES) {
+        encode_value(runner, SEALED_MAX_BYTES - SEALED_HEADROOM_BYTES, &small);
+        kept = &small;
+    }
+    buffer_clear(&runner->sealed);
+    record_pack(headers.items, headers.count, buffer_bytes(kept), &runner->sealed);
+    flight_runner_charge(runner);
+}
+
+/* ---- seal ---- */
+
+static void on_sealed(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+{
+    struct flight_runner *runner = call->arg;
+    if (error) {
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_NOT_NOW});
+        return;
+    }
+    switch (answer) {
+    case LEDGER_OK:
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_SEALED});
+        return;
+    case LEDGER_SUPERSEDED:
+    case LEDGER_SUPERSEDED_PERMIT:
+        runner->is_permit_lost = answer == LEDGER_SUPERSEDED_PERMIT;
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_SUPERSEDED});
+        return;
+    case LEDGER_SEAL_ELSEWHERE:
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ELSEWHERE});
+        return;
+    case LEDGER_SEAL_DONE:
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_FOUND_DONE});
+        return;
+    case LEDGER_SEAL_CONFLICT:
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_CONFLICT});
+        return;
+    case LEDGER_SEAL_NOT_READY:
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_NOT_NOW});
+        return;
+    }
+}
+
+void flight_publish_seal(struct flight_runner *runner)
+{
+    if (runner->sealed.length == 0)
+        encode(runner);
+    const struct ledger_seal seal = {
+        .job = runner->job.key,
+        .permit = runner->flight.holds_claim ? runner->permit : "",
+        .payload = runner->job.from.payload,
+        .origin = runner->job.from.origin,
+        .status = status_name(code_status(runner->flight.code)),
+        .record = buffer_bytes(&runner->sealed),
+        .until_ms = SEALED_UNTIL_MS,
+    };
+    ledger_seal(runner->worker->ledger, &runner->ledger_call, &seal, on_sealed);
+}
+
+/* ---- Kafka ---- */
+
+static void on_delivered(struct kafka_send *send, const struct error *error, int32_t partition,
+                         int64_t offset)
+{
+    struct flight_runner *runner = send->arg;
+    if (error) { /* only "too large" comes as an error */
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_TOO_LARGE});
+        return;
+    }
+    runner->first_partition = partition;
+    runner->first_offset = offset;
+    flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_DELIVERED});
+}
+
+static void send_value(struct flight_runner *runner, const struct header *headers, size_t count,
+                       struct bytes value)
+{
+    struct kafka_header copies[ENVELOPE_HEADERS_MAX];
+    assert(count <= ARRAY_LENGTH(copies));
+    for (size_t i = 0; i < count; i++)
+        copies[i] = (struct kafka_header){headers[i].name, headers[i].value};
+    const struct kafka_record record = {
+        .topic = runner->worker->config->topics.results,
+        .key = {runner->job.job_id, strlen(runner->job.job_id)},
+        .value = value,
+        .headers = copies,
+        .header_count = count,
+    };
+    kafka_sink_send(runner->worker->sink, &runner->send, &record, on_delivered);
+}
+
+static void send_result(struct flight_runner *runner)
+{
+    struct envelope_headers headers;
+    finished_headers(runner, &headers);
+    send_value(runner, headers.items, headers.count, buffer_bytes(&runner->value));
+}
+
+static void on_diverted_first(struct kafka_send *send, const struct error *error, int32_t partition,
+                              int64_t offset)
+{
+    (void)error; /* a DLQ that takes no such record must not keep the result back; observe tells */
+    (void)partition, (void)offset;
+    struct flight_runner *runner = send->arg;
+    runner->is_diverted = true;
+    send_result(runner);
+}
+
+static bool divert(struct flight_runner *runner, kafka_sent_fn sent)
+{
+    const struct divert_cause cause = {
+        .topic = runner->job.from.topic,
+        .partition = runner->job.from.partition,
+        .offset = runner->job.from.offset,
+        .code = code_name(runner->flight.code),
+        .message = runner->outcome.message,
+    };
+    struct bytes key = {runner->job.job_id, strlen(runner->job.job_id)};
+    return divert_send(runner->worker, &runner->send, buffer_bytes(&runner->raw), key, &cause, sent);
+}
+
+void flight_publish_result(struct flight_runner *runner, bool is_small)
+{
+    if (is_small)
+        encode_value(runner, SMALL_MAX_BYTES, &runner->value);
+    bool to_dlq = code_goes_to_dlq(runner->flight.code) && !runner->is_diverted && runner->raw.length > 0;
+    if (!to_dlq || !divert(runner, on_diverted_first))
+        send_result(runner);
+}
+
+void flight_publish_found(struct flight_runner *runner)
+{
+    struct header headers[ENVELOPE_HEADERS_MAX];
+    size_t count = 0;
+    struct bytes value;
+    struct error error;
+    if (record_unpack(buffer_bytes(&runner->sealed), headers, ARRAY_LENGTH(headers), &runner->arena, &count,
+                      &value, &error)) {
+        send_value(runner, headers, count, value);
+        return;
+    }
+    /* The sealed bytes are gone from the ledger: what they said is not known, that there was a verdict is. */
+    outcome_blame(&runner->outcome, CODE_INTERNAL, "publish",
+                  "the sealed result was lost before it was published: %s", error.text);
+    runner->flight.code = CODE_INTERNAL;
+    runner->outcome.possible_repeat = true;
+    encode(runner);
+    send_result(runner);
+}
+
+static void on_diverted(struct kafka_send *send, const struct error *error, int32_t partition, int64_t offset)
+{
+    (void)error;
+    (void)partition, (void)offset;
+    struct flight_runner *runner = send->arg;
+    observe_duplicate(runner);
+    flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_DELIVERED});
+}
+
+void flight_publish_divert(struct flight_runner *runner)
+{
+    if (!divert(runner, on_diverted)) /* the record cannot be had again: the event alone has to tell */
+        on_diverted(&runner->send, NULL, -1, -1);
+}

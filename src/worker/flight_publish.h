@@ -1,0 +1,17 @@
+#ifndef WORKER_FLIGHT_PUBLISH_H
+#define WORKER_FLIGHT_PUBLISH_H
+#include "worker/flight_runner.h"
+
+/* The last part of a flight: the verdict into bytes, the bytes into the ledger, then into Kafka. Answers come
+ * back to the flight by flight_runner_advance. */
+
+/* Encodes the outcome (once) and seals it, with the permit when the claim is held. */
+void flight_publish_seal(struct flight_runner *runner);
+/* The result's own bytes; is_small: once more, with all bodies left out. */
+void flight_publish_result(struct flight_runner *runner, bool is_small);
+/* The bytes that somebody else sealed, kept in runner->sealed. */
+void flight_publish_found(struct flight_runner *runner);
+/* The record as it came, to the DLQ. */
+void flight_publish_divert(struct flight_runner *runner);
+
+#endif

@@ -1,0 +1,441 @@
+/* The composition: who is there, who may start, how it ends. */
+#include "worker/worker.h"
+
+#include "worker/context.h"
+#include "worker/custody_runner.h"
+#include "worker/divert.h"
+#include "worker/flight_runner.h"
+#include "worker/observe.h"
+#include "worker/provider.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
+    FREED_BY_HINT = 2,
+    SOURCE_GRACE_MS = 10000,
+    SINK_GRACE_MS = 30000,
+    LEDGER_GRACE_MS = 5000,
+    CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
+};
+
+/* ---- starting what waits ---- */
+
+void worker_poke(struct worker *worker)
+{
+    worker->is_pump_wanted = true;
+}
+
+void worker_count_active(struct worker *worker, bool *is_counted, bool is_active)
+{
+    if (*is_counted == is_active)
+        return;
+    *is_counted = is_active;
+    worker->active_count += is_active ? 1 : (size_t)-1;
+    if (!is_active)
+        worker_poke(worker);
+}
+
+static bool may_begin(const struct worker *worker)
+{
+    return worker->phase == WORKER_RUNNING && ledger_state(worker->ledger) == LEDGER_READY &&
+           ledger_lease_is_valid(worker->ledger) && provider_is_usable(worker->provider) &&
+           kafka_sink_has_room(worker->sink);
+}
+
+/* A limit that turned several away lately: whoever needs it waits behind them without asking. NULL: none. */
+static const char *full_limit(const struct worker *worker, const struct flight_runner *runner)
+{
+    for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
+        if (queue_aside_count(worker->queue, runner->plan.limits[i].name) >= ASKING_MAX)
+            return runner->plan.limits[i].name;
+    return queue_aside_count(worker->queue, "rate") >= ASKING_MAX ? "rate" : NULL;
+}
+
+static void start_waiting(struct worker *worker)
+{
+    while (may_begin(worker) && worker->active_count < (size_t)worker->config->max_in_flight) {
+        struct queue_entry *entry = queue_pop(worker->queue);
+        if (!entry)
+            return;
+        struct flight_runner *runner = flight_runner_of_entry(entry);
+        const char *limit = entry->is_freed ? NULL : full_limit(worker, runner);
+        if (limit) {
+            runner->denied_by = limit;
+            queue_set_aside(worker->queue, entry, limit);
+        } else {
+            flight_runner_turn(runner);
+        }
+    }
+}
+
+/* As many records in memory as can run, and as many again that wait for their turn. */
+static bool has_room(void *arg)
+{
+    struct worker *worker = arg;
+    return may_begin(worker) && worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
+           worker->bytes < (size_t)worker->config->max_bytes;
+}
+
+static void pump(void *arg)
+{
+    struct worker *worker = arg;
+    if (!worker->is_pump_wanted)
+        return;
+    worker->is_pump_wanted = false;
+    start_waiting(worker);
+    if (worker->source && has_room(worker))
+        kafka_source_pull(worker->source);
+}
+
+/* ---- what the adapters say ---- */
+
+static void on_message(void *arg, const struct kafka_message *message)
+{
+    flight_runner_begin(arg, message);
+}
+
+/* Jobs of a partition that is another's now: what runs goes on, what waits is that worker's. */
+static void on_revoked(void *arg, const char *topic, int32_t partition, bool is_lost)
+{
+    struct worker *worker = arg;
+    log_info(&worker->log, "partition.revoked", LOG_TEXT("topic", topic), LOG_INT("partition", partition),
+             LOG_BOOL("lost", is_lost));
+    LIST_EACH(&worker->flights, link)
+    {
+        struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
+        if (runner->job.from.partition == partition && runner->job.from.topic &&
+            strcmp(runner->job.from.topic, topic) == 0)
+            flight_runner_leave(runner);
+    }
+}
+
+static void on_assigned(void *arg, const char *topic, int32_t partition)
+{
+    struct worker *worker = arg;
+    log_info(&worker->log, "partition.assigned", LOG_TEXT("topic", topic), LOG_INT("partition", partition));
+    worker_poke(worker);
+}
+
+static void on_source_state(void *arg, bool is_usable, const char *why)
+{
+    struct worker *worker = arg;
+    worker->source_is_usable = is_usable;
+    (void)snprintf(worker->source_why, sizeof worker->source_why, "%s", why);
+    observe_state(worker, "kafka source", is_usable, why);
+    worker_poke(worker);
+}
+
+static void on_sink_state(void *arg, bool is_usable, const char *why)
+{
+    struct worker *worker = arg;
+    worker->sink_is_usable = is_usable;
+    (void)snprintf(worker->sink_why, sizeof worker->sink_why, "%s", why);
+    observe_state(worker, "kafka sink", is_usable, why);
+    worker_poke(worker);
+}
+
+static void on_ledger_state(void *arg, enum ledger_state state, const char *why)
+{
+    struct worker *worker = arg;
+    observe_state(worker, "redis", state == LEDGER_READY, why);
+    if (worker->provider)
+        provider_ledger_changed(worker->provider);
+    worker_poke(worker);
+}
+
+static void on_lost(void *arg, const char *permit)
+{
+    struct custody_runner *custody = custody_runner_find(arg, permit);
+    if (custody && custody->flight)
+        flight_runner_on_lost(custody->flight);
+    else
+        custody_runner_superseded(custody);
+}
+
+static void on_cancelled(void *arg, const char *job)
+{
+    struct worker *worker = arg;
+    LIST_EACH(&worker->flights, link)
+    {
+        struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
+        if (strcmp(runner->job.key, job) == 0)
+            flight_runner_cancel(runner);
+    }
+}
+
+static void on_free(void *arg, const char *limits)
+{
+    struct worker *worker = arg;
+    CLEANUP(base_freep) char *names = base_strdup(limits);
+    char *rest = names;
+    for (char *name; (name = strsep(&rest, " "));)
+        queue_free_limit(worker->queue, name, FREED_BY_HINT);
+    worker_poke(worker);
+}
+
+static void on_done(void *arg, const char *job)
+{
+    struct worker *worker = arg;
+    LIST_EACH(&worker->flights, link)
+    {
+        struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
+        if (strcmp(runner->job.key, job) == 0)
+            flight_runner_wake(runner);
+    }
+}
+
+/* Conditions that end by themselves (a lease that is valid again, a sink with room again) are looked at anew.
+ */
+static void on_tick(void *arg)
+{
+    struct worker *worker = arg;
+    worker_poke(worker);
+    loop_timer_start(worker->loop, &worker->tick_timer, 250, on_tick, worker);
+}
+
+/* ---- beginning ---- */
+
+static struct kafka_cluster cluster_of(const struct config *config, struct kafka_property *properties)
+{
+    for (size_t i = 0; i < config->kafka_properties.count; i++)
+        properties[i] = (struct kafka_property){config->kafka_properties.items[i].name,
+                                                config->kafka_properties.items[i].value};
+    return (struct kafka_cluster){config->kafka_bootstrap_servers, properties,
+                                  config->kafka_properties.count};
+}
+
+static bool open_kafka(struct worker *worker, struct error *reterr)
+{
+    const struct config *config = worker->config;
+    CLEANUP(base_freep)
+    struct kafka_property *properties = base_alloc(sizeof *properties * config->kafka_properties.count);
+    struct kafka_cluster cluster = cluster_of(config, properties);
+    const char *const topics[] = {config->topics.results, config->topics.dlq};
+    const struct kafka_sink_options sink = {.loop = worker->loop,
+                                            .log = &worker->log,
+                                            .cluster = cluster,
+                                            .client_id = config->worker_name,
+                                            .topics = topics,
+                                            .topic_count = ARRAY_LENGTH(topics),
+                                            .arg = worker,
+                                            .on_state = on_sink_state};
+    worker->sink = kafka_sink_new(&sink, reterr);
+    if (!worker->sink)
+        return false;
+    const struct kafka_source_options source = {
+        .loop = worker->loop,
+        .log = &worker->log,
+        .cluster = cluster,
+        .group_id = config->kafka_group_id,
+        .topics = config->topics.jobs.items,
+        .topic_count = config->topics.jobs.count,
+        .assignor = config->kafka_assignor,
+        .client_id = config->worker_name,
+        .events = {.arg = worker,
+                   .has_room = has_room,
+                   .on_message = on_message,
+                   .on_revoked = on_revoked,
+                   .on_assigned = on_assigned,
+                   .on_state = on_source_state},
+    };
+    worker->source = kafka_source_new(&source, reterr);
+    return worker->source != NULL;
+}
+
+static bool open_ledger(struct worker *worker, struct error *reterr)
+{
+    const struct ledger_options options = {
+        .loop = worker->loop,
+        .random = worker->random,
+        .log = &worker->log,
+        .url = worker->config->redis_url,
+        .name = worker->config->ledger,
+        .worker = worker->config->worker_name,
+        .events = {.arg = worker,
+                   .on_state = on_ledger_state,
+                   .on_lost = on_lost,
+                   .on_cancelled = on_cancelled,
+                   .on_free = on_free,
+                   .on_done = on_done},
+    };
+    worker->ledger = ledger_new(&options, reterr);
+    return worker->ledger != NULL;
+}
+
+static void open_e2b(struct worker *worker)
+{
+    const struct config *config = worker->config;
+    const struct e2b_client_options options = {.api_key = config->e2b_api_key,
+                                               .domain = config->e2b_domain,
+                                               .api_url = config->e2b_api_url,
+                                               .sandbox_url = config->e2b_sandbox_url,
+                                               .user_agent = "e2b-worker/" E2BW_VERSION,
+                                               .ca_file = config->e2b_ca_file};
+    worker->e2b = e2b_client_new(worker->options.uv, &options);
+}
+
+static struct plan_rules rules_of(const struct config *config)
+{
+    struct plan_rules rules = {.global_max = config->limit_global,
+                               .tenant_max = config->limit_tenant,
+                               .tenants = config->limit_tenants,
+                               .tenant_count = config->limit_tenant_count,
+                               .outputs = config->outputs,
+                               .max_attempts = config->max_attempts};
+    memcpy(rules.class_max, config->class_max, sizeof rules.class_max);
+    return rules;
+}
+
+struct worker *worker_new(const struct worker_options *options, struct error *reterr)
+{
+    struct worker *worker = base_alloc(sizeof *worker);
+    worker->options = *options;
+    worker->loop = options->loop;
+    worker->config = options->config;
+    worker->random = options->random;
+    worker->log = *options->log;
+    worker->log.component = "worker";
+    worker->rules = rules_of(options->config);
+    list_init(&worker->flights);
+    list_init(&worker->custodies);
+    list_init(&worker->diversions);
+    worker->queue = queue_new();
+    (void)snprintf(worker->source_why, sizeof worker->source_why, "the consumer group was not joined yet");
+    if (!open_ledger(worker, reterr) || !open_kafka(worker, reterr)) {
+        worker->phase = WORKER_CLOSING;
+        return NULL; /* the program ends with the error: what was opened goes with the process */
+    }
+    open_e2b(worker);
+    worker->observe = observe_new(worker);
+    worker->provider = provider_new(worker);
+    loop_hook_add(worker->loop, &worker->pump, pump, worker);
+    on_tick(worker);
+    return worker;
+}
+
+/* ---- ending ---- */
+
+static void on_ledger_closed(void *arg)
+{
+    struct worker *worker = arg;
+    worker->ledger = NULL;
+    worker->phase = WORKER_STOPPED;
+    worker->options.stopped(worker->options.arg);
+}
+
+static void on_e2b_closed(void *arg)
+{
+    struct worker *worker = arg;
+    worker->e2b = NULL;
+    ledger_close(worker->ledger, LEDGER_GRACE_MS, on_ledger_closed, worker);
+}
+
+static void on_sink_closed(void *arg)
+{
+    struct worker *worker = arg;
+    worker->sink = NULL;
+    e2b_client_close(worker->e2b, on_e2b_closed, worker);
+}
+
+static void close_rest(struct worker *worker)
+{
+    worker->phase = WORKER_CLOSING;
+    loop_timer_stop(worker->loop, &worker->drain_timer);
+    loop_timer_stop(worker->loop, &worker->tick_timer);
+    loop_hook_remove(worker->loop, &worker->pump);
+    LIST_EACH(&worker->custodies, link)
+    custody_runner_abandon(LIST_OBJECT(link, struct custody_runner, link));
+    provider_free(TAKE(worker->provider));
+    observe_free(TAKE(worker->observe));
+    kafka_sink_close(worker->sink, SINK_GRACE_MS, on_sink_closed, worker);
+}
+
+/* A doubtful create is not waited for: its permit lies behind everything that it can have made. */
+static bool only_doubts_left(const struct worker *worker)
+{
+    LIST_EACH(&worker->custodies, link)
+    if (LIST_OBJECT(link, struct custody_runner, link)->custody.state != CUSTODY_DOUBTFUL)
+        return false;
+    return true;
+}
+
+void worker_ended(struct worker *worker)
+{
+    worker_poke(worker);
+    if (worker->phase == WORKER_DRAINING && !worker->is_source_closing && worker->flight_count == 0 &&
+        worker->diversion_count == 0 && only_doubts_left(worker))
+        close_rest(worker);
+}
+
+static void on_custody_grace(void *arg)
+{
+    struct worker *worker = arg;
+    log_warn(&worker->log, "drain.kills_unanswered", LOG_INT("sandboxes", worker->custody_count));
+    if (worker->flight_count == 0)
+        close_rest(worker);
+    else
+        loop_timer_start(worker->loop, &worker->drain_timer, CUSTODY_GRACE_MS, on_custody_grace, worker);
+}
+
+static void give_up_all(void *arg)
+{
+    struct worker *worker = arg;
+    LIST_EACH(&worker->flights, link)
+    flight_runner_give_up(LIST_OBJECT(link, struct flight_runner, link));
+    loop_timer_start(worker->loop, &worker->drain_timer, CUSTODY_GRACE_MS, on_custody_grace, worker);
+}
+
+static void on_source_closed(void *arg)
+{
+    struct worker *worker = arg;
+    worker->is_source_closing = false;
+    worker_ended(worker);
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (worker->phase == WORKER_DRAINING)
+        give_up_all(worker);
+    if (worker->phase != WORKER_RUNNING)
+        return;
+    log_info(&worker->log, "worker.draining", LOG_INT("flights", worker->flight_count),
+             LOG_INT("grace_ms", worker->config->drain_ms));
+    worker->phase = WORKER_DRAINING;
+    worker->is_source_closing = true;
+    kafka_source_close(TAKE(worker->source), SOURCE_GRACE_MS, on_source_closed, worker);
+    LIST_EACH(&worker->flights, link)
+    flight_runner_leave(LIST_OBJECT(link, struct flight_runner, link));
+    loop_timer_start(worker->loop, &worker->drain_timer, worker->config->drain_ms, give_up_all, worker);
+    worker_ended(worker);
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker)
+        return;
+    assert(worker->phase == WORKER_STOPPED);
+    queue_free(worker->queue);
+    free(worker);
+}
+
+/* ---- looking ---- */
+
+bool worker_is_ready(const struct worker *worker, const char **ret_why)
+{
+    *ret_why = "";
+    if (worker->phase != WORKER_RUNNING)
+        *ret_why = "the worker is draining";
+    else if (ledger_state(worker->ledger) != LEDGER_READY)
+        *ret_why = ledger_why(worker->ledger);
+    else if (!provider_is_usable(worker->provider))
+        *ret_why = provider_why(worker->provider);
+    else if (!worker->source_is_usable)
+        *ret_why = worker->source_why;
+    else if (!worker->sink_is_usable)
+        *ret_why = worker->sink_why;
+    return **ret_why == '\0';
+}
