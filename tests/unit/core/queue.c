@@ -1,0 +1,355 @@
+#include "core/queue.h"
+#include "base/random.h"
+#include "test.h"
+
+#include <stdio.h>
+
+static struct queue_entry entry_of(const char *tenant, enum priority priority, int64_t weight)
+{
+    return (struct queue_entry){.tenant_id = tenant, .priority = priority, .weight = weight, .bytes = 10};
+}
+
+static void drain(struct queue *queue)
+{
+    while (queue_pop(queue))
+        ;
+    queue_free(queue);
+}
+
+static void an_empty_queue_gives_nothing(void **state)
+{
+    (void)state;
+    struct queue *queue = queue_new();
+    struct queue_entry entry = entry_of("a", PRIORITY_STANDARD, 1);
+    assert_null(queue_pop(queue));
+    queue_remove(queue, &entry);
+    queue_free_limit(queue, "g", SIZE_MAX);
+    assert_int_equal(queue_count(queue), 0);
+    assert_int_equal(queue_aside_count(queue, "g"), 0);
+    assert_int_equal(queue_tenant_bytes(queue, "a"), 0);
+    queue_free(queue);
+    queue_free(NULL);
+}
+
+static void classes_come_in_their_order(void **state)
+{
+    (void)state;
+    struct queue_entry batch = entry_of("a", PRIORITY_BATCH, 1),
+                       standard = entry_of("a", PRIORITY_STANDARD, 1),
+                       interactive = entry_of("b", PRIORITY_INTERACTIVE, 1);
+    struct queue *queue = queue_new();
+    queue_push(queue, &batch);
+    queue_push(queue, &standard);
+    queue_push(queue, &interactive);
+    assert_int_equal(queue_tenant_bytes(queue, "a"), 20);
+    assert_ptr_equal(queue_pop(queue), &interactive);
+    assert_ptr_equal(queue_pop(queue), &standard);
+    assert_ptr_equal(queue_pop(queue), &batch);
+    queue_free(queue);
+}
+
+static void a_tenant_keeps_its_order_over_being_set_aside(void **state)
+{
+    (void)state;
+    struct queue_entry entries[5];
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < 5; i++) {
+        entries[i] = entry_of("a", PRIORITY_STANDARD, 1);
+        queue_push(queue, &entries[i]);
+    }
+    queue_set_aside(queue, queue_pop(queue), "n:a");
+    queue_set_aside(queue, queue_pop(queue), "t:x");
+    queue_set_aside(queue, queue_pop(queue), "n:a");
+    assert_int_equal(queue_aside_count(queue, "n:a"), 2);
+    assert_int_equal(queue_ready_count(queue), 2);
+    assert_int_equal(queue_count(queue), 5);
+    assert_int_equal(queue_bytes(queue), 50);
+    queue_free_limit(queue, "n:a", 1);
+    queue_free_limit(queue, "t:x", SIZE_MAX);
+    assert_ptr_equal(queue_pop(queue), &entries[0]);
+    assert_ptr_equal(queue_pop(queue), &entries[1]);
+    assert_ptr_equal(queue_pop(queue), &entries[3]);
+    queue_free_limit(queue, "n:a", 7);
+    assert_ptr_equal(queue_pop(queue), &entries[2]);
+    assert_ptr_equal(queue_pop(queue), &entries[4]);
+    assert_null(queue_pop(queue));
+    queue_free(queue);
+}
+
+static void a_freed_limit_frees_the_higher_class_first(void **state)
+{
+    (void)state;
+    struct queue_entry batch = entry_of("a", PRIORITY_BATCH, 1),
+                       interactive = entry_of("a", PRIORITY_INTERACTIVE, 1);
+    struct queue *queue = queue_new();
+    queue_push(queue, &batch);
+    queue_set_aside(queue, queue_pop(queue), "g");
+    queue_push(queue, &interactive);
+    queue_set_aside(queue, queue_pop(queue), "g");
+    queue_free_limit(queue, "g", 1);
+    assert_ptr_equal(queue_pop(queue), &interactive);
+    assert_null(queue_pop(queue));
+    queue_remove(queue, &batch);
+    assert_int_equal(queue_count(queue), 0);
+    queue_free(queue);
+}
+
+enum { TENANTS = 3, BACKLOG = 20 };
+
+static void backlogged_tenants_share_by_weight(void **state)
+{
+    (void)state;
+    static const char *const names[TENANTS] = {"one", "two", "four"};
+    static struct queue_entry entries[TENANTS][BACKLOG];
+    int served[TENANTS] = {0};
+    struct queue *queue = queue_new();
+    for (size_t t = 0; t < TENANTS; t++) {
+        for (size_t i = 0; i < BACKLOG; i++) {
+            entries[t][i] = entry_of(names[t], PRIORITY_STANDARD, 1 << t);
+            queue_push(queue, &entries[t][i]);
+        }
+    }
+    for (int n = 0; n < 7000; n++) {
+        struct queue_entry *entry = queue_pop(queue);
+        served[entry->weight == 1 ? 0 : entry->weight == 2 ? 1 : 2]++;
+        queue_push(queue, entry);
+    }
+    for (int t = 0; t < TENANTS; t++)
+        assert_in_range(served[t], (1000 << t) * 95 / 100, (1000 << t) * 105 / 100);
+    drain(queue);
+}
+
+/* One tenant always has work; another sends one job at a time, and a crowd of others one job each, ever. */
+static void newcomers_and_one_at_a_time_senders_starve_nobody(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 1000 };
+    static struct queue_entry steady[ROUNDS * 2], crowd[ROUNDS];
+    static char names[ROUNDS][16];
+    struct queue_entry single = entry_of("single", PRIORITY_STANDARD, 1);
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < ROUNDS * 2; i++) {
+        steady[i] = entry_of("steady", PRIORITY_STANDARD, 1);
+        queue_push(queue, &steady[i]);
+    }
+    int from_steady = 0, from_single = 0;
+    for (size_t i = 0; i < ROUNDS; i++) {
+        if (!single.tenant)
+            queue_push(queue, &single);
+        (void)snprintf(names[i], sizeof names[i], "crowd-%zu", i);
+        crowd[i] = entry_of(names[i], PRIORITY_STANDARD, 1);
+        queue_push(queue, &crowd[i]);
+        for (int n = 0; n < 3; n++) {
+            struct queue_entry *entry = queue_pop(queue);
+            from_steady += entry >= steady && entry < steady + ROUNDS * 2;
+            from_single += entry == &single;
+        }
+    }
+    assert_in_range(from_steady, ROUNDS * 95 / 100, ROUNDS * 105 / 100);
+    assert_in_range(from_single, ROUNDS * 95 / 100, ROUNDS * 105 / 100);
+    drain(queue);
+}
+
+static void a_pause_saves_up_no_turns(void **state)
+{
+    (void)state;
+    static struct queue_entry busy[200], late[100];
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < 200; i++) {
+        busy[i] = entry_of("busy", PRIORITY_STANDARD, 1);
+        queue_push(queue, &busy[i]);
+    }
+    for (size_t i = 0; i < 100; i++)
+        assert_ptr_equal(queue_pop(queue), &busy[i]);
+    for (size_t i = 0; i < 100; i++) {
+        late[i] = entry_of("late", PRIORITY_STANDARD, 1);
+        queue_push(queue, &late[i]);
+    }
+    int from_late = 0;
+    for (int i = 0; i < 40; i++)
+        from_late += queue_pop(queue)->tenant_id[0] == 'l';
+    assert_in_range(from_late, 19, 21);
+    drain(queue);
+}
+
+static void ten_thousand_entries_of_ten_thousand_tenants_pass(void **state)
+{
+    (void)state;
+    enum { MANY = 10000 };
+    static struct queue_entry entries[MANY];
+    static char names[MANY][16];
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof names[i], "t%zu", i * 7919 % MANY);
+        entries[i] = entry_of(names[i], (enum priority)(i % PRIORITY_COUNT), 1 + (int64_t)(i % 5));
+        queue_push(queue, &entries[i]);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        queue_set_aside(queue, queue_pop(queue), i % 2 ? "g" : "c:batch");
+    assert_null(queue_pop(queue));
+    assert_int_equal(queue_aside_count(queue, "g"), MANY / 2);
+    queue_free_limit(queue, "g", SIZE_MAX);
+    queue_free_limit(queue, "c:batch", SIZE_MAX);
+    assert_int_equal(queue_ready_count(queue), MANY);
+    for (size_t i = 0; i < MANY; i++)
+        assert_non_null(queue_pop(queue));
+    queue_free(queue);
+}
+
+/* ---- Against a naive model -------------------------------------------------------------------------------
+ */
+
+enum { ENTRIES = 60, LIMITS = 4, NAMES = 5 };
+enum where { OUT, POPPED, READY, ASIDE };
+
+static const char *const limit_names[LIMITS] = {"g", "n:a", "t:x", "c:batch"};
+static const char *const tenant_names[NAMES] = {"a", "b", "c", "dd", "e"};
+
+struct model {
+    struct queue *queue;
+    struct random random;
+    struct queue_entry entries[ENTRIES];
+    enum where where[ENTRIES];
+    size_t limit[ENTRIES];
+    int64_t arrival[ENTRIES], arrivals;
+};
+
+static bool is_same_line(const struct queue_entry *a, const struct queue_entry *b)
+{
+    return a->priority == b->priority && strcmp(a->tenant_id, b->tenant_id) == 0;
+}
+
+static void model_push(struct model *model, size_t i)
+{
+    if (model->where[i] == READY || model->where[i] == ASIDE)
+        return;
+    struct queue_entry *entry = &model->entries[i];
+    *entry = entry_of(tenant_names[random_below(&model->random, NAMES)],
+                      (enum priority)random_below(&model->random, PRIORITY_COUNT),
+                      1 + (int64_t)random_below(&model->random, 9));
+    entry->bytes = random_below(&model->random, 1000);
+    queue_push(model->queue, entry);
+    model->where[i] = READY;
+    model->arrival[i] = ++model->arrivals;
+}
+
+/* Whatever comes is of the first class that has something ready, and its tenant's oldest there. */
+static void model_pop(struct model *model)
+{
+    struct queue_entry *entry = queue_pop(model->queue);
+    size_t popped = entry ? (size_t)(entry - model->entries) : ENTRIES;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        if (model->where[i] != READY)
+            continue;
+        assert_non_null(entry);
+        assert_true(entry->priority <= model->entries[i].priority);
+        if (is_same_line(entry, &model->entries[i]))
+            assert_true(model->arrival[popped] <= model->arrival[i]);
+    }
+    if (!entry)
+        return;
+    assert_int_equal(model->where[popped], READY);
+    assert_null(entry->tenant);
+    model->where[popped] = POPPED;
+    if (random_below(&model->random, 2) == 0) {
+        size_t limit = random_below(&model->random, LIMITS);
+        queue_set_aside(model->queue, entry, limit_names[limit]);
+        model->where[popped] = ASIDE;
+        model->limit[popped] = limit;
+    }
+}
+
+static void model_free_limit(struct model *model, size_t limit, size_t count)
+{
+    queue_free_limit(model->queue, limit_names[limit], count);
+    for (; count > 0; count--) {
+        size_t first = ENTRIES;
+        for (size_t i = 0; i < ENTRIES; i++) {
+            if (model->where[i] != ASIDE || model->limit[i] != limit)
+                continue;
+            if (first == ENTRIES || model->entries[i].priority < model->entries[first].priority ||
+                (model->entries[i].priority == model->entries[first].priority &&
+                 model->arrival[i] < model->arrival[first]))
+                first = i;
+        }
+        if (first == ENTRIES)
+            return;
+        model->where[first] = READY;
+    }
+}
+
+static void model_remove(struct model *model, size_t i)
+{
+    queue_remove(model->queue, &model->entries[i]);
+    model->where[i] = OUT;
+}
+
+static void model_check(const struct model *model)
+{
+    size_t ready = 0, count = 0, bytes = 0, of_limit[LIMITS] = {0}, of_tenant[NAMES] = {0};
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct queue_entry *entry = &model->entries[i];
+        bool is_queued = model->where[i] == READY || model->where[i] == ASIDE;
+        assert_int_equal(entry->tenant != NULL, is_queued);
+        assert_int_equal(entry->aside != NULL, model->where[i] == ASIDE);
+        if (!is_queued)
+            continue;
+        assert_int_equal(entry->sequence, model->arrival[i]);
+        count++;
+        ready += model->where[i] == READY;
+        bytes += entry->bytes;
+        if (model->where[i] == ASIDE)
+            of_limit[model->limit[i]]++;
+        for (size_t t = 0; t < NAMES; t++)
+            of_tenant[t] += strcmp(entry->tenant_id, tenant_names[t]) == 0 ? entry->bytes : 0;
+    }
+    assert_int_equal(queue_count(model->queue), count);
+    assert_int_equal(queue_ready_count(model->queue), ready);
+    assert_int_equal(queue_bytes(model->queue), bytes);
+    for (size_t l = 0; l < LIMITS; l++)
+        assert_int_equal(queue_aside_count(model->queue, limit_names[l]), of_limit[l]);
+    for (size_t t = 0; t < NAMES; t++)
+        assert_int_equal(queue_tenant_bytes(model->queue, tenant_names[t]), of_tenant[t]);
+}
+
+static void random_walks_agree_with_a_naive_model(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct model model = {.queue = queue_new()};
+        random_init_seed(&model.random, seed);
+        for (int n = 0; n < 2000; n++) {
+            uint64_t dice = random_below(&model.random, 100);
+            size_t i = random_below(&model.random, ENTRIES);
+            if (dice < 40)
+                model_push(&model, i);
+            else if (dice < 75)
+                model_pop(&model);
+            else if (dice < 90)
+                model_free_limit(&model, i % LIMITS, dice % 3 ? dice % 5 : SIZE_MAX);
+            else
+                model_remove(&model, i);
+            model_check(&model);
+        }
+        for (size_t i = 0; i < ENTRIES; i++)
+            model_remove(&model, i);
+        model_check(&model);
+        queue_free(model.queue);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_queue_gives_nothing),
+        cmocka_unit_test(classes_come_in_their_order),
+        cmocka_unit_test(a_tenant_keeps_its_order_over_being_set_aside),
+        cmocka_unit_test(a_freed_limit_frees_the_higher_class_first),
+        cmocka_unit_test(backlogged_tenants_share_by_weight),
+        cmocka_unit_test(newcomers_and_one_at_a_time_senders_starve_nobody),
+        cmocka_unit_test(a_pause_saves_up_no_turns),
+        cmocka_unit_test(ten_thousand_entries_of_ten_thousand_tenants_pass),
+        cmocka_unit_test(random_walks_agree_with_a_naive_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
