@@ -179,6 +179,7 @@ void queue_push(struct queue *queue, struct queue_entry *entry)
 {
     assert(!entry->tenant && !entry->aside && entry->weight > 0);
     entry->sequence = ++queue->arrivals;
+    entry->is_freed = false;
     enter(queue, entry);
     make_ready(queue, entry);
 }
@@ -222,6 +223,7 @@ void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char 
 {
     assert(!entry->tenant && !entry->aside && entry->sequence > 0);
     enter(queue, entry);
+    entry->is_freed = false;
     entry->aside = limit_of(queue, limit);
     entry->aside->count++;
     heap_push(&entry->aside->aside[entry->priority], &entry->node);
@@ -238,6 +240,7 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
             struct queue_entry *entry = entry_at(heap_first(&found->aside[i]));
             bool is_last = found->count == 1;
             take_from_limit(queue, entry);
+            entry->is_freed = true;
             make_ready(queue, entry);
             if (is_last)
                 return;

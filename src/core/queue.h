@@ -20,6 +20,7 @@ struct queue_entry {
     int64_t weight;   /* > 0 */
     int64_t sequence; /* order of arrival, given by push; kept over being set aside */
     size_t bytes;
+    bool is_freed; /* ready again after being set aside: its limit may have room */
 };
 
 struct queue *queue_new(void) MUST_USE;
