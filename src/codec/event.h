@@ -58,6 +58,8 @@ struct histogram {
 };
 void histogram_add(struct histogram *histogram, int64_t ms);
 int64_t histogram_quantile(const struct histogram *histogram,
+                           /* Returns: how many values were certainly <= ms. */
+                           uint64_t histogram_count_up_to(const struct histogram *histogram, int64_t ms);
                            double q); /* upper bound of the bucket; 0: empty */
 
 struct stats_group { /* by template or by task type */

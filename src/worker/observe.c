@@ -1,0 +1,331 @@
+/* What happens, as log lines, numbers and events. */
+#include "worker/observe.h"
+
+#include "worker/custody_runner.h"
+#include "worker/flight_runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAG_CHECK_MS = 500, WAITING_EVENT_EVERY_MS = 10000 };
+
+static void take_snapshot(struct observe *observe);
+
+/* ---- events ---- */
+
+static void post(struct worker *worker, const char *topic, const struct envelope *envelope, struct bytes key,
+                 const struct buffer *value)
+{
+    struct envelope_headers headers;
+    struct kafka_header copies[ENVELOPE_HEADERS_MAX];
+    envelope_write(envelope, &headers);
+    for (size_t i = 0; i < headers.count; i++)
+        copies[i] = (struct kafka_header){headers.items[i].name, headers.items[i].value};
+    const struct kafka_record record = {.topic = topic,
+                                        .key = key,
+                                        .value = buffer_bytes(value),
+                                        .headers = copies,
+                                        .header_count = headers.count};
+    kafka_sink_post(worker->sink, &record);
+}
+
+static void post_job_event(struct flight_runner *runner, const char *type, int64_t n,
+                           const struct buffer *value)
+{
+    struct worker *worker = runner->worker;
+    struct arena arena;
+    arena_init(&arena, 512);
+    const struct envelope envelope = {
+        .id = event_id(&runner->job, type, n, &arena),
+        .source = event_source(worker->config->deployment, runner->job.tenant_id, &arena),
+        .type = type,
+        .subject = runner->job.job_id,
+        .trace_parent = runner->job.from.trace_parent,
+        .time_unix_ms = loop_unix_ms(worker->loop),
+    };
+    post(worker, worker->config->topics.results, &envelope,
+         (struct bytes){runner->job.job_id, strlen(runner->job.job_id)}, value);
+    arena_release(&arena);
+}
+
+/* ---- the life of a job ---- */
+
+#define JOB_FIELDS(runner) LOG_TEXT("job", (runner)->job.job_id), LOG_TEXT("tenant", (runner)->job.tenant_id)
+
+void observe_accepted(struct flight_runner *runner)
+{
+    struct observe *observe = runner->worker->observe;
+    observe->accepted++;
+    histogram_add(&observe->queued_ms, runner->outcome.timing.queued_ms);
+    log_debug(&runner->worker->log, "job.accepted", JOB_FIELDS(runner),
+              LOG_TEXT("topic", runner->job.from.topic), LOG_INT("partition", runner->job.from.partition),
+              LOG_INT("offset", runner->job.from.offset));
+}
+
+void observe_waiting(struct flight_runner *runner, const char *reason, const char *limit, int64_t used,
+                     int64_t max, int64_t retry_ms)
+{
+    struct worker *worker = runner->worker;
+    int64_t waited_ms = loop_now_ms(worker->loop) - runner->queued_since_ms;
+    log_debug(&worker->log, "job.waiting", JOB_FIELDS(runner), LOG_TEXT("reason", reason),
+              LOG_TEXT("limit", limit), LOG_INT("used", used), LOG_INT("max", max),
+              LOG_INT("waited_ms", waited_ms));
+    if (!worker->config->lifecycle_events || waited_ms < runner->waiting_notes * WAITING_EVENT_EVERY_MS)
+        return; /* one at once, then one every ten seconds */
+    CLEANUP(buffer_release) struct buffer value = {0};
+    const struct event_waiting waiting = {.reason = reason,
+                                          .limit = limit,
+                                          .used = used,
+                                          .max = max,
+                                          .waited_ms = waited_ms,
+                                          .retry_ms = retry_ms};
+    event_waiting(&runner->job, &waiting, &value);
+    post_job_event(runner, EVENT_WAITING, ++runner->waiting_notes, &value);
+}
+
+void observe_started(struct flight_runner *runner)
+{
+    struct worker *worker = runner->worker;
+    struct observe *observe = worker->observe;
+    observe->attempts++;
+    histogram_add(&observe->create_ms, runner->outcome.timing.create_ms);
+    histogram_add(&observe->permit_wait_ms, runner->outcome.timing.permit_wait_ms);
+    log_debug(&worker->log, "job.started", JOB_FIELDS(runner), LOG_INT("attempt", runner->flight.attempt),
+              LOG_TEXT("sandbox", runner->custody->sandbox_id),
+              LOG_TEXT("template", runner->plan.placement.entry->name));
+    if (!worker->config->lifecycle_events)
+        return;
+    CLEANUP(buffer_release) struct buffer value = {0};
+    const struct event_started started = {.worker_id = ledger_worker(worker->ledger),
+                                          .sandbox_id = runner->custody->sandbox_id,
+                                          .plan = &runner->plan,
+                                          .attempt = runner->flight.attempt};
+    event_started(&runner->job, &started, &value);
+    post_job_event(runner, EVENT_STARTED, runner->flight.attempt, &value);
+}
+
+void observe_retrying(struct flight_runner *runner, enum code code, bool is_counted)
+{
+    struct worker *worker = runner->worker;
+    worker->observe->retries += is_counted;
+    log_info(&worker->log, "job.retrying", JOB_FIELDS(runner), LOG_TEXT("code", code_name(code)),
+             LOG_INT("attempt", runner->flight.attempt), LOG_BOOL("counts", is_counted),
+             LOG_INT("delay_ms", runner->flight.delay_ms), LOG_TEXT("message", runner->outcome.message));
+    if (!worker->config->lifecycle_events || !is_counted)
+        return;
+    CLEANUP(buffer_release) struct buffer value = {0};
+    const struct event_retrying retrying = {.attempt = runner->flight.attempt,
+                                            .max_attempts = runner->flight.max_attempts,
+                                            .delay_ms = runner->flight.delay_ms,
+                                            .code = code,
+                                            .message = runner->outcome.message};
+    event_retrying(&runner->job, &retrying, &value);
+    post_job_event(runner, EVENT_RETRYING, runner->flight.attempt, &value);
+}
+
+void observe_sealed(struct flight_runner *runner)
+{
+    struct observe *observe = runner->worker->observe;
+    const struct timing *timing = &runner->outcome.timing;
+    if (timing->run_ms >= 0)
+        histogram_add(&observe->run_ms, timing->run_ms);
+    histogram_add(&observe->total_ms, timing->total_ms);
+    observe->nano_usd += runner->outcome.nano_usd;
+    observe->wasted_nano_usd += runner->outcome.wasted_nano_usd;
+}
+
+void observe_finished(struct flight_runner *runner)
+{
+    struct observe *observe = runner->worker->observe;
+    enum code code = runner->flight.code;
+    observe->by_status[code_status(code)]++;
+    observe->by_code[code]++;
+    log_info(&runner->worker->log, "job.finished", JOB_FIELDS(runner),
+             LOG_TEXT("status", status_name(code_status(code))),
+             LOG_TEXT("code", code ? code_name(code) : NULL), LOG_INT("attempt", runner->flight.attempt),
+             LOG_INT("total_ms", runner->outcome.timing.total_ms),
+             LOG_INT("run_ms", runner->outcome.timing.run_ms),
+             LOG_TEXT("message", code ? runner->outcome.message : NULL));
+}
+
+void observe_duplicate(struct flight_runner *runner)
+{
+    struct worker *worker = runner->worker;
+    bool is_conflict = runner->flight.code == CODE_JOB_ID_CONFLICT;
+    if (!is_conflict &&
+        !runner->is_other_record) { /* the same record again, after a crash or a rebalance: no news */
+        worker->observe->repeats++;
+        return;
+    }
+    worker->observe->duplicates++;
+    log_warn(&worker->log, "job.duplicate", JOB_FIELDS(runner), LOG_BOOL("conflict", is_conflict),
+             LOG_TEXT("topic", runner->job.from.topic), LOG_INT("partition", runner->job.from.partition),
+             LOG_INT("offset", runner->job.from.offset));
+    CLEANUP(buffer_release) struct buffer value = {0};
+    const struct event_duplicate duplicate = {.code = is_conflict ? CODE_JOB_ID_CONFLICT : CODE_NONE,
+                                              .first_status = runner->first_status,
+                                              .first_partition = runner->first_partition,
+                                              .first_offset = runner->first_offset};
+    event_duplicate(&runner->job, &duplicate, &value);
+    post_job_event(runner, EVENT_DUPLICATE, runner->job.from.offset, &value);
+}
+
+void observe_dropped(struct flight_runner *runner)
+{
+    log_debug(&runner->worker->log, "job.left_to_next_owner", JOB_FIELDS(runner),
+              LOG_BOOL("held_claim", runner->flight.holds_claim));
+}
+
+void observe_adopted(struct flight_runner *runner)
+{
+    log_info(&runner->worker->log, "job.taken_over", JOB_FIELDS(runner),
+             LOG_TEXT("permit", runner->found_permit), LOG_TEXT("sandbox", runner->found_sandbox));
+}
+
+void observe_diverted(struct worker *worker, const char *topic, int32_t partition, int64_t offset,
+                      const char *code, const char *message)
+{
+    worker->observe->diverted++;
+    log_warn(&worker->log, "record.to_dlq", LOG_TEXT("topic", topic), LOG_INT("partition", partition),
+             LOG_INT("offset", offset), LOG_TEXT("code", code), LOG_TEXT("message", message));
+}
+
+/* ---- the life of a sandbox ---- */
+
+void observe_custody(struct custody_runner *custody, enum custody_state from, const struct e2b_error *error)
+{
+    struct observe *observe = custody->worker->observe;
+    const struct log *log = &custody->worker->log;
+    enum custody_state to = custody->custody.state;
+    if (from == CUSTODY_CREATING && to != CUSTODY_CREATING) {
+        observe->creates++;
+        observe->create_failures += error != NULL;
+        if (error)
+            log_warn(log, "sandbox.create_failed", LOG_TEXT("job", custody->job),
+                     LOG_TEXT("permit", custody->permit), LOG_INT("http_status", error->http_status),
+                     LOG_BOOL("undecided", error->undecided), LOG_TEXT("message", error->message));
+    }
+    observe->doubts += to == CUSTODY_DOUBTFUL && from != CUSTODY_DOUBTFUL;
+    if (from == CUSTODY_KILLING && to == CUSTODY_KILLING && error) {
+        observe->kill_failures++;
+        log_warn(log, "sandbox.kill_failed", LOG_TEXT("sandbox", custody->sandbox_id),
+                 LOG_TEXT("message", error->message));
+    }
+    if (from == CUSTODY_LIVE && to == CUSTODY_LIVE && error)
+        log_warn(log, "sandbox.extend_failed", LOG_TEXT("sandbox", custody->sandbox_id),
+                 LOG_TEXT("message", error->message));
+    if (from == CUSTODY_KILLING && to == CUSTODY_GONE) {
+        int64_t kill_ms = loop_now_ms(custody->worker->loop) - custody->kill_asked_ms;
+        observe->kills++;
+        histogram_add(&observe->kill_ms, kill_ms);
+        log_debug(log, "sandbox.killed", LOG_TEXT("sandbox", custody->sandbox_id),
+                  LOG_TEXT("job", custody->job), LOG_INT("kill_ms", kill_ms));
+    }
+}
+
+/* ---- the worker ---- */
+
+void observe_state(struct worker *worker, const char *part, bool is_usable, const char *why)
+{
+    if (is_usable)
+        log_info(&worker->log, "part.ready", LOG_TEXT("part", part));
+    else
+        log_warn(&worker->log, "part.not_ready", LOG_TEXT("part", part), LOG_TEXT("why", why));
+}
+
+static void post_stats(struct observe *observe)
+{
+    struct worker *worker = observe->worker;
+    CLEANUP(buffer_release) struct buffer value = {0};
+    char id[160];
+    const char *worker_id = ledger_worker(worker->ledger);
+    int64_t now_unix_ms = loop_unix_ms(worker->loop);
+    worker_stats(worker, &value);
+    struct arena arena;
+    arena_init(&arena, 256);
+    (void)snprintf(id, sizeof id, "%s:%lld", worker_id, (long long)now_unix_ms);
+    const struct envelope envelope = {.id = id,
+                                      .source = event_source(worker->config->deployment, NULL, &arena),
+                                      .type = EVENT_STATS,
+                                      .subject = worker_id,
+                                      .time_unix_ms = now_unix_ms};
+    post(worker, worker->config->topics.stats, &envelope, (struct bytes){worker_id, strlen(worker_id)},
+         &value);
+    arena_release(&arena);
+}
+
+static void on_stats_due(void *arg)
+{
+    struct observe *observe = arg;
+    post_stats(observe);
+    take_snapshot(observe);
+    observe->loop_lag_max_ms = 0;
+    loop_timer_start(observe->worker->loop, &observe->stats_timer, observe->worker->config->stats_interval_ms,
+                     on_stats_due, observe);
+}
+
+/* How late the loop is: a timer of known length, against the clock. */
+static void on_lag_check(void *arg)
+{
+    struct observe *observe = arg;
+    int64_t now_ms = loop_now_ms(observe->worker->loop);
+    observe->loop_lag_max_ms = MAX(observe->loop_lag_max_ms, now_ms - observe->lag_checked_ms - LAG_CHECK_MS);
+    observe->lag_checked_ms = now_ms;
+    loop_timer_start(observe->worker->loop, &observe->lag_timer, LAG_CHECK_MS, on_lag_check, observe);
+}
+
+static void forget_usage(struct observe *observe)
+{
+    for (size_t i = 0; i < observe->usage_count; i++)
+        free((char *)observe->usage[i].limit);
+    free(observe->usage);
+    observe->usage = NULL;
+    observe->usage_count = 0;
+}
+
+static void on_snapshot(struct ledger_call *call, const struct error *error, const struct ledger_usage *usage,
+                        size_t count)
+{
+    struct observe *observe = call->arg;
+    if (error)
+        return; /* the state says so already; the last picture stays */
+    forget_usage(observe);
+    observe->usage = base_alloc(sizeof *usage * count);
+    observe->usage_count = count;
+    for (size_t i = 0; i < count; i++) {
+        observe->usage[i] = usage[i];
+        observe->usage[i].limit = base_strdup(usage[i].limit);
+    }
+}
+
+static void take_snapshot(struct observe *observe)
+{
+    if (ledger_state(observe->worker->ledger) == LEDGER_READY && !observe->snapshot_call.request)
+        ledger_snapshot(observe->worker->ledger, &observe->snapshot_call, on_snapshot);
+}
+
+struct observe *observe_new(struct worker *worker)
+{
+    struct observe *observe = base_alloc(sizeof *observe);
+    observe->worker = worker;
+    observe->snapshot_call.arg = observe;
+    observe->started_unix_ms = loop_unix_ms(worker->loop);
+    observe->lag_checked_ms = loop_now_ms(worker->loop);
+    loop_timer_start(worker->loop, &observe->lag_timer, LAG_CHECK_MS, on_lag_check, observe);
+    loop_timer_start(worker->loop, &observe->stats_timer, worker->config->stats_interval_ms, on_stats_due,
+                     observe);
+    return observe;
+}
+
+void observe_free(struct observe *observe)
+{
+    if (!observe)
+        return;
+    post_stats(observe); /* the last word of this worker: what it did is complete now */
+    loop_timer_stop(observe->worker->loop, &observe->lag_timer);
+    loop_timer_stop(observe->worker->loop, &observe->stats_timer);
+    ledger_call_cancel(observe->worker->ledger, &observe->snapshot_call);
+    forget_usage(observe);
+    free(observe);
+}
