@@ -362,7 +362,7 @@ static enum code choose_smallest(const struct catalog *catalog, const struct job
 enum code catalog_choose(const struct catalog *catalog, const struct job *job, struct arena *arena,
                          struct placement *ret, const char **ret_message)
 {
-    assert(job->language < LANGUAGE_COUNT);
+    assert(job->language < LANGUAGE_COUNT && (catalog->entries || catalog->count == 0));
     if (job->template_name)
         return choose_named(catalog, job, arena, ret, ret_message);
     const struct template_entry *own =
