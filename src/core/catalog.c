@@ -131,7 +131,7 @@ static void append_joint(struct buffer *out, size_t i, size_t count)
         buffer_append_text(out, i + 1 == count ? " and " : ", ");
 }
 
-/* "2,048 MB, 1 vCPU and pandas"; "what was asked" when there is nothing to say. */
+/* "2,048 MB, 1 vCPU and pandas"; nothing when nothing is required. */
 static void append_requirements(struct buffer *out, const struct requirements *needed)
 {
     size_t count = (size_t)(needed->memory_mb > 0) + (needed->cpu_milli > 0) + (needed->timeout_ms > 0) +
@@ -274,9 +274,9 @@ static void append_nearest_package(struct buffer *out, const struct catalog *cat
     }
 }
 
-static void append_size(struct buffer *out, const struct template_entry *entry)
+static void append_size(struct buffer *out, const struct template_entry *entry, const char *has)
 {
-    buffer_append_format(out, "%s has ", entry->name);
+    buffer_append_format(out, "%s%s", entry->name, has);
     append_number(out, entry->memory_mb);
     buffer_append_text(out, " MB, ");
     append_cores(out, entry->cpu_milli);
@@ -300,7 +300,7 @@ static enum code no_template_fits(const struct catalog *catalog, const struct jo
             largest = &catalog->entries[i];
     if (largest) {
         buffer_append_text(&text, entry ? ": " : "; the largest, ");
-        append_size(&text, largest);
+        append_size(&text, largest, entry ? " has " : ", has ");
     }
     append_nearest_package(&text, catalog, &job->requirements, arena);
     *ret_message = arena_text(arena, &text);
@@ -324,13 +324,20 @@ static enum code choose_named(const struct catalog *catalog, const struct job *j
     return CODE_NONE;
 }
 
-static const char *reason_smallest(const struct job *job, struct arena *arena)
+/* `floor` as in smallest(). */
+static const char *reason_smallest(const struct job *job, const struct template_entry *floor,
+                                   struct arena *arena)
 {
     CLEANUP(buffer_release) struct buffer text = {0};
+    buffer_append_text(&text, "smallest ");
+    if (floor)
+        buffer_append_format(&text, "from %s up ", floor->name);
+    buffer_append_text(&text, "that offers ");
+    size_t length = text.length;
     append_requirements(&text, &job->requirements);
-    if (text.length == 0)
-        return arena_printf(arena, "smallest that offers %s", language_name(job->language));
-    return arena_printf(arena, "smallest that offers %s", text.data);
+    if (text.length == length)
+        buffer_append_text(&text, language_name(job->language));
+    return arena_text(arena, &text);
 }
 
 static enum code choose_smallest(const struct catalog *catalog, const struct job *job,
@@ -338,26 +345,24 @@ static enum code choose_smallest(const struct catalog *catalog, const struct job
                                  const char **ret_message)
 {
     const struct template_entry *entry = smallest(catalog, job, own);
-    bool is_larger = own && entry;
-    if (!entry)
-        entry = smallest(catalog, job, NULL);
+    if (!entry) {
+        own = NULL;
+        entry = smallest(catalog, job, own);
+    }
     if (!entry) {
         for (size_t i = 0; i < catalog->count; i++)
             if (satisfies(&catalog->entries[i], &job->requirements))
                 return unsupported_language(catalog, job, NULL, arena, ret_message);
         return no_template_fits(catalog, job, NULL, arena, ret_message);
     }
-    const char *reason = reason_smallest(job, arena);
-    if (is_larger)
-        reason = arena_printf(arena, "%s, from %s of task type %s on", reason, own->name, job->task_type);
-    *ret = (struct placement){.entry = entry, .reason = reason};
+    *ret = (struct placement){.entry = entry, .reason = reason_smallest(job, own, arena)};
     return CODE_NONE;
 }
 
 enum code catalog_choose(const struct catalog *catalog, const struct job *job, struct arena *arena,
                          struct placement *ret, const char **ret_message)
 {
-    assert(job->language < LANGUAGE_COUNT);
+    assert(job->language < LANGUAGE_COUNT && (catalog->entries || catalog->count == 0));
     if (job->template_name)
         return choose_named(catalog, job, arena, ret, ret_message);
     const struct template_entry *own =

@@ -210,6 +210,7 @@ struct model {
     struct random random;
     struct queue_entry entries[ENTRIES];
     enum where where[ENTRIES];
+    bool is_freed[ENTRIES];
     size_t limit[ENTRIES];
     int64_t arrival[ENTRIES], arrivals;
 };
@@ -230,6 +231,7 @@ static void model_push(struct model *model, size_t i)
     entry->bytes = random_below(&model->random, 1000);
     queue_push(model->queue, entry);
     model->where[i] = READY;
+    model->is_freed[i] = false;
     model->arrival[i] = ++model->arrivals;
 }
 
@@ -250,11 +252,13 @@ static void model_pop(struct model *model)
         return;
     assert_int_equal(model->where[popped], READY);
     assert_null(entry->tenant);
+    assert_int_equal(entry->is_freed, model->is_freed[popped]);
     model->where[popped] = POPPED;
     if (random_below(&model->random, 2) == 0) {
         size_t limit = random_below(&model->random, LIMITS);
         queue_set_aside(model->queue, entry, limit_names[limit]);
         model->where[popped] = ASIDE;
+        model->is_freed[popped] = false;
         model->limit[popped] = limit;
     }
 }
@@ -275,6 +279,7 @@ static void model_free_limit(struct model *model, size_t limit, size_t count)
         if (first == ENTRIES)
             return;
         model->where[first] = READY;
+        model->is_freed[first] = true;
     }
 }
 
