@@ -57,7 +57,8 @@ struct histogram {
     uint64_t count, sum_ms, max_ms;
 };
 void histogram_add(struct histogram *histogram, int64_t ms);
-int64_t histogram_quantile(const struct histogram *histogram, double q); /* upper bound of the bucket; 0: empty */
+int64_t histogram_quantile(const struct histogram *histogram,
+                           double q); /* upper bound of the bucket; 0: empty */
 /* Returns: how many values were certainly <= ms. */
 uint64_t histogram_count_up_to(const struct histogram *histogram, int64_t ms);
 

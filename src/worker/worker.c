@@ -283,7 +283,9 @@ static struct plan_rules rules_of(const struct config *config)
     struct plan_rules rules = {.global_max = config->limit_global,
                                .tenant_max = config->limit_tenant,
                                .tenants = config->limit_tenants,
-                               .tenant_count = config->limit_tenant_count, .weights = config->tenant_weights, .weight_count = config->tenant_weight_count,
+                               .tenant_count = config->limit_tenant_count,
+                               .weights = config->tenant_weights,
+                               .weight_count = config->tenant_weight_count,
                                .outputs = config->outputs,
                                .max_attempts = config->max_attempts};
     memcpy(rules.class_max, config->class_max, sizeof rules.class_max);
