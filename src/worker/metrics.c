@@ -98,7 +98,7 @@ void worker_stats(const struct worker *worker, struct buffer *out)
         .worker_id = ledger_worker(worker->ledger),
         .worker_version = E2BW_VERSION,
         .deployment = worker->config->deployment,
-        .mode = worker->config->mode == MODE_SIMULATION ? "simulation" : "production",
+        .mode = worker_mode(worker),
         .started_unix_ms = observe->started_unix_ms,
         .now_unix_ms = loop_unix_ms(worker->loop),
         .interval_ms = worker->config->stats_interval_ms,

@@ -441,3 +441,8 @@ bool worker_is_ready(const struct worker *worker, const char **ret_why)
         *ret_why = worker->sink_why;
     return **ret_why == '\0';
 }
+
+const char *worker_mode(const struct worker *worker)
+{
+    return worker->config->mode == MODE_SIMULATION ? "simulation" : "production";
+}

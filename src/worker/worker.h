@@ -35,6 +35,7 @@ void worker_free(struct worker *worker); /* after stopped; NULL: nothing */
 /* Whether it could take a job now; *ret_why is a sentence for people ("" when ready), valid until the next
  * turn. */
 bool worker_is_ready(const struct worker *worker, const char **ret_why);
+const char *worker_mode(const struct worker *worker); /* "production" | "simulation" */
 /* Prometheus text, and the live statistics as JSON. Append. */
 void worker_metrics(const struct worker *worker, struct buffer *out);
 void worker_stats(const struct worker *worker, struct buffer *out);

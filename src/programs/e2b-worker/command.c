@@ -1,0 +1,117 @@
+/* What the subcommands share: options, messages, the configuration. */
+#include "command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void command_help(const struct command *command)
+{
+    printf("usage: e2b-worker %s %s\n\n%s.\n\n%s", command->name, command->arguments, command->summary,
+           command->help);
+}
+
+int command_usage(const struct command *command, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "e2b-worker %s: ", command->name);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\nsee: e2b-worker %s --help\n", command->name);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+/* "--name=value" or "--name value". Returns: the value; NULL when this word is not `name`; *index moves over
+ * it. */
+static const char *value_of(const char *name, int argc, char **argv, int *index, bool *ret_is_missing)
+{
+    size_t length = strlen(name);
+    const char *word = argv[*index];
+    if (strncmp(word, name, length) != 0)
+        return NULL;
+    if (word[length] == '=')
+        return word + length + 1;
+    if (word[length] != '\0')
+        return NULL;
+    *ret_is_missing = *index + 1 >= argc;
+    return *ret_is_missing ? "" : argv[++*index];
+}
+
+/* One of ours or one of the subcommand's. Returns: whether the word was understood. */
+static bool take_option(int argc, char **argv, int *index, const struct command_option *own, size_t own_count,
+                        struct command_options *options, bool *ret_is_missing)
+{
+    const char *value;
+    if ((value = value_of("--config", argc, argv, index, ret_is_missing))) {
+        options->input.file = value;
+        return true;
+    }
+    if ((value = value_of("--env-file", argc, argv, index, ret_is_missing))) {
+        options->input.env_file = value;
+        return true;
+    }
+    if ((value = value_of("--set", argc, argv, index, ret_is_missing))) {
+        if (options->input.set_count < COMMAND_SETS_MAX)
+            options->sets[options->input.set_count++] = value;
+        return true;
+    }
+    for (size_t i = 0; i < own_count; i++) {
+        if (!own[i].has_value && strcmp(argv[*index], own[i].name) == 0) {
+            *own[i].value = own[i].name;
+            return true;
+        }
+        if (own[i].has_value && (value = value_of(own[i].name, argc, argv, index, ret_is_missing))) {
+            *own[i].value = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+int command_parse(const struct command *command, int argc, char **argv, const struct command_option *own,
+                  size_t own_count, struct command_options *ret)
+{
+    *ret = (struct command_options){.input.environment = environ};
+    for (int i = 1; i < argc; i++) {
+        bool is_missing = false;
+        const char *word = argv[i];
+        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            command_help(command);
+            return -1;
+        }
+        if (word[0] != '-' || strcmp(word, "-") == 0) {
+            if (ret->rest_count == ARRAY_LENGTH(ret->rest))
+                return command_usage(command, "too many arguments at '%s'", word);
+            ret->rest[ret->rest_count++] = word;
+            continue;
+        }
+        if (!take_option(argc, argv, &i, own, own_count, ret, &is_missing))
+            return command_usage(command, "unknown option '%s'", word);
+        if (is_missing)
+            return command_usage(command, "option '%s' needs a value", word);
+    }
+    if (ret->input.set_count == COMMAND_SETS_MAX)
+        return command_usage(command, "more than %d --set options: put them into a file for --config",
+                             COMMAND_SETS_MAX - 1);
+    ret->input.sets = ret->sets;
+    return EXIT_OK;
+}
+
+int command_load(const struct command_options *options, struct arena *arena, struct config *ret)
+{
+    struct error error;
+    struct config_input input = options->input;
+    input.sets = options->sets;
+    if (config_load(&input, arena, ret, &error))
+        return EXIT_OK;
+    fprintf(stderr, "e2b-worker: %s\n", error.text);
+    return EXIT_CONFIG;
+}
+
+struct log command_log(const struct config *config)
+{
+    return (struct log){.level = config->log_level, .worker = config->worker_name};
+}
