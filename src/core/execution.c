@@ -44,6 +44,7 @@ static enum execution_order start_step(struct execution *execution, size_t step,
     execution->tries = 0;
     execution->start_at_ms = now_ms;
     execution->deadline_ms = MIN(now_ms + step_of(execution)->timeout_ms, execution->section_until_ms);
+    assert(execution->deadline_ms > now_ms);
     return EXECUTION_ORDER_START;
 }
 
@@ -73,38 +74,28 @@ static enum execution_order stop(struct execution *execution, enum code code, in
 }
 
 /* A main step's failure is the verdict; a final step's is only a note on its own report. A failure of the
- * infrastructure is never forgiven: what would follow stands on nothing. */
+ * infrastructure is never forgiven: what would follow stands on nothing. A section whose budget is used up
+ * starts nothing more. */
 static enum execution_order step_over(struct execution *execution, enum code failure, int64_t now_ms)
 {
+    size_t next = execution->step + 1;
+    bool is_used_up = now_ms >= execution->section_until_ms;
     if (execution->state == EXECUTION_COLLECTING)
-        return start_step(execution, execution->step + 1, now_ms);
+        return is_used_up ? end(execution) : start_step(execution, next, now_ms);
     bool is_forgiven = step_of(execution)->continue_on_failure && !code_is_retried(failure);
-    if (failure != CODE_NONE && !is_forgiven) {
+    if (failure != CODE_NONE && !is_forgiven)
         blame(execution, failure);
-        return collect(execution, now_ms);
-    }
-    if (execution->step + 1 >= execution->plan->final_from)
-        return collect(execution, now_ms);
-    return start_step(execution, execution->step + 1, now_ms);
+    else if (next < execution->plan->final_from && is_used_up)
+        blame(execution, execution->plan->steps[next].on_timeout);
+    else if (next < execution->plan->final_from)
+        return start_step(execution, next, now_ms);
+    return collect(execution, now_ms);
 }
 
 static enum execution_order on_step_ended(struct execution *execution, const struct execution_event *event)
 {
     if (execution->state == EXECUTION_STOPPING)
         return collect(execution, event->now_ms);
-    return step_over(execution, event->code, event->now_ms);
-}
-
-/* Files are overwritten with the same bytes, and a process that runs already, or has ended, answers from its
- * record in the sandbox; only the interpreter's code may not be sent twice. */
-static enum execution_order on_step_broken(struct execution *execution, const struct execution_event *event)
-{
-    if (execution->state == EXECUTION_STOPPING)
-        return collect(execution, event->now_ms);
-    if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
-        execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
-        return EXECUTION_ORDER_START;
-    }
     return step_over(execution, event->code, event->now_ms);
 }
 
@@ -115,6 +106,21 @@ static enum execution_order on_deadline(struct execution *execution, int64_t now
     if (execution->state == EXECUTION_STOPPING)
         return collect(execution, now_ms); /* it did not comply; the kill of the sandbox will do */
     return step_over(execution, step_of(execution)->on_timeout, now_ms);
+}
+
+/* Files are overwritten with the same bytes, and a process that runs already, or has ended, answers from its
+ * record in the sandbox; only the interpreter's code may not be sent twice. */
+static enum execution_order on_step_broken(struct execution *execution, const struct execution_event *event)
+{
+    if (execution->state == EXECUTION_STOPPING)
+        return collect(execution, event->now_ms);
+    if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
+        if (event->now_ms >= execution->deadline_ms)
+            return on_deadline(execution, event->now_ms);
+        execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
+        return EXECUTION_ORDER_START;
+    }
+    return step_over(execution, event->code, event->now_ms);
 }
 
 static enum execution_order on_cancel(struct execution *execution, int64_t now_ms)
