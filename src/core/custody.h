@@ -64,7 +64,7 @@ struct custody_times {
     int64_t live_ms;       /* what the sandbox is given at once */
     bool is_rolling;       /* it is needed for longer than that: extended every third of it */
     int64_t slack_ms;      /* the permit's horizon lies behind the sandbox's end by this at least */
-    int64_t doubt_ends_ms; /* after sending: a sandbox that no list has shown by then never was */
+    int64_t doubt_ends_ms; /* after sending: a sandbox that no list begun then or later shows never was */
 };
 
 struct custody {
@@ -75,6 +75,7 @@ struct custody {
     int64_t deadline_ms; /* the runner's one timer; INT64_MAX: none */
     int64_t ends_ms;     /* the sandbox's own end, at the latest, as far as we set it */
     int64_t sent_ms;     /* when the create was, at the latest */
+    int64_t look_ms;     /* when the look under way was begun: what came later is not in its answer */
 };
 
 /* For a create that is about to be sent. */

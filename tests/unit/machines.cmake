@@ -1,1 +1,2 @@
 add_unit_test(core/execution BODIES core base)
+add_unit_test(core/custody BODIES core base)
