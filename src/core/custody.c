@@ -118,9 +118,15 @@ static enum custody_order on_deadline(struct custody *custody, int64_t now_ms)
     return custody->state == CUSTODY_KILLING ? CUSTODY_ORDER_KILL : CUSTODY_ORDER_EXTEND_PERMIT;
 }
 
+/* What is asked for now may come to be even if its answer fails. */
+static enum custody_order on_permit_extended(struct custody *custody, int64_t now_ms)
+{
+    custody->ends_ms = now_ms + custody->times.live_ms;
+    return CUSTODY_ORDER_EXTEND_SANDBOX;
+}
+
 static enum custody_order on_sandbox_extended(struct custody *custody, int64_t now_ms)
 {
-    custody->tries = 0;
     custody->ends_ms = now_ms + custody->times.live_ms;
     custody->deadline_ms = now_ms + custody->times.live_ms / 3;
     return CUSTODY_ORDER_WAIT;
@@ -190,7 +196,7 @@ enum custody_order custody_advance(struct custody *custody, const struct custody
     case CUSTODY_EVENT_DEADLINE:
         return on_deadline(custody, now_ms);
     case CUSTODY_EVENT_PERMIT_EXTENDED:
-        return CUSTODY_ORDER_EXTEND_SANDBOX;
+        return on_permit_extended(custody, now_ms);
     case CUSTODY_EVENT_SANDBOX_EXTENDED:
         return on_sandbox_extended(custody, now_ms);
     case CUSTODY_EVENT_EXTEND_FAILED:

@@ -24,10 +24,31 @@ static void an_answer_counts_from_when_the_look_was_begun(void **state)
     assert_int_equal(tell(&custody, CUSTODY_EVENT_ABSENT, custody.look_ms + 8000), CUSTODY_ORDER_RELEASE);
 }
 
+/* E2B extends it every time and no answer arrives: it lives long after the end that was last confirmed. */
+static void a_sandbox_whose_extensions_are_not_answered_is_not_given_up_early(void **state)
+{
+    (void)state;
+    struct custody custody;
+    custody_init(&custody, &times, 0);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_CREATED, 0), CUSTODY_ORDER_WAIT);
+    int64_t now_ms = 0;
+    while (now_ms < 10 * times.live_ms) {
+        now_ms = custody.deadline_ms;
+        assert_int_equal(tell(&custody, CUSTODY_EVENT_DEADLINE, now_ms), CUSTODY_ORDER_EXTEND_PERMIT);
+        assert_int_equal(tell(&custody, CUSTODY_EVENT_PERMIT_EXTENDED, now_ms), CUSTODY_ORDER_EXTEND_SANDBOX);
+        assert_int_equal(tell(&custody, CUSTODY_EVENT_EXTEND_FAILED, now_ms + 10000), CUSTODY_ORDER_WAIT);
+    }
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_UNWANTED, now_ms), CUSTODY_ORDER_KILL);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_KILL_FAILED, now_ms), CUSTODY_ORDER_WAIT);
+    int64_t over_ms = now_ms + times.live_ms + times.slack_ms;
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_KILL_FAILED, over_ms), CUSTODY_ORDER_FORGET);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_counts_from_when_the_look_was_begun),
+        cmocka_unit_test(a_sandbox_whose_extensions_are_not_answered_is_not_given_up_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
