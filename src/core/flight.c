@@ -76,12 +76,32 @@ static enum flight_order publish(struct flight *flight, enum flight_order order)
     return order;
 }
 
+static enum flight_order publish_small(struct flight *flight)
+{
+    flight->is_small = true;
+    return publish(flight, flight->is_diverted ? FLIGHT_ORDER_DIVERT_SMALL : FLIGHT_ORDER_PUBLISH_SMALL);
+}
+
+/* Too large even when small: the broker is set up wrong. What is sealed is never given up, so somebody must
+ * mend it. */
+static enum flight_order on_too_large(struct flight *flight)
+{
+    if (!flight->is_small)
+        return publish_small(flight);
+    enter(flight, FLIGHT_WAITING);
+    flight->next = FLIGHT_PUBLISHING;
+    flight->delay_ms = RETRY_MOST_MS;
+    return FLIGHT_ORDER_SLEEP;
+}
+
 static enum flight_order on_wake(struct flight *flight)
 {
     if (flight->next == FLIGHT_SEALING) {
         enter(flight, FLIGHT_SEALING);
         return FLIGHT_ORDER_SEAL;
     }
+    if (flight->next == FLIGHT_PUBLISHING)
+        return publish_small(flight);
     return flight->next == FLIGHT_ACQUIRING ? acquire(flight) : enqueue(flight, FLIGHT_ORDER_ENQUEUE);
 }
 
@@ -152,7 +172,8 @@ static enum flight_order on_leave(struct flight *flight)
     flight->is_leaving = true;
     if (flight->state == FLIGHT_QUEUED)
         return finish(flight, FLIGHT_ORDER_DROP);
-    if (flight->state == FLIGHT_WAITING && flight->next != FLIGHT_SEALING)
+    if (flight->state == FLIGHT_WAITING &&
+        (flight->next == FLIGHT_QUEUED || flight->next == FLIGHT_ACQUIRING))
         return finish(flight, FLIGHT_ORDER_DROP);
     return FLIGHT_ORDER_WAIT; /* an answer, a run or a verdict is on its way */
 }
@@ -225,6 +246,7 @@ enum flight_order flight_advance(struct flight *flight,
         return seal(flight, CODE_CANCELLED);
     case FLIGHT_EVENT_CONFLICT:
         flight->code = CODE_JOB_ID_CONFLICT;
+        flight->is_diverted = true;
         return publish(flight, FLIGHT_ORDER_DIVERT);
     case FLIGHT_EVENT_NOT_NOW:
         return on_not_now(flight, event->retry_ms);
@@ -240,7 +262,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_DELIVERED:
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_TOO_LARGE:
-        return FLIGHT_ORDER_PUBLISH_SMALL;
+        return on_too_large(flight);
     case FLIGHT_EVENT_LEAVE:
         return on_leave(flight);
     case FLIGHT_EVENT_COUNT:

@@ -20,7 +20,8 @@
 enum flight_state {
     FLIGHT_QUEUED,     /* waits for its turn in the fair queue, or for a limit */
     FLIGHT_ACQUIRING,  /* claim and permit are asked for */
-    FLIGHT_WAITING,    /* for a time or a hint: back-off, another worker's run, a ledger that is not ready */
+    FLIGHT_WAITING,    /* for a time or a hint: back-off, another worker's run, a ledger or broker that is not
+                          ready */
     FLIGHT_EXECUTING,  /* granted: an attempt is under way */
     FLIGHT_SEALING,    /* the ledger fixes verdict and bytes */
     FLIGHT_PUBLISHING, /* until the delivery report */
@@ -76,17 +77,18 @@ enum flight_order {
     FLIGHT_ORDER_GIVE_BACK,     /* release claim (and count, unless is_uncounted), then as SLEEP */
     FLIGHT_ORDER_SEAL,          /* encode the outcome under verdict `code`, seal the bytes */
     FLIGHT_ORDER_PUBLISH,       /* the sealed bytes, to the results topic */
-    FLIGHT_ORDER_PUBLISH_SMALL, /* ... once more, with all bodies left out */
     FLIGHT_ORDER_PUBLISH_FOUND, /* the bytes that somebody else sealed */
+    FLIGHT_ORDER_PUBLISH_SMALL, /* either of them once more, with all bodies left out */
     FLIGHT_ORDER_DIVERT, /* the record goes to the DLQ, with a duplicate event: no terminal event of ours */
-    FLIGHT_ORDER_FINISH, /* the offset is finished; end */
+    FLIGHT_ORDER_DIVERT_SMALL,   /* ... once more, without the record's value */
+    FLIGHT_ORDER_FINISH,         /* the offset is finished; end */
     FLIGHT_ORDER_NOTE_DUPLICATE, /* a duplicate event (best effort), then as FINISH */
     FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is held goes back uncounted; end */
 };
 
 struct flight {
     enum flight_state state;
-    enum flight_state next; /* WAITING: what WAKE leads to: QUEUED, ACQUIRING or SEALING */
+    enum flight_state next; /* WAITING: what WAKE leads to: QUEUED, ACQUIRING, SEALING or PUBLISHING */
     enum code code;         /* the verdict, once it stands */
     int64_t max_attempts;
     int64_t attempt;   /* of the grant */
@@ -95,6 +97,7 @@ struct flight {
     bool holds_claim;  /* granted, not given back: seal goes with the permit */
     bool is_uncounted; /* GIVE_BACK: the attempt does not count */
     bool is_leaving;
+    bool is_diverted, is_small; /* what is being published */
 };
 
 void flight_init(struct flight *flight, int64_t max_attempts);

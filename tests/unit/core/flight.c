@@ -1,0 +1,62 @@
+#include "core/flight.h"
+#include "test.h"
+
+static enum flight_order tell(struct flight *flight, struct flight_event event)
+{
+    assert_true(flight_accepts(flight, event.kind));
+    return flight_advance(flight, &event);
+}
+
+#define TELL(flight, kind_, ...)                                                                             \
+    tell((flight), (struct flight_event){.kind = FLIGHT_EVENT_##kind_, ##__VA_ARGS__})
+
+static struct flight asked(void)
+{
+    struct flight flight;
+    flight_init(&flight, 3);
+    assert_int_equal(TELL(&flight, BEGIN), FLIGHT_ORDER_ENQUEUE);
+    assert_int_equal(TELL(&flight, TURN), FLIGHT_ORDER_ACQUIRE);
+    return flight;
+}
+
+static struct flight granted(int64_t attempt)
+{
+    struct flight flight = asked();
+    assert_int_equal(TELL(&flight, GRANTED, .attempt = attempt), FLIGHT_ORDER_EXECUTE);
+    return flight;
+}
+
+/* A diverted record owes no result: what is too large for the DLQ is never answered with one. */
+static void a_record_too_large_for_the_dlq_is_diverted_smaller(void **state)
+{
+    (void)state;
+    struct flight flight = asked();
+    assert_int_equal(TELL(&flight, CONFLICT), FLIGHT_ORDER_DIVERT);
+    assert_int_equal(TELL(&flight, TOO_LARGE), FLIGHT_ORDER_DIVERT_SMALL);
+    assert_int_equal(TELL(&flight, TOO_LARGE), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_DIVERT_SMALL);
+    assert_int_equal(TELL(&flight, DELIVERED), FLIGHT_ORDER_FINISH);
+}
+
+static void a_result_too_large_even_without_bodies_is_kept_and_tried_at_times(void **state)
+{
+    (void)state;
+    struct flight flight = granted(1);
+    assert_int_equal(TELL(&flight, ENDED), FLIGHT_ORDER_SEAL);
+    assert_int_equal(TELL(&flight, SEALED), FLIGHT_ORDER_PUBLISH);
+    assert_int_equal(TELL(&flight, TOO_LARGE), FLIGHT_ORDER_PUBLISH_SMALL);
+    assert_int_equal(TELL(&flight, TOO_LARGE), FLIGHT_ORDER_SLEEP);
+    assert_true(flight.delay_ms >= 1000);
+    assert_int_equal(TELL(&flight, LEAVE), FLIGHT_ORDER_WAIT);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_PUBLISH_SMALL);
+    assert_int_equal(TELL(&flight, DELIVERED), FLIGHT_ORDER_FINISH);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_too_large_for_the_dlq_is_diverted_smaller),
+        cmocka_unit_test(a_result_too_large_even_without_bodies_is_kept_and_tried_at_times),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
