@@ -105,6 +105,12 @@ static enum flight_order on_wake(struct flight *flight)
     return flight->next == FLIGHT_ACQUIRING ? acquire(flight) : enqueue(flight, FLIGHT_ORDER_ENQUEUE);
 }
 
+static enum flight_order refuse(struct flight *flight, enum code code)
+{
+    flight->refusal = code;
+    return seal(flight, code);
+}
+
 static enum flight_order on_granted(struct flight *flight, int64_t attempt)
 {
     flight->holds_claim = true;
@@ -112,6 +118,8 @@ static enum flight_order on_granted(struct flight *flight, int64_t attempt)
     flight->failures = 0;
     if (flight->is_leaving)
         return finish(flight, FLIGHT_ORDER_DROP);
+    if (flight->refusal != CODE_NONE)
+        return seal(flight, flight->refusal);
     if (attempt > flight->max_attempts) /* earlier starts never came back: their workers died */
         return seal(flight, CODE_WORKER_CRASHED);
     enter(flight, FLIGHT_EXECUTING);
@@ -120,16 +128,30 @@ static enum flight_order on_granted(struct flight *flight, int64_t attempt)
 
 static enum flight_order on_denied(struct flight *flight, int64_t retry_ms)
 {
-    flight->delay_ms = MAX(retry_ms, POLL_DENIED_MS);
+    int64_t delay_ms = MAX(retry_ms, POLL_DENIED_MS);
+    if (flight->refusal != CODE_NONE) /* nobody runs it: it can be sealed without a permit */
+        return sleep_until(flight, FLIGHT_SEALING, delay_ms, FLIGHT_ORDER_SLEEP);
+    flight->delay_ms = delay_ms;
     return enqueue(flight, FLIGHT_ORDER_SET_ASIDE);
 }
 
-/* Of acquire, or of a seal that has no permit: whoever runs it brings the result, we learn of it by asking
- * again. */
+static enum flight_order on_adopt(struct flight *flight)
+{
+    if (flight->is_leaving)
+        return finish(flight, FLIGHT_ORDER_CLEAR);
+    if (flight->refusal != CODE_NONE)
+        return sleep_until(flight, FLIGHT_SEALING, POLL_DENIED_MS, FLIGHT_ORDER_CLEAR);
+    return enqueue(flight, FLIGHT_ORDER_CLEAR);
+}
+
+/* Somebody else runs it, or the claim went to another while we ran: that one's verdict will count, and our
+ * offset is finished when it is done. Only acquire says so, and only acquire takes over from a dead owner: a
+ * seal without a permit would hear "elsewhere" for ever. */
 static enum flight_order on_elsewhere(struct flight *flight)
 {
-    enum flight_state next = flight->state == FLIGHT_SEALING ? FLIGHT_SEALING : FLIGHT_ACQUIRING;
-    return sleep_until(flight, next, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
+    flight->holds_claim = false;
+    flight->code = flight->refusal;
+    return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
 }
 
 static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
@@ -142,7 +164,8 @@ static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
         flight->delay_ms = delay_ms;
         return FLIGHT_ORDER_SLEEP;
     }
-    return sleep_until(flight, FLIGHT_QUEUED, delay_ms, FLIGHT_ORDER_SLEEP);
+    enum flight_state next = flight->refusal != CODE_NONE ? FLIGHT_ACQUIRING : FLIGHT_QUEUED;
+    return sleep_until(flight, next, delay_ms, FLIGHT_ORDER_SLEEP);
 }
 
 static enum flight_order on_ended(struct flight *flight, const struct flight_event *event)
@@ -156,15 +179,6 @@ static enum flight_order on_ended(struct flight *flight, const struct flight_eve
     unsigned tries = waits ? flight->failures++ : (unsigned)flight->attempt - 1;
     return sleep_until(flight, FLIGHT_QUEUED, delay(tries, RETRY_FIRST_MS, RETRY_MOST_MS, event->retry_ms),
                        FLIGHT_ORDER_GIVE_BACK);
-}
-
-/* The claim went to another while we ran: its verdict will count. Our offset is finished when that one is
- * done. */
-static enum flight_order on_superseded(struct flight *flight)
-{
-    flight->holds_claim = false;
-    flight->code = CODE_NONE;
-    return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
 }
 
 static enum flight_order on_leave(struct flight *flight)
@@ -223,9 +237,9 @@ enum flight_order flight_advance(struct flight *flight,
     assert(flight_accepts(flight, event->kind));
     switch (event->kind) {
     case FLIGHT_EVENT_BEGIN:
-        return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : seal(flight, event->code);
+        return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : refuse(flight, event->code);
     case FLIGHT_EVENT_TURN:
-        return event->code == CODE_NONE ? acquire(flight) : seal(flight, event->code);
+        return event->code == CODE_NONE ? acquire(flight) : refuse(flight, event->code);
     case FLIGHT_EVENT_WAKE:
         return on_wake(flight);
     case FLIGHT_EVENT_GRANTED:
@@ -235,7 +249,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_ELSEWHERE:
         return on_elsewhere(flight);
     case FLIGHT_EVENT_ADOPT:
-        return flight->is_leaving ? finish(flight, FLIGHT_ORDER_CLEAR) : enqueue(flight, FLIGHT_ORDER_CLEAR);
+        return on_adopt(flight);
     case FLIGHT_EVENT_FOUND_SEALED:
         return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
     case FLIGHT_EVENT_FOUND_DONE:
@@ -243,7 +257,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_STALE:
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_FOUND_CANCELLED:
-        return seal(flight, CODE_CANCELLED);
+        return seal(flight, flight->refusal != CODE_NONE ? flight->refusal : CODE_CANCELLED);
     case FLIGHT_EVENT_CONFLICT:
         flight->code = CODE_JOB_ID_CONFLICT;
         flight->is_diverted = true;
@@ -258,7 +272,7 @@ enum flight_order flight_advance(struct flight *flight,
         flight->failures = 0;
         return publish(flight, FLIGHT_ORDER_PUBLISH);
     case FLIGHT_EVENT_SUPERSEDED:
-        return on_superseded(flight);
+        return on_elsewhere(flight);
     case FLIGHT_EVENT_DELIVERED:
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_TOO_LARGE:

@@ -71,9 +71,10 @@ enum flight_order {
     FLIGHT_ORDER_SET_ASIDE, /* into the fair queue, until the limit that denied it is freed; polled after
                                delay_ms */
     FLIGHT_ORDER_SLEEP,     /* WAKE after delay_ms, or by a hint */
-    FLIGHT_ORDER_ACQUIRE,
+    FLIGHT_ORDER_ACQUIRE,   /* with a refusal (the job may have no plan): under no limit */
     FLIGHT_ORDER_EXECUTE,
-    FLIGHT_ORDER_CLEAR,         /* kill what the predecessor left, give the claim back, then as ENQUEUE */
+    FLIGHT_ORDER_CLEAR, /* kill what the predecessor left, give the claim back; then as ENQUEUE, or as SLEEP
+                           when WAITING, or as DROP when FINISHED */
     FLIGHT_ORDER_GIVE_BACK,     /* release claim (and count, unless is_uncounted), then as SLEEP */
     FLIGHT_ORDER_SEAL,          /* encode the outcome under verdict `code`, seal the bytes */
     FLIGHT_ORDER_PUBLISH,       /* the sealed bytes, to the results topic */
@@ -90,11 +91,13 @@ struct flight {
     enum flight_state state;
     enum flight_state next; /* WAITING: what WAKE leads to: QUEUED, ACQUIRING, SEALING or PUBLISHING */
     enum code code;         /* the verdict, once it stands */
+    enum code refusal; /* why it must not run, NONE: it may. Whatever the ledger grants is sealed with it */
     int64_t max_attempts;
     int64_t attempt;   /* of the grant */
     int64_t delay_ms;  /* of the last order */
     unsigned failures; /* in a row, of whatever is being waited for */
-    bool holds_claim;  /* granted, not given back: seal goes with the permit */
+    bool holds_claim;  /* granted, not given back: seal goes with the permit. One that was sealed
+                          without an EXECUTE has no custody: its permit goes back with SEALED */
     bool is_uncounted; /* GIVE_BACK: the attempt does not count */
     bool is_leaving;
     bool is_diverted, is_small; /* what is being published */

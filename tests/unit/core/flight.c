@@ -52,11 +52,48 @@ static void a_result_too_large_even_without_bodies_is_kept_and_tried_at_times(vo
     assert_int_equal(TELL(&flight, DELIVERED), FLIGHT_ORDER_FINISH);
 }
 
+/* An expired copy of a job whose worker died: a seal without a permit is answered "elsewhere" as long as the
+ * claim stands, and only acquire takes it over. */
+static void a_refused_job_takes_over_from_a_dead_worker(void **state)
+{
+    (void)state;
+    struct flight flight;
+    flight_init(&flight, 3);
+    assert_int_equal(TELL(&flight, BEGIN), FLIGHT_ORDER_ENQUEUE);
+    assert_int_equal(TELL(&flight, TURN, .code = CODE_JOB_EXPIRED), FLIGHT_ORDER_SEAL);
+    assert_int_equal(TELL(&flight, ELSEWHERE), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_ACQUIRE);
+    assert_int_equal(TELL(&flight, ADOPT), FLIGHT_ORDER_CLEAR);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_SEAL);
+    assert_int_equal(flight.code, CODE_JOB_EXPIRED);
+    assert_int_equal(TELL(&flight, SEALED), FLIGHT_ORDER_PUBLISH);
+}
+
+static void a_refused_job_is_never_executed(void **state)
+{
+    (void)state;
+    struct flight flight;
+    flight_init(&flight, 3);
+    assert_int_equal(TELL(&flight, BEGIN, .code = CODE_INVALID_JOB), FLIGHT_ORDER_SEAL);
+    assert_int_equal(TELL(&flight, ELSEWHERE), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_ACQUIRE);
+    assert_int_equal(TELL(&flight, NOT_NOW), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_ACQUIRE);
+    assert_int_equal(TELL(&flight, GRANTED, .attempt = 1), FLIGHT_ORDER_SEAL);
+    assert_int_equal(flight.code, CODE_INVALID_JOB);
+    assert_int_equal(TELL(&flight, SUPERSEDED), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_ACQUIRE);
+    assert_int_equal(TELL(&flight, GRANTED, .attempt = 2), FLIGHT_ORDER_SEAL);
+    assert_int_equal(flight.code, CODE_INVALID_JOB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_too_large_for_the_dlq_is_diverted_smaller),
         cmocka_unit_test(a_result_too_large_even_without_bodies_is_kept_and_tried_at_times),
+        cmocka_unit_test(a_refused_job_takes_over_from_a_dead_worker),
+        cmocka_unit_test(a_refused_job_is_never_executed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
