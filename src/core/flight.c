@@ -176,7 +176,9 @@ static enum flight_order on_ended(struct flight *flight, const struct flight_eve
         return seal(flight, event->code);
     flight->holds_claim = flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
     flight->is_uncounted = waits;
-    unsigned tries = waits ? flight->failures++ : (unsigned)flight->attempt - 1;
+    unsigned tries = waits ? flight->waits++ : (unsigned)flight->attempt - 1;
+    if (!waits)
+        flight->waits = 0;
     return sleep_until(flight, FLIGHT_QUEUED, delay(tries, RETRY_FIRST_MS, RETRY_MOST_MS, event->retry_ms),
                        FLIGHT_ORDER_GIVE_BACK);
 }

@@ -95,6 +95,7 @@ struct flight {
     int64_t max_attempts;
     int64_t attempt;   /* of the grant */
     int64_t delay_ms;  /* of the last order */
+    unsigned waits;    /* attempts in a row that ended in a code that waits */
     unsigned failures; /* in a row, of whatever is being waited for */
     bool holds_claim;  /* granted, not given back: seal goes with the permit. One that was sealed
                           without an EXECUTE has no custody: its permit goes back with SEALED */

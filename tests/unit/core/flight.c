@@ -87,6 +87,23 @@ static void a_refused_job_is_never_executed(void **state)
     assert_int_equal(flight.code, CODE_INVALID_JOB);
 }
 
+/* A revoked key, a full account: every grant ends the same way, and each time we ask less often. */
+static void a_job_that_waits_for_e2b_asks_less_and_less_often(void **state)
+{
+    (void)state;
+    struct flight flight = asked();
+    int64_t before_ms = 0;
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(TELL(&flight, GRANTED, .attempt = 1), FLIGHT_ORDER_EXECUTE);
+        assert_int_equal(TELL(&flight, ENDED, .code = CODE_E2B_QUOTA), FLIGHT_ORDER_GIVE_BACK);
+        assert_true(flight.is_uncounted);
+        assert_true(flight.delay_ms > before_ms);
+        before_ms = flight.delay_ms;
+        assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_ENQUEUE);
+        assert_int_equal(TELL(&flight, TURN), FLIGHT_ORDER_ACQUIRE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +111,7 @@ int main(void)
         cmocka_unit_test(a_result_too_large_even_without_bodies_is_kept_and_tried_at_times),
         cmocka_unit_test(a_refused_job_takes_over_from_a_dead_worker),
         cmocka_unit_test(a_refused_job_is_never_executed),
+        cmocka_unit_test(a_job_that_waits_for_e2b_asks_less_and_less_often),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
