@@ -149,7 +149,7 @@ static enum flight_order on_adopt(struct flight *flight)
  * seal without a permit would hear "elsewhere" for ever. */
 static enum flight_order on_elsewhere(struct flight *flight)
 {
-    flight->holds_claim = false;
+    flight->holds_claim = flight->may_hold_claim = false;
     flight->code = flight->refusal;
     return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
 }
@@ -174,7 +174,8 @@ static enum flight_order on_ended(struct flight *flight, const struct flight_eve
     bool again = waits || (code_is_retried(event->code) && flight->attempt < flight->max_attempts);
     if (!again)
         return seal(flight, event->code);
-    flight->holds_claim = flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
+    flight->holds_claim = flight->may_hold_claim =
+        flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
     flight->is_uncounted = waits;
     unsigned tries = waits ? flight->waits++ : (unsigned)flight->attempt - 1;
     if (!waits)
@@ -216,8 +217,9 @@ bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
     case FLIGHT_EVENT_NOT_NOW:
         return state == FLIGHT_ACQUIRING || state == FLIGHT_SEALING;
     case FLIGHT_EVENT_ENDED:
-    case FLIGHT_EVENT_LEFT:
         return state == FLIGHT_EXECUTING;
+    case FLIGHT_EVENT_LEFT: /* else nobody would ever finish the offset */
+        return state == FLIGHT_EXECUTING && flight->is_leaving;
     case FLIGHT_EVENT_SEALED:
         return state == FLIGHT_SEALING;
     case FLIGHT_EVENT_SUPERSEDED:
@@ -237,6 +239,8 @@ enum flight_order flight_advance(struct flight *flight,
                                  const struct flight_event *event) // NOLINT: one switch over all events
 {
     assert(flight_accepts(flight, event->kind));
+    if (flight->state == FLIGHT_ACQUIRING && event->kind != FLIGHT_EVENT_LEAVE)
+        flight->may_hold_claim = event->kind == FLIGHT_EVENT_GRANTED || event->kind == FLIGHT_EVENT_NOT_NOW;
     switch (event->kind) {
     case FLIGHT_EVENT_BEGIN:
         return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : refuse(flight, event->code);

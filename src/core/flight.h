@@ -47,7 +47,7 @@ enum flight_event_kind {
     FLIGHT_EVENT_NOT_NOW,  /* the ledger is not ready or did not answer; retry_ms */
     /* the attempt */
     FLIGHT_EVENT_ENDED, /* code: the attempt's verdict; retry_ms: asked for by whoever refused, or 0 */
-    FLIGHT_EVENT_LEFT,  /* it was given up, nothing came out */
+    FLIGHT_EVENT_LEFT,  /* it was given up after LEAVE, nothing came out */
     /* what seal answered */
     FLIGHT_EVENT_SEALED,
     FLIGHT_EVENT_SUPERSEDED, /* the claim is another's */
@@ -84,7 +84,8 @@ enum flight_order {
     FLIGHT_ORDER_DIVERT_SMALL,   /* ... once more, without the record's value */
     FLIGHT_ORDER_FINISH,         /* the offset is finished; end */
     FLIGHT_ORDER_NOTE_DUPLICATE, /* a duplicate event (best effort), then as FINISH */
-    FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is held goes back uncounted; end */
+    FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is or may be held goes back uncounted; end
+                        */
 };
 
 struct flight {
@@ -93,13 +94,14 @@ struct flight {
     enum code code;         /* the verdict, once it stands */
     enum code refusal; /* why it must not run, NONE: it may. Whatever the ledger grants is sealed with it */
     int64_t max_attempts;
-    int64_t attempt;   /* of the grant */
-    int64_t delay_ms;  /* of the last order */
-    unsigned waits;    /* attempts in a row that ended in a code that waits */
-    unsigned failures; /* in a row, of whatever is being waited for */
-    bool holds_claim;  /* granted, not given back: seal goes with the permit. One that was sealed
-                          without an EXECUTE has no custody: its permit goes back with SEALED */
-    bool is_uncounted; /* GIVE_BACK: the attempt does not count */
+    int64_t attempt;     /* of the grant */
+    int64_t delay_ms;    /* of the last order */
+    unsigned waits;      /* attempts in a row that ended in a code that waits */
+    unsigned failures;   /* in a row, of whatever is being waited for */
+    bool holds_claim;    /* granted, not given back: seal goes with the permit. One that was sealed
+                            without an EXECUTE has no custody: its permit goes back with SEALED */
+    bool may_hold_claim; /* ... or asked for without an answer: it may have been granted */
+    bool is_uncounted;   /* GIVE_BACK: the attempt does not count */
     bool is_leaving;
     bool is_diverted, is_small; /* what is being published */
 };

@@ -104,6 +104,34 @@ static void a_job_that_waits_for_e2b_asks_less_and_less_often(void **state)
     }
 }
 
+static void an_acquire_without_an_answer_is_given_back_by_a_drain(void **state)
+{
+    (void)state;
+    struct flight flight = asked();
+    assert_int_equal(TELL(&flight, NOT_NOW), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(TELL(&flight, LEAVE), FLIGHT_ORDER_DROP);
+    assert_true(flight.may_hold_claim);
+
+    flight = asked();
+    assert_int_equal(TELL(&flight, NOT_NOW), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_ENQUEUE);
+    assert_int_equal(TELL(&flight, TURN), FLIGHT_ORDER_ACQUIRE);
+    assert_int_equal(TELL(&flight, ELSEWHERE), FLIGHT_ORDER_SLEEP); /* a clear answer */
+    assert_int_equal(TELL(&flight, LEAVE), FLIGHT_ORDER_DROP);
+    assert_false(flight.may_hold_claim);
+}
+
+/* LEFT drops the offset for the partition's next owner; a worker that stays is that owner itself. */
+static void only_a_leaving_worker_gives_an_attempt_up(void **state)
+{
+    (void)state;
+    struct flight flight = granted(1);
+    assert_false(flight_accepts(&flight, FLIGHT_EVENT_LEFT));
+    assert_int_equal(TELL(&flight, LEAVE), FLIGHT_ORDER_WAIT);
+    assert_int_equal(TELL(&flight, LEFT), FLIGHT_ORDER_DROP);
+    assert_true(flight.holds_claim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +140,8 @@ int main(void)
         cmocka_unit_test(a_refused_job_takes_over_from_a_dead_worker),
         cmocka_unit_test(a_refused_job_is_never_executed),
         cmocka_unit_test(a_job_that_waits_for_e2b_asks_less_and_less_often),
+        cmocka_unit_test(an_acquire_without_an_answer_is_given_back_by_a_drain),
+        cmocka_unit_test(only_a_leaving_worker_gives_an_attempt_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
