@@ -91,10 +91,12 @@ static enum execution_order step_over(struct execution *execution, enum code fai
     bool is_forgiven = step_of(execution)->continue_on_failure && !is_repeated(failure);
     if (failure != CODE_NONE && !is_forgiven)
         blame(execution, failure);
-    else if (next < execution->plan->final_from && is_used_up)
-        blame(execution, execution->plan->steps[next].on_timeout);
-    else if (next < execution->plan->final_from)
+    else if (next < execution->plan->final_from && !is_used_up)
         return start_step(execution, next, now_ms);
+    else if (next < execution->plan->final_from) {
+        execution->step = next;
+        blame(execution, step_of(execution)->on_timeout);
+    }
     return collect(execution, /* from= */ 0, now_ms);
 }
 
