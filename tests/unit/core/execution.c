@@ -288,15 +288,15 @@ struct stroll {
 
 static enum execution_event_kind next_kind(struct stroll *stroll)
 {
-    static const enum execution_event_kind often[] = {EXECUTION_EVENT_SANDBOX_READY,
-                                                      EXECUTION_EVENT_STEP_ENDED, EXECUTION_EVENT_STEP_BROKEN,
-                                                      EXECUTION_EVENT_DEADLINE};
+    static const enum execution_event_kind often[] = {
+        EXECUTION_EVENT_SANDBOX_READY, EXECUTION_EVENT_STEP_ENDED,  EXECUTION_EVENT_STEP_ENDED,
+        EXECUTION_EVENT_STEP_ENDED,    EXECUTION_EVENT_STEP_BROKEN, EXECUTION_EVENT_DEADLINE};
     static const enum execution_event_kind seldom[] = {EXECUTION_EVENT_SANDBOX_GONE, EXECUTION_EVENT_CANCEL,
                                                        EXECUTION_EVENT_LEAVE};
     struct walk *walk = &stroll->walk;
     enum execution_event_kind kind;
     do
-        kind = walk_one_in(walk, 12) ? seldom[walk_below(walk, ARRAY_LENGTH(seldom))]
+        kind = walk_one_in(walk, 30) ? seldom[walk_below(walk, ARRAY_LENGTH(seldom))]
                                      : often[walk_below(walk, ARRAY_LENGTH(often))];
     while (!execution_accepts(stroll->run.state, kind));
     return kind;
