@@ -44,6 +44,12 @@ static enum custody_order doubt(struct custody *custody, int64_t now_ms)
     return CUSTODY_ORDER_WAIT;
 }
 
+static enum custody_order look(struct custody *custody, int64_t now_ms)
+{
+    custody->look_ms = now_ms;
+    return CUSTODY_ORDER_LOOK;
+}
+
 void custody_init(struct custody *custody, const struct custody_times *times, int64_t now_ms)
 {
     assert(times->live_ms > 0 && times->slack_ms > 0);
@@ -59,7 +65,7 @@ enum custody_order custody_init_left(struct custody *custody, const struct custo
     if (is_known)
         return kill(custody);
     enter(custody, CUSTODY_DOUBTFUL);
-    return CUSTODY_ORDER_LOOK;
+    return look(custody, now_ms);
 }
 
 static enum custody_order on_created(struct custody *custody, int64_t now_ms)
@@ -75,7 +81,7 @@ static enum custody_order on_created(struct custody *custody, int64_t now_ms)
 
 static enum custody_order on_absent(struct custody *custody, int64_t now_ms)
 {
-    if (now_ms - custody->sent_ms >= custody->times.doubt_ends_ms)
+    if (custody->look_ms - custody->sent_ms >= custody->times.doubt_ends_ms)
         return over(custody, CUSTODY_ORDER_RELEASE);
     custody->deadline_ms = now_ms + doubled(LOOK_FIRST_MS, ++custody->tries, LOOK_MOST_MS);
     return CUSTODY_ORDER_WAIT;
@@ -104,17 +110,23 @@ static enum custody_order on_kill_failed(struct custody *custody, int64_t now_ms
     return CUSTODY_ORDER_WAIT;
 }
 
-static enum custody_order on_deadline(struct custody *custody)
+static enum custody_order on_deadline(struct custody *custody, int64_t now_ms)
 {
     custody->deadline_ms = INT64_MAX;
     if (custody->state == CUSTODY_DOUBTFUL)
-        return CUSTODY_ORDER_LOOK;
+        return look(custody, now_ms);
     return custody->state == CUSTODY_KILLING ? CUSTODY_ORDER_KILL : CUSTODY_ORDER_EXTEND_PERMIT;
+}
+
+/* What is asked for now may come to be even if its answer fails. */
+static enum custody_order on_permit_extended(struct custody *custody, int64_t now_ms)
+{
+    custody->ends_ms = now_ms + custody->times.live_ms;
+    return CUSTODY_ORDER_EXTEND_SANDBOX;
 }
 
 static enum custody_order on_sandbox_extended(struct custody *custody, int64_t now_ms)
 {
-    custody->tries = 0;
     custody->ends_ms = now_ms + custody->times.live_ms;
     custody->deadline_ms = now_ms + custody->times.live_ms / 3;
     return CUSTODY_ORDER_WAIT;
@@ -182,9 +194,9 @@ enum custody_order custody_advance(struct custody *custody, const struct custody
     case CUSTODY_EVENT_LOOK_FAILED:
         return on_look_failed(custody, now_ms);
     case CUSTODY_EVENT_DEADLINE:
-        return on_deadline(custody);
+        return on_deadline(custody, now_ms);
     case CUSTODY_EVENT_PERMIT_EXTENDED:
-        return CUSTODY_ORDER_EXTEND_SANDBOX;
+        return on_permit_extended(custody, now_ms);
     case CUSTODY_EVENT_SANDBOX_EXTENDED:
         return on_sandbox_extended(custody, now_ms);
     case CUSTODY_EVENT_EXTEND_FAILED:

@@ -50,6 +50,8 @@ struct custody_event {
     int64_t now_ms;
 };
 
+/* The runner's whole duty. Before every order but WAIT it drops the call that is still under way: its answer
+ * must not come any more, though what was sent may be carried out. */
 enum custody_order {
     CUSTODY_ORDER_WAIT,
     CUSTODY_ORDER_LOOK,           /* list by the permit's metadata */
@@ -64,17 +66,18 @@ struct custody_times {
     int64_t live_ms;       /* what the sandbox is given at once */
     bool is_rolling;       /* it is needed for longer than that: extended every third of it */
     int64_t slack_ms;      /* the permit's horizon lies behind the sandbox's end by this at least */
-    int64_t doubt_ends_ms; /* after sending: a sandbox that no list has shown by then never was */
+    int64_t doubt_ends_ms; /* after sending: a sandbox that no list begun then or later shows never was */
 };
 
 struct custody {
     enum custody_state state;
     struct custody_times times;
     bool is_unwanted;    /* UNWANTED came before it could be obeyed */
-    unsigned tries;      /* of the look, the kill or the extension under way */
+    unsigned tries;      /* of the look or the kill under way */
     int64_t deadline_ms; /* the runner's one timer; INT64_MAX: none */
-    int64_t ends_ms;     /* the sandbox's own end, at the latest, as far as we set it */
+    int64_t ends_ms;     /* the sandbox's own end, at the latest, as far as we set it or asked for it */
     int64_t sent_ms;     /* when the create was, at the latest */
+    int64_t look_ms;     /* when the look under way was begun: what came later is not in its answer */
 };
 
 /* For a create that is about to be sent. */

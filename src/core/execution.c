@@ -44,6 +44,7 @@ static enum execution_order start_step(struct execution *execution, size_t step,
     execution->tries = 0;
     execution->start_at_ms = now_ms;
     execution->deadline_ms = MIN(now_ms + step_of(execution)->timeout_ms, execution->section_until_ms);
+    assert(execution->deadline_ms > now_ms);
     return EXECUTION_ORDER_START;
 }
 
@@ -55,13 +56,19 @@ static void blame(struct execution *execution, enum code code)
     execution->verdict_step = execution->step;
 }
 
+/* Neither stands in for a verdict: another attempt will bring one. */
+static bool is_repeated(enum code code)
+{
+    return code_is_retried(code) || code_waits(code);
+}
+
 /* The main steps are over, well or not. An attempt that will be repeated collects nothing: the next brings
  * better files. */
-static enum execution_order collect(struct execution *execution, int64_t now_ms)
+static enum execution_order collect(struct execution *execution, size_t from, int64_t now_ms)
 {
-    if (code_is_retried(execution->verdict) || code_waits(execution->verdict))
+    if (is_repeated(execution->verdict))
         return end(execution);
-    return start_step(execution, execution->plan->final_from, now_ms);
+    return start_step(execution, MAX(from, execution->plan->final_from), now_ms);
 }
 
 static enum execution_order stop(struct execution *execution, enum code code, int64_t now_ms)
@@ -73,38 +80,39 @@ static enum execution_order stop(struct execution *execution, enum code code, in
 }
 
 /* A main step's failure is the verdict; a final step's is only a note on its own report. A failure of the
- * infrastructure is never forgiven: what would follow stands on nothing. */
+ * infrastructure is never forgiven: what would follow stands on nothing. A section whose budget is used up
+ * starts nothing more. */
 static enum execution_order step_over(struct execution *execution, enum code failure, int64_t now_ms)
 {
+    size_t next = execution->step + 1;
+    bool is_used_up = now_ms >= execution->section_until_ms;
     if (execution->state == EXECUTION_COLLECTING)
-        return start_step(execution, execution->step + 1, now_ms);
-    bool is_forgiven = step_of(execution)->continue_on_failure && !code_is_retried(failure);
-    if (failure != CODE_NONE && !is_forgiven) {
+        return is_used_up ? end(execution) : start_step(execution, next, now_ms);
+    bool is_forgiven = step_of(execution)->continue_on_failure && !is_repeated(failure);
+    if (failure != CODE_NONE && !is_forgiven)
         blame(execution, failure);
-        return collect(execution, now_ms);
+    else if (next < execution->plan->final_from && !is_used_up)
+        return start_step(execution, next, now_ms);
+    else if (next < execution->plan->final_from) {
+        execution->step = next;
+        blame(execution, step_of(execution)->on_timeout);
     }
-    if (execution->step + 1 >= execution->plan->final_from)
-        return collect(execution, now_ms);
-    return start_step(execution, execution->step + 1, now_ms);
+    return collect(execution, /* from= */ 0, now_ms);
+}
+
+/* An adopted run may stand anywhere, also behind a main step that failed. */
+static enum execution_order on_sandbox_ready(struct execution *execution, const struct execution_event *event)
+{
+    execution->verdict = event->code;
+    if (event->code != CODE_NONE || event->first_step >= execution->plan->final_from)
+        return collect(execution, event->first_step, event->now_ms);
+    return start_step(execution, event->first_step, event->now_ms);
 }
 
 static enum execution_order on_step_ended(struct execution *execution, const struct execution_event *event)
 {
     if (execution->state == EXECUTION_STOPPING)
-        return collect(execution, event->now_ms);
-    return step_over(execution, event->code, event->now_ms);
-}
-
-/* Files are overwritten with the same bytes, and a process that runs already, or has ended, answers from its
- * record in the sandbox; only the interpreter's code may not be sent twice. */
-static enum execution_order on_step_broken(struct execution *execution, const struct execution_event *event)
-{
-    if (execution->state == EXECUTION_STOPPING)
-        return collect(execution, event->now_ms);
-    if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
-        execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
-        return EXECUTION_ORDER_START;
-    }
+        return collect(execution, /* from= */ 0, event->now_ms);
     return step_over(execution, event->code, event->now_ms);
 }
 
@@ -113,8 +121,25 @@ static enum execution_order on_deadline(struct execution *execution, int64_t now
     if (execution->state == EXECUTION_RUNNING)
         return stop(execution, step_of(execution)->on_timeout, now_ms);
     if (execution->state == EXECUTION_STOPPING)
-        return collect(execution, now_ms); /* it did not comply; the kill of the sandbox will do */
+        return collect(execution, /* from= */ 0,
+                       now_ms); /* it did not comply; the kill of the sandbox will do */
     return step_over(execution, step_of(execution)->on_timeout, now_ms);
+}
+
+/* Files are overwritten with the same bytes, and a process that runs already, or has ended, answers from its
+ * record in the sandbox; only the interpreter's code may not be sent twice. */
+static enum execution_order on_step_broken(struct execution *execution, const struct execution_event *event)
+{
+    assert(event->code != CODE_NONE); /* or it would pass for done */
+    if (execution->state == EXECUTION_STOPPING)
+        return collect(execution, /* from= */ 0, event->now_ms);
+    if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
+        if (event->now_ms >= execution->deadline_ms)
+            return on_deadline(execution, event->now_ms);
+        execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
+        return EXECUTION_ORDER_START;
+    }
+    return step_over(execution, event->code, event->now_ms);
 }
 
 static enum execution_order on_cancel(struct execution *execution, int64_t now_ms)
@@ -130,6 +155,7 @@ static enum execution_order on_cancel(struct execution *execution, int64_t now_m
 
 static enum execution_order on_sandbox_gone(struct execution *execution, enum code why)
 {
+    assert(why != CODE_NONE); /* or the job would pass for done */
     if (execution->state != EXECUTION_COLLECTING)
         blame(execution, why);
     return end(execution);
@@ -159,8 +185,7 @@ enum execution_order execution_advance(struct execution *execution, const struct
     assert(execution_accepts(execution->state, event->kind));
     switch (event->kind) {
     case EXECUTION_EVENT_SANDBOX_READY:
-        execution->verdict = event->code;
-        return start_step(execution, event->first_step, event->now_ms);
+        return on_sandbox_ready(execution, event);
     case EXECUTION_EVENT_STEP_ENDED:
         return on_step_ended(execution, event);
     case EXECUTION_EVENT_STEP_BROKEN:

@@ -76,13 +76,39 @@ static enum flight_order publish(struct flight *flight, enum flight_order order)
     return order;
 }
 
+static enum flight_order publish_small(struct flight *flight)
+{
+    flight->is_small = true;
+    return publish(flight, flight->is_diverted ? FLIGHT_ORDER_DIVERT_SMALL : FLIGHT_ORDER_PUBLISH_SMALL);
+}
+
+/* Too large even when small: the broker is set up wrong. What is sealed is never given up, so somebody must
+ * mend it. */
+static enum flight_order on_too_large(struct flight *flight)
+{
+    if (!flight->is_small)
+        return publish_small(flight);
+    enter(flight, FLIGHT_WAITING);
+    flight->next = FLIGHT_PUBLISHING;
+    flight->delay_ms = RETRY_MOST_MS;
+    return FLIGHT_ORDER_SLEEP;
+}
+
 static enum flight_order on_wake(struct flight *flight)
 {
     if (flight->next == FLIGHT_SEALING) {
         enter(flight, FLIGHT_SEALING);
         return FLIGHT_ORDER_SEAL;
     }
+    if (flight->next == FLIGHT_PUBLISHING)
+        return publish_small(flight);
     return flight->next == FLIGHT_ACQUIRING ? acquire(flight) : enqueue(flight, FLIGHT_ORDER_ENQUEUE);
+}
+
+static enum flight_order refuse(struct flight *flight, enum code code)
+{
+    flight->refusal = code;
+    return seal(flight, code);
 }
 
 static enum flight_order on_granted(struct flight *flight, int64_t attempt)
@@ -92,6 +118,8 @@ static enum flight_order on_granted(struct flight *flight, int64_t attempt)
     flight->failures = 0;
     if (flight->is_leaving)
         return finish(flight, FLIGHT_ORDER_DROP);
+    if (flight->refusal != CODE_NONE)
+        return seal(flight, flight->refusal);
     if (attempt > flight->max_attempts) /* earlier starts never came back: their workers died */
         return seal(flight, CODE_WORKER_CRASHED);
     enter(flight, FLIGHT_EXECUTING);
@@ -100,16 +128,30 @@ static enum flight_order on_granted(struct flight *flight, int64_t attempt)
 
 static enum flight_order on_denied(struct flight *flight, int64_t retry_ms)
 {
-    flight->delay_ms = MAX(retry_ms, POLL_DENIED_MS);
+    int64_t delay_ms = MAX(retry_ms, POLL_DENIED_MS);
+    if (flight->refusal != CODE_NONE) /* nobody runs it: it can be sealed without a permit */
+        return sleep_until(flight, FLIGHT_SEALING, delay_ms, FLIGHT_ORDER_SLEEP);
+    flight->delay_ms = delay_ms;
     return enqueue(flight, FLIGHT_ORDER_SET_ASIDE);
 }
 
-/* Of acquire, or of a seal that has no permit: whoever runs it brings the result, we learn of it by asking
- * again. */
+static enum flight_order on_adopt(struct flight *flight)
+{
+    if (flight->is_leaving)
+        return finish(flight, FLIGHT_ORDER_CLEAR);
+    if (flight->refusal != CODE_NONE)
+        return sleep_until(flight, FLIGHT_SEALING, POLL_DENIED_MS, FLIGHT_ORDER_CLEAR);
+    return enqueue(flight, FLIGHT_ORDER_CLEAR);
+}
+
+/* Somebody else runs it, or the claim went to another while we ran: that one's verdict will count, and our
+ * offset is finished when it is done. Only acquire says so, and only acquire takes over from a dead owner: a
+ * seal without a permit would hear "elsewhere" for ever. */
 static enum flight_order on_elsewhere(struct flight *flight)
 {
-    enum flight_state next = flight->state == FLIGHT_SEALING ? FLIGHT_SEALING : FLIGHT_ACQUIRING;
-    return sleep_until(flight, next, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
+    flight->holds_claim = flight->may_hold_claim = false;
+    flight->code = flight->refusal;
+    return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
 }
 
 static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
@@ -122,7 +164,8 @@ static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
         flight->delay_ms = delay_ms;
         return FLIGHT_ORDER_SLEEP;
     }
-    return sleep_until(flight, FLIGHT_QUEUED, delay_ms, FLIGHT_ORDER_SLEEP);
+    enum flight_state next = flight->refusal != CODE_NONE ? FLIGHT_ACQUIRING : FLIGHT_QUEUED;
+    return sleep_until(flight, next, delay_ms, FLIGHT_ORDER_SLEEP);
 }
 
 static enum flight_order on_ended(struct flight *flight, const struct flight_event *event)
@@ -131,20 +174,14 @@ static enum flight_order on_ended(struct flight *flight, const struct flight_eve
     bool again = waits || (code_is_retried(event->code) && flight->attempt < flight->max_attempts);
     if (!again)
         return seal(flight, event->code);
-    flight->holds_claim = flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
+    flight->holds_claim = flight->may_hold_claim =
+        flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
     flight->is_uncounted = waits;
-    unsigned tries = waits ? flight->failures++ : (unsigned)flight->attempt - 1;
+    unsigned tries = waits ? flight->waits++ : (unsigned)flight->attempt - 1;
+    if (!waits)
+        flight->waits = 0;
     return sleep_until(flight, FLIGHT_QUEUED, delay(tries, RETRY_FIRST_MS, RETRY_MOST_MS, event->retry_ms),
                        FLIGHT_ORDER_GIVE_BACK);
-}
-
-/* The claim went to another while we ran: its verdict will count. Our offset is finished when that one is
- * done. */
-static enum flight_order on_superseded(struct flight *flight)
-{
-    flight->holds_claim = false;
-    flight->code = CODE_NONE;
-    return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
 }
 
 static enum flight_order on_leave(struct flight *flight)
@@ -152,7 +189,8 @@ static enum flight_order on_leave(struct flight *flight)
     flight->is_leaving = true;
     if (flight->state == FLIGHT_QUEUED)
         return finish(flight, FLIGHT_ORDER_DROP);
-    if (flight->state == FLIGHT_WAITING && flight->next != FLIGHT_SEALING)
+    if (flight->state == FLIGHT_WAITING &&
+        (flight->next == FLIGHT_QUEUED || flight->next == FLIGHT_ACQUIRING))
         return finish(flight, FLIGHT_ORDER_DROP);
     return FLIGHT_ORDER_WAIT; /* an answer, a run or a verdict is on its way */
 }
@@ -179,8 +217,9 @@ bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
     case FLIGHT_EVENT_NOT_NOW:
         return state == FLIGHT_ACQUIRING || state == FLIGHT_SEALING;
     case FLIGHT_EVENT_ENDED:
-    case FLIGHT_EVENT_LEFT:
         return state == FLIGHT_EXECUTING;
+    case FLIGHT_EVENT_LEFT: /* else nobody would ever finish the offset */
+        return state == FLIGHT_EXECUTING && flight->is_leaving;
     case FLIGHT_EVENT_SEALED:
         return state == FLIGHT_SEALING;
     case FLIGHT_EVENT_SUPERSEDED:
@@ -200,11 +239,13 @@ enum flight_order flight_advance(struct flight *flight,
                                  const struct flight_event *event) // NOLINT: one switch over all events
 {
     assert(flight_accepts(flight, event->kind));
+    if (flight->state == FLIGHT_ACQUIRING && event->kind != FLIGHT_EVENT_LEAVE)
+        flight->may_hold_claim = event->kind == FLIGHT_EVENT_GRANTED || event->kind == FLIGHT_EVENT_NOT_NOW;
     switch (event->kind) {
     case FLIGHT_EVENT_BEGIN:
-        return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : seal(flight, event->code);
+        return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : refuse(flight, event->code);
     case FLIGHT_EVENT_TURN:
-        return event->code == CODE_NONE ? acquire(flight) : seal(flight, event->code);
+        return event->code == CODE_NONE ? acquire(flight) : refuse(flight, event->code);
     case FLIGHT_EVENT_WAKE:
         return on_wake(flight);
     case FLIGHT_EVENT_GRANTED:
@@ -214,7 +255,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_ELSEWHERE:
         return on_elsewhere(flight);
     case FLIGHT_EVENT_ADOPT:
-        return flight->is_leaving ? finish(flight, FLIGHT_ORDER_CLEAR) : enqueue(flight, FLIGHT_ORDER_CLEAR);
+        return on_adopt(flight);
     case FLIGHT_EVENT_FOUND_SEALED:
         return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
     case FLIGHT_EVENT_FOUND_DONE:
@@ -222,9 +263,10 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_STALE:
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_FOUND_CANCELLED:
-        return seal(flight, CODE_CANCELLED);
+        return seal(flight, flight->refusal != CODE_NONE ? flight->refusal : CODE_CANCELLED);
     case FLIGHT_EVENT_CONFLICT:
         flight->code = CODE_JOB_ID_CONFLICT;
+        flight->is_diverted = true;
         return publish(flight, FLIGHT_ORDER_DIVERT);
     case FLIGHT_EVENT_NOT_NOW:
         return on_not_now(flight, event->retry_ms);
@@ -236,11 +278,11 @@ enum flight_order flight_advance(struct flight *flight,
         flight->failures = 0;
         return publish(flight, FLIGHT_ORDER_PUBLISH);
     case FLIGHT_EVENT_SUPERSEDED:
-        return on_superseded(flight);
+        return on_elsewhere(flight);
     case FLIGHT_EVENT_DELIVERED:
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_TOO_LARGE:
-        return FLIGHT_ORDER_PUBLISH_SMALL;
+        return on_too_large(flight);
     case FLIGHT_EVENT_LEAVE:
         return on_leave(flight);
     case FLIGHT_EVENT_COUNT:

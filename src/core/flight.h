@@ -20,7 +20,8 @@
 enum flight_state {
     FLIGHT_QUEUED,     /* waits for its turn in the fair queue, or for a limit */
     FLIGHT_ACQUIRING,  /* claim and permit are asked for */
-    FLIGHT_WAITING,    /* for a time or a hint: back-off, another worker's run, a ledger that is not ready */
+    FLIGHT_WAITING,    /* for a time or a hint: back-off, another worker's run, a ledger or broker that is not
+                          ready */
     FLIGHT_EXECUTING,  /* granted: an attempt is under way */
     FLIGHT_SEALING,    /* the ledger fixes verdict and bytes */
     FLIGHT_PUBLISHING, /* until the delivery report */
@@ -46,7 +47,7 @@ enum flight_event_kind {
     FLIGHT_EVENT_NOT_NOW,  /* the ledger is not ready or did not answer; retry_ms */
     /* the attempt */
     FLIGHT_EVENT_ENDED, /* code: the attempt's verdict; retry_ms: asked for by whoever refused, or 0 */
-    FLIGHT_EVENT_LEFT,  /* it was given up, nothing came out */
+    FLIGHT_EVENT_LEFT,  /* it was given up after LEAVE, nothing came out */
     /* what seal answered */
     FLIGHT_EVENT_SEALED,
     FLIGHT_EVENT_SUPERSEDED, /* the claim is another's */
@@ -70,31 +71,39 @@ enum flight_order {
     FLIGHT_ORDER_SET_ASIDE, /* into the fair queue, until the limit that denied it is freed; polled after
                                delay_ms */
     FLIGHT_ORDER_SLEEP,     /* WAKE after delay_ms, or by a hint */
-    FLIGHT_ORDER_ACQUIRE,
+    FLIGHT_ORDER_ACQUIRE,   /* with a refusal (the job may have no plan): under no limit */
     FLIGHT_ORDER_EXECUTE,
-    FLIGHT_ORDER_CLEAR,         /* kill what the predecessor left, give the claim back, then as ENQUEUE */
+    FLIGHT_ORDER_CLEAR, /* kill what the predecessor left, give the claim back; then as ENQUEUE, or as SLEEP
+                           when WAITING, or as DROP when FINISHED */
     FLIGHT_ORDER_GIVE_BACK,     /* release claim (and count, unless is_uncounted), then as SLEEP */
     FLIGHT_ORDER_SEAL,          /* encode the outcome under verdict `code`, seal the bytes */
     FLIGHT_ORDER_PUBLISH,       /* the sealed bytes, to the results topic */
-    FLIGHT_ORDER_PUBLISH_SMALL, /* ... once more, with all bodies left out */
     FLIGHT_ORDER_PUBLISH_FOUND, /* the bytes that somebody else sealed */
+    FLIGHT_ORDER_PUBLISH_SMALL, /* either of them once more, with all bodies left out */
     FLIGHT_ORDER_DIVERT, /* the record goes to the DLQ, with a duplicate event: no terminal event of ours */
-    FLIGHT_ORDER_FINISH, /* the offset is finished; end */
+    FLIGHT_ORDER_DIVERT_SMALL,   /* ... once more, without the record's value */
+    FLIGHT_ORDER_FINISH,         /* the offset is finished; end */
     FLIGHT_ORDER_NOTE_DUPLICATE, /* a duplicate event (best effort), then as FINISH */
-    FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is held goes back uncounted; end */
+    FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is or may be held goes back uncounted; end
+                        */
 };
 
 struct flight {
     enum flight_state state;
-    enum flight_state next; /* WAITING: what WAKE leads to: QUEUED, ACQUIRING or SEALING */
+    enum flight_state next; /* WAITING: what WAKE leads to: QUEUED, ACQUIRING, SEALING or PUBLISHING */
     enum code code;         /* the verdict, once it stands */
+    enum code refusal; /* why it must not run, NONE: it may. Whatever the ledger grants is sealed with it */
     int64_t max_attempts;
-    int64_t attempt;   /* of the grant */
-    int64_t delay_ms;  /* of the last order */
-    unsigned failures; /* in a row, of whatever is being waited for */
-    bool holds_claim;  /* granted, not given back: seal goes with the permit */
-    bool is_uncounted; /* GIVE_BACK: the attempt does not count */
+    int64_t attempt;     /* of the grant */
+    int64_t delay_ms;    /* of the last order */
+    unsigned waits;      /* attempts in a row that ended in a code that waits */
+    unsigned failures;   /* in a row, of whatever is being waited for */
+    bool holds_claim;    /* granted, not given back: seal goes with the permit. One that was sealed
+                            without an EXECUTE has no custody: its permit goes back with SEALED */
+    bool may_hold_claim; /* ... or asked for without an answer: it may have been granted */
+    bool is_uncounted;   /* GIVE_BACK: the attempt does not count */
     bool is_leaving;
+    bool is_diverted, is_small; /* what is being published */
 };
 
 void flight_init(struct flight *flight, int64_t max_attempts);
