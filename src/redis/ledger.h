@@ -114,7 +114,9 @@ struct ledger_acquire {
     int64_t horizon_ms;                       /* of the permit, from now */
     int64_t until_ms;                         /* of the claim, from now */
     int64_t create_milli_per_s, create_burst; /* the shared create bucket; 0: unlimited */
-    const struct ledger_limit *limits;        /* in the order s n t c g */
+    /* In the order s n t c g; "n:<tenant>" always, for fairness counts by it. "r:<class>" counts nothing: so
+     * many places under "g" are kept from all other classes. */
+    const struct ledger_limit *limits;
     size_t limit_count;
 };
 
@@ -125,7 +127,8 @@ enum ledger_verdict {
     LEDGER_ELSEWHERE,   /* owner: another worker (or an unanswered operation of ours) runs or publishes it */
     LEDGER_ADOPT,  /* the claim is ours now, with what its owner left: permit, sandbox, mode, plan, attempt,
                       ... */
-    LEDGER_SEALED, /* the claim is ours now: publish `record`, nothing else */
+    LEDGER_SEALED, /* the claim is ours now: publish `record`. permit, sandbox: what its owner may have left
+                      alive */
     LEDGER_DONE,   /* status, origin, partition, offset of the first result */
     LEDGER_STALE,  /* a later copy of this job is under way: finish the offset, nothing else */
     LEDGER_CANCELLED,

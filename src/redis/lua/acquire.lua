@@ -1,0 +1,190 @@
+-- acquire: worker, job, payload, origin, hop, tenant, weight, permit, horizon, until, rate, burst, warm|'',
+--          [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
+--   -> granted permit attempt crashes wait | denied limit used max retry | not_ready why | elsewhere owner
+--    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox
+--    | done status origin partition offset | stale | cancelled | conflict
+-- Writes j:, and for a grant p, p:, l:, rate; a denial writes only the caller's entry in q:.
+--
+-- Closes: claim and permit in one step (neither without the other); a lost answer (the same permit asked again is
+-- granted again); a claim that its owner forgot (anybody has it after `until`); a worker that takes the very place
+-- which it just freed, over and over (waiters are served by rank, not by who asks first).
+local FRESH, BOOK = 3000, 1000
+local worker, job, payload, origin, hop = A[1], A[2], A[3], A[4], tonumber(A[5])
+local tenant, weight, permit = A[6], tonumber(A[7]), A[8]
+local horizon, claim_life, rate, burst, warm = tonumber(A[9]), tonumber(A[10]), tonumber(A[11]), tonumber(A[12]), A[13]
+
+local why = not_ready()
+if why then return {'not_ready', why} end
+
+-- The claim.
+local J = L .. 'j:' .. job
+local names = {'state', 'owner', 'permit', 'payload', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan', 'attempt',
+               'crashes', 'run_until', 'taken'}
+local c = {}
+for i, value in ipairs(call('HMGET', J, unpack(names))) do c[names[i]] = value end
+local state, attempt, crashes = c.state, tonumber(c.attempt or 0), tonumber(c.crashes or 0)
+
+local function taken_over()
+    if state == 'sealed' then
+        return {'sealed', call('GET', L .. 'o:' .. job) or '', c.permit or '', c.sandbox or ''}
+    end
+    local left = c.run_until and math.max(0, tonumber(c.run_until) - now) or 0
+    return {'adopt', c.permit, c.sandbox or '', c.mode or '', c.plan or '', attempt, crashes, left}
+end
+
+if c.payload and c.payload ~= payload then return {'conflict'} end
+if state == 'done' then
+    local d = call('HMGET', J, 'status', 'origin', 'partition', 'offset')
+    return {'done', d[1] or '', d[2] or '', tonumber(d[3] or -1), tonumber(d[4] or -1)}
+end
+if state == 'parked' and hop < tonumber(c.hop or 0) then return {'stale'} end
+if state == 'running' or state == 'sealed' then
+    if c.owner == worker and c.taken == permit then -- the answer was lost
+        call('HSET', J, 'until', now + claim_life)
+        return taken_over()
+    end
+    local is_again = state == 'running' and c.owner == worker and c.permit == permit and not c.sandbox
+    if is_again and call('EXISTS', L .. 'p:' .. permit) == 1 then
+        -- Granted, the answer lost. The grant counts from this asking, and so do its ends.
+        call('ZADD', L .. 'p', 'XX', 'GT', now + BOOK + horizon, permit)
+        call('HSET', J, 'until', now + BOOK + claim_life)
+        local born = tonumber(call('HGET', L .. 'p:' .. permit, 'born'))
+        return {'granted', permit, attempt, crashes, math.max(0, BOOK - (now - born))}
+    elseif is_again then
+        attempt = attempt - 1 -- granted so long ago that the permit is over: once more through the limits
+    else
+        -- hold stands above `until`: in an outage for everybody the ends of living claims pass, too.
+        local hold = tonumber(call('HGET', L .. 'led', 'hold') or 0)
+        if c.owner ~= '' and (now < hold or (tonumber(c['until']) > now and
+                                             (c.owner == worker or is_alive(c.owner)))) then
+            call('HSET', J, 'watch', 1)
+            return {'elsewhere', c.owner}
+        end
+        call('HSET', J, 'owner', worker, 'until', now + claim_life, 'taken', permit)
+        if state == 'running' then
+            -- The permit of a sealed claim keeps its name: its sandbox is for its old worker or the reaper to end.
+            if call('EXISTS', L .. 'p:' .. c.permit) == 1 then call('HSET', L .. 'p:' .. c.permit, 'worker', worker) end
+            if c.owner ~= '' then crashes = call('HINCRBY', J, 'crashes', 1) end
+            if c.cancel then
+                call('SADD', L .. 'x:' .. worker, job)
+                call('PEXPIRE', L .. 'x:' .. worker, 3600000)
+            end
+        end
+        return taken_over()
+    end
+end
+if c.cancel then return {'cancelled'} end
+
+-- Permits whose horizon has passed: the sandbox is dead by then, that is what a horizon says.
+while true do
+    local old = call('ZRANGEBYSCORE', L .. 'p', '-inf', now, 'LIMIT', 0, 100)
+    if #old == 0 then break end
+    for _, id in ipairs(old) do drop(id) end
+end
+
+local old_limits
+if warm ~= '' then
+    local p = call('HMGET', L .. 'p:' .. warm, 'worker', 'limits')
+    if p[1] ~= worker then return {'denied', 'warm', 0, 0, 0} end
+    old_limits = p[2]
+end
+
+-- An operator's value replaces the caller's; a cut lowers either until its end.
+local function maximum(limit, max)
+    max = tonumber(call('HGET', L .. 'lim', limit) or max) or tonumber(max)
+    local cut = call('HGET', L .. 'cut', limit)
+    if cut then
+        local to, ends = string.match(cut, '^(%d+):(%d+)$')
+        if ends and tonumber(ends) > now then max = math.min(max, tonumber(to)) else call('HDEL', L .. 'cut', limit) end
+    end
+    return max
+end
+
+local limits, class, unmet, unmet_all = {}, '', {}, 0
+for i = 14, #A, 2 do
+    local kind, name = string.sub(A[i], 1, 2), string.sub(A[i], 3)
+    if kind == 'r:' then
+        unmet[name] = math.max(0, maximum(A[i], A[i + 1]) - call('SCARD', L .. 'l:c:' .. name))
+        unmet_all = unmet_all + unmet[name]
+    else
+        limits[#limits + 1] = {A[i], A[i + 1]}
+        if kind == 'c:' then class = name end
+    end
+end
+
+-- Places that waiters of better rank may take. A waiter whose class is kept out by another's reserve is no rival:
+-- otherwise it and the class with the reserve would keep each other from the last places.
+local me, mine = tenant .. '|' .. worker, call('SCARD', L .. 'l:n:' .. tenant) / weight
+local function rivals(Q, since, free_for)
+    local count, by_class, q = 0, {}, call('HGETALL', Q)
+    for i = 1, #q, 2 do
+        if q[i] ~= me then
+            local began, seen, its_weight, its_class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
+            if not seen or tonumber(seen) < now - FRESH then
+                call('HDEL', Q, q[i])
+            else
+                local held = call('SCARD', L .. 'l:n:' .. string.match(q[i], '^(.*)|')) / tonumber(its_weight)
+                if held < mine or (held == mine and tonumber(began) < since) then
+                    by_class[its_class] = (by_class[its_class] or 0) + 1
+                end
+            end
+        end
+    end
+    for its_class, n in pairs(by_class) do count = count + math.min(n, math.max(0, free_for(its_class))) end
+    return count
+end
+
+local registered = {}
+for _, limit in ipairs(limits) do
+    local name, max = limit[1], maximum(limit[1], limit[2])
+    if warm == '' or call('SISMEMBER', L .. 'l:' .. name, warm) == 0 then
+        local used, Q = call('SCARD', L .. 'l:' .. name), L .. 'q:' .. name
+        local function free_for(its_class)
+            if name ~= 'g' then return max - used end
+            return max - (unmet_all - (unmet[its_class] or 0)) - used
+        end
+        local free, own = free_for(class), call('HGET', Q, me)
+        local since = own and tonumber(string.match(own, '^%d+')) or now
+        if free <= 0 or (call('HLEN', Q) > 0 and rivals(Q, since, free_for) >= free) then
+            call('HSET', Q, me, string.format('%.0f:%.0f:%d:%s', since, now, weight, class))
+            call('PEXPIRE', Q, 60000)
+            return {'denied', name, used, used + free, 250}
+        end
+        if own then registered[#registered + 1] = Q end
+    end
+end
+
+-- The bucket books: first come, first served, and nobody polls for a wait below a second.
+local wait = 0
+if warm == '' then
+    local r = call('HMGET', L .. 'rate', 'tat', 'milli', 'cut')
+    if r[2] then -- halved by a 429 once; 10 % come back every 10 s
+        local back = tonumber(r[2]) * 1.1 ^ math.floor((now - tonumber(r[3] or now)) / 10000)
+        if rate > 0 and back >= rate then call('HDEL', L .. 'rate', 'milli', 'cut') else rate = back end
+    end
+    local step = rate > 0 and 1000000 / rate or 0
+    local tat = math.max(tonumber(r[1] or 0), now)
+    wait = math.max(0, math.ceil(tat - now - (math.max(burst, 1) - 1) * step))
+    if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
+    if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
+else
+    permit = warm
+end
+
+for _, Q in ipairs(registered) do call('HDEL', Q, me) end
+attempt = attempt + 1
+call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', origin, 'hop', hop,
+     'attempt', attempt, 'until', now + wait + claim_life)
+call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken')
+call('PERSIST', J)
+local all, has = old_limits and {old_limits} or {}, {}
+for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end
+for _, limit in ipairs(limits) do
+    if not has[limit[1]] then all[#all + 1] = limit[1] end
+    call('SADD', L .. 'l:' .. limit[1], permit)
+end
+call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
+local P = L .. 'p:' .. permit
+call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', call('HGET', L .. 'led', 'epoch'))
+if not old_limits then call('HSET', P, 'born', now) end
+return {'granted', permit, attempt, crashes, wait}

@@ -1,0 +1,24 @@
+-- bind: worker, job, permit, sandbox, mode, plan, horizon, until, run_until
+--   -> ok | superseded | superseded_permit | not_ready
+-- Writes the sandbox's id into claim and permit, and moves their ends.
+--
+-- Closes: a create that was answered after its claim had been taken over (the late one learns here that its sandbox
+-- must go), and a permit that was pruned while its create was under way. It never makes a record that is not there:
+-- a field written into a pruned permit would be a permit which no limit counts.
+local worker, job, permit, sandbox, mode, plan = A[1], A[2], A[3], A[4], A[5], A[6]
+if not_ready() then return 'not_ready' end
+local J, P = L .. 'j:' .. job, L .. 'p:' .. permit
+local c = call('HMGET', J, 'state', 'owner', 'permit')
+local is_mine = c[2] == worker and c[3] == permit and (c[1] == 'running' or c[1] == 'sealed')
+local has_permit = call('HGET', P, 'worker') == worker
+if has_permit then
+    call('HSET', P, 'sandbox', sandbox)
+    call('ZADD', L .. 'p', 'XX', 'GT', now + tonumber(A[7]), permit)
+end
+if not is_mine then return superseded(worker, permit, c[1], c[2], c[3]) end
+if not has_permit then return 'superseded' end
+if c[1] == 'running' then
+    call('HSET', J, 'sandbox', sandbox, 'mode', mode, 'plan', plan, 'until', now + tonumber(A[8]), 'run_until',
+         now + tonumber(A[9]))
+end
+return 'ok'

@@ -1,0 +1,46 @@
+-- Stands in front of every script (one text, one SHA-1 each). KEYS[1] is the ledger's prefix "{e2b:<name>}:", so
+-- that all keys of a ledger share one slot. Time is this server's own; callers send durations only, because their
+-- clocks do not agree.
+local L, A, call = KEYS[1], ARGV, redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local GAP = 10000 -- the ledger is unattended when no pulse came for so long
+
+-- Nothing is granted, sealed or bound while the ledger is rebuilt, or while its clock stands unexplained: between
+-- a jump of the clock and the next pulse every expiry in here may be wrong. Answers nil, or why not.
+local function not_ready()
+    local led = call('HMGET', L .. 'led', 'state', 'clk')
+    if not led[1] then return 'the ledger is new: no worker has pulsed yet' end
+    if led[1] ~= 'ready' then return 'the ledger is being rebuilt' end
+    local clk = tonumber(led[2])
+    if now - clk > GAP or now < clk - 1000 then return 'no worker has pulsed for 10 s' end
+    return nil
+end
+
+local function is_alive(worker)
+    local ends = worker and worker ~= '' and call('ZSCORE', L .. 'w', worker)
+    return ends and tonumber(ends) > now
+end
+
+-- The only way out for a permit: all its records go together, so that every l: stays a subset of p.
+local function drop(permit)
+    local limits = call('HGET', L .. 'p:' .. permit, 'limits')
+    if limits then
+        for name in string.gmatch(limits, '%S+') do call('SREM', L .. 'l:' .. name, permit) end
+    end
+    call('DEL', L .. 'p:' .. permit)
+    call('ZREM', L .. 'p', permit)
+    return limits or ''
+end
+
+-- What to tell a caller whose claim this is not. A permit that names another worker, or a claim that another runs
+-- or publishes under this very permit: an adopter has the sandbox, and the caller must not touch it. Anything
+-- else: the caller's sandbox is nobody's business but its own, and must go.
+local function superseded(worker, permit, claim_state, claim_owner, claim_permit)
+    local named = call('HGET', L .. 'p:' .. permit, 'worker')
+    if named and named ~= worker then return 'superseded_permit' end
+    if claim_permit == permit and claim_owner ~= worker and claim_state == 'running' then
+        return 'superseded_permit'
+    end
+    return 'superseded'
+end

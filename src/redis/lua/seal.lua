@@ -1,0 +1,30 @@
+-- seal: worker, job, permit|'', payload, origin, status, record, until
+--   -> ok | superseded | superseded_permit | elsewhere | done | conflict | not_ready
+-- Writes j: and o:.
+--
+-- Closes: two results of one job. A worker that was stopped and lost its claim in between, a second copy of the
+-- record that is expired or corrupt, a cancel that races the run: whoever seals first has made the verdict, and
+-- only bytes that were sealed are ever published. Asked again with the same bytes (a lost answer) it is ok again.
+local worker, job, permit, payload, origin, status, record = A[1], A[2], A[3], A[4], A[5], A[6], A[7]
+if not_ready() then return 'not_ready' end
+local J, O = L .. 'j:' .. job, L .. 'o:' .. job
+local c = call('HMGET', J, 'state', 'owner', 'permit', 'payload', 'origin')
+local state = c[1]
+if c[4] and c[4] ~= payload then return 'conflict' end
+if state == 'done' then return 'done' end
+local is_mine = c[2] == worker and c[3] == permit
+if state == 'sealed' and is_mine then
+    return call('GET', O) == record and 'ok' or 'elsewhere'
+end
+if permit ~= '' then
+    if state ~= 'running' or not is_mine then return superseded(worker, permit, state, c[2], c[3]) end
+elseif state == 'running' or state == 'sealed' then
+    call('HSET', J, 'watch', 1)
+    return 'elsewhere'
+end
+call('HSET', J, 'state', 'sealed', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', c[5] or origin,
+     'status', status, 'until', now + tonumber(A[8]))
+call('HDEL', J, 'taken')
+call('SET', O, record, 'PX', 86400000)
+call('PERSIST', J)
+return 'ok'

@@ -1,0 +1,27 @@
+#ifndef REDIS_SCRIPT_H
+#define REDIS_SCRIPT_H
+#include "base/base.h"
+
+/* The ledger's Lua scripts, embedded when the program is built (scripts.c is generated from lua/). */
+
+enum script_name {
+    SCRIPT_PULSE,
+    SCRIPT_READY,
+    SCRIPT_ACQUIRE,
+    SCRIPT_BIND,
+    SCRIPT_SEAL,
+    SCRIPT_DONE,
+    SCRIPT_RELEASE,
+    SCRIPT_SNAPSHOT,
+    SCRIPT_COUNT,
+};
+
+struct script {
+    const char *name;
+    const char *sha1; /* of the text, in hex: what EVALSHA calls it by */
+    const char *text;
+};
+
+extern const struct script scripts[SCRIPT_COUNT];
+
+#endif

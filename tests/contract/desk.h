@@ -1,0 +1,58 @@
+#ifndef TESTS_CONTRACT_DESK_H
+#define TESTS_CONTRACT_DESK_H
+#include "contract/world.h"
+
+/* A worker as the tests drive it: a ledger and what it said, with every call waited for. */
+
+enum { DESK_TEXT = 160 };
+
+/* An answer of acquire, copied. */
+struct heard {
+    bool is_error;
+    struct ledger_acquired answer; /* its texts point into this struct */
+    char texts[9][DESK_TEXT];
+    char record[4096];
+};
+
+struct desk {
+    struct world *world;
+    struct ledger *ledger;
+    struct ledger_call call;
+    struct random random;
+    bool is_answered, is_error, is_closed, is_ready;
+    struct error error;
+    enum ledger_answer answer;
+    struct heard heard;
+    struct ledger_usage usage[32];
+    char usage_names[32][DESK_TEXT];
+    size_t usage_count;
+    enum ledger_state state;
+    /* Events, the last and how many. */
+    char lost[DESK_TEXT], cancelled[DESK_TEXT], freed[DESK_TEXT], done[DESK_TEXT];
+    int lost_count, cancelled_count, free_count, done_count;
+    bool has_lost, has_cancelled, has_free, has_done;
+};
+
+/* What acquire asks for when a test says nothing else. */
+struct ledger_acquire desk_wish(const char *job, const char *permit);
+
+void desk_open(struct desk *desk, struct world *world, const char *name);
+void desk_close(struct desk *desk);
+/* Opens the ledger for everybody: waits for the pulse, makes the rebuild old, says ready, ends the hold. */
+void desk_make_ready(struct desk *desk);
+void desk_wait_ready(struct desk *desk);
+
+const struct ledger_acquired *desk_acquire(struct desk *desk, const struct ledger_acquire *acquire);
+const struct ledger_acquired *desk_ask(struct desk *desk, const char *job, const char *permit);
+enum ledger_answer desk_bind(struct desk *desk, const char *job, const char *permit);
+enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *permit, const char *record);
+enum ledger_answer desk_extend(struct desk *desk, const char *permit, int64_t horizon_ms);
+enum ledger_answer desk_ready(struct desk *desk);
+void desk_snapshot(struct desk *desk);
+const struct ledger_usage *desk_usage(struct desk *desk, const char *limit); /* NULL: not in the snapshot */
+
+void desk_release(struct desk *desk, const char *permit, const char *job, int what); /* and waits for it */
+void desk_done(struct desk *desk, const char *job);
+void desk_flush(struct desk *desk); /* until the background is empty */
+
+#endif

@@ -1,0 +1,35 @@
+#ifndef TESTS_CONTRACT_WORLD_H
+#define TESTS_CONTRACT_WORLD_H
+#include "redis/ledger.h"
+
+/* What the contract of the ledger is tested against: a loop, a Redis, and a hand that reaches into its
+ * records to make happen at once what would take half a minute. Two bodies: a real redis-server on the real
+ * loop, and the fake ledger on the virtual clock. The tests cannot tell them apart. */
+
+struct world;
+
+struct world *world_new(void); /* with an empty Redis */
+void world_free(struct world *world);
+struct loop *world_loop(struct world *world);
+const char *world_url(struct world *world);
+
+/* Turns the loop until *flag; fails the test when that takes more than 20 s of the loop's time. */
+void world_wait(struct world *world, const bool *flag);
+void world_sleep(struct world *world, int64_t ms);
+
+/* The hand. */
+void world_empty(struct world *world);                          /* all records are gone */
+void world_age_rebuild(struct world *world, int64_t ms);        /* it began so much earlier */
+void world_end_hold(struct world *world);                       /* the time without take-overs is over */
+void world_lapse(struct world *world, const char *worker);      /* its lease is over */
+void world_end_claim(struct world *world, const char *job);     /* its `until` has passed */
+void world_end_permit(struct world *world, const char *permit); /* its horizon has passed */
+void world_park(struct world *world, const char *job, int64_t hop);
+void world_cancel(struct world *world, const char *job); /* the flag, and the note to the owner */
+void world_set_limit(struct world *world, const char *limit, int64_t max);
+void world_set_cut(struct world *world, const char *limit, int64_t max, int64_t for_ms);
+
+int64_t world_used(struct world *world, const char *limit);
+bool world_has_permit(struct world *world, const char *permit);
+
+#endif
