@@ -88,6 +88,12 @@ static void end(struct e2b_operation *operation, const struct e2b_error *error, 
     operation_free(operation);
 }
 
+void operation_answered_plainly(struct e2b_operation *operation, const struct http_response *response)
+{
+    (void)response;
+    operation_succeed(operation, NULL);
+}
+
 void operation_succeed(struct e2b_operation *operation, const void *result)
 {
     end(operation, NULL, result);
@@ -100,7 +106,7 @@ void operation_fail(struct e2b_operation *operation, const struct e2b_error *err
 
 /* ---- failing later ---- */
 
-static void keep_failure(struct e2b_operation *operation, const struct e2b_error *error)
+void operation_keep_failure(struct e2b_operation *operation, const struct e2b_error *error)
 {
     if (!operation->failure)
         operation->failure = base_alloc(sizeof *operation->failure);
@@ -115,7 +121,7 @@ static void tell_failure(void *arg)
 
 static void fail_later(struct e2b_operation *operation, const struct e2b_error *error)
 {
-    keep_failure(operation, error);
+    operation_keep_failure(operation, error);
     loop_defer(operation->client->loop, &operation->task, tell_failure, operation);
 }
 
@@ -132,6 +138,7 @@ void operation_abort(struct e2b_operation *operation, enum e2b_error_kind kind, 
     error_fill(&error, kind, why);
     error.undecided = true;
     error.http_status = 200;
+    operation->is_aborted = true;
     if (operation->exchange)
         http_exchange_cancel(TAKE(operation->exchange));
     fail_later(operation, &error);
@@ -169,7 +176,7 @@ static void fail_probed(struct e2b_operation *operation, const struct e2b_error 
         operation_fail(operation, error);
         return;
     }
-    keep_failure(operation, error);
+    operation_keep_failure(operation, error);
     struct sandbox_lines lines;
     struct buffer CLEANUP(buffer_release) url = {0};
     sandbox_route(operation->sandbox, SANDBOX_ENVD, &url, &lines);
@@ -218,8 +225,8 @@ static void on_answered(void *arg, const struct error *transport, const struct h
     if (!is_good)
         error_of_exchange(operation->place, transport, response, &error);
     if (is_stream) {
-        if (transport)
-            keep_failure(operation, &error);
+        if (transport && !operation->failure)
+            operation_keep_failure(operation, &error);
         operation->is_over = true;
         if (operation->held.length == 0)
             conclude(operation);
@@ -290,8 +297,8 @@ void e2b_call_pause(struct e2b_call *call)
 static void on_resumed(void *arg)
 {
     struct e2b_operation *operation = arg;
-    if (operation->failure && !operation->is_over) {
-        operation_fail(operation, operation->failure); /* an abort that waited in the same task */
+    if (operation->is_aborted) {
+        operation_fail(operation, operation->failure); /* it waited in the same task */
         return;
     }
     if (operation->is_paused)
@@ -304,7 +311,7 @@ static void on_resumed(void *arg)
         return;
     if (operation->exchange)
         http_exchange_resume(operation->exchange);
-    else if (operation->is_over)
+    else if (operation->is_over && !operation->is_aborted)
         conclude(operation);
 }
 

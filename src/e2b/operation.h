@@ -48,7 +48,9 @@ struct e2b_operation {
     struct task task;               /* something to be done off the caller's stack */
     struct e2b_error *failure;      /* to be told; NULL: none so far */
     struct buffer held;             /* streamed bytes that came before a pause took hold */
-    bool is_paused, is_over;        /* is_over: the stream has ended, what is held has not been told */
+    bool is_paused;
+    bool is_over;    /* the stream has ended, what is held has not been told */
+    bool is_aborted; /* by our own verdict; `failure` is on its way */
 
     /* Hooks. */
     /* The whole answer, 2xx. Ends the operation or sends the next request. */
@@ -81,8 +83,14 @@ void operation_refuse(struct e2b_operation *operation, const char *why);
 /* From pump: the stream makes no sense; the rest is not read. */
 void operation_abort(struct e2b_operation *operation, enum e2b_error_kind kind, const char *why);
 
+/* Kept until the stream's end, when `concluded` may want it. */
+void operation_keep_failure(struct e2b_operation *operation, const struct e2b_error *error);
+
 /* The answer was 2xx and makes no sense. */
 void operation_fail_nonsense(struct e2b_operation *operation, const struct http_response *response);
+
+/* A hook for `answered` where the answer says nothing more. */
+void operation_answered_plainly(struct e2b_operation *operation, const struct http_response *response);
 
 /* The end. result: what done.kind wants, NULL with an error. Frees the operation. */
 void operation_succeed(struct e2b_operation *operation, const void *result);

@@ -134,12 +134,6 @@ static void send_control(struct e2b_operation *operation, const struct control *
     operation_send(operation, client->api, &request);
 }
 
-static void answered_plainly(struct e2b_operation *operation, const struct http_response *response)
-{
-    (void)response;
-    operation_succeed(operation, NULL);
-}
-
 /* A call about one sandbox: /sandboxes/<id><tail>. Returns: NULL when the id is none; the failure is on its
  * way. */
 static char *path_of(struct e2b_operation *operation, const char *id, const char *tail)
@@ -203,7 +197,7 @@ static void append_network(struct buffer *body, const struct e2b_network *networ
     buffer_append_byte(body, '}');
 }
 
-/* The body is v1's, whole: v2 takes its `secure` as an unknown field, and one body serves both. */
+/* v2's body; v1's default for `secure` is false, see add_secure. */
 static void write_create(struct buffer *body, const struct e2b_sandbox_options *options)
 {
     buffer_append_text(body, "{\"templateID\":");
@@ -451,7 +445,7 @@ static struct e2b_operation *plain_new(struct e2b_client *client, struct e2b_cal
 {
     struct e2b_operation *operation = operation_new(
         client, call, sizeof *operation, (struct done){.kind = DONE_PLAIN, .plain = done}, CONTROL_MS);
-    operation->answered = answered_plainly;
+    operation->answered = operation_answered_plainly;
     return operation;
 }
 

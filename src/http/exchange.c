@@ -175,8 +175,9 @@ static void describe(const struct http_exchange *exchange, enum http_failure fai
         break;
     case HTTP_CUT:
         if (result == CURLE_ABORTED_BY_CALLBACK)
-            why = "the connection was lost before an answer came";
-        break;
+            why = "a reused connection was lost before an answer came";
+        (void)error_set(ret, kind_of(failure), "http", failure, "the connection broke: %s", why);
+        return;
     case HTTP_INVALID:
     case HTTP_UNREACHABLE:
     case HTTP_UNTRUSTED:

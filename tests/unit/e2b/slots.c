@@ -1,157 +1,50 @@
-/* The contract of slots: done once, never from inside start, slot idle again; cancel is silence; close is
- * heard by all. */
-#include "e2b/e2b.h"
-#include "server.h"
-#include "test.h"
+/* The contract of slots: done once, never from inside start, with the slot idle again; cancel is silence at
+ * every stage; close is heard by all, once. */
+#include "world.h"
 
 #include <stdio.h>
 
-struct world {
-    uv_loop_t uv;
-    struct server *server;
-    struct e2b_client *client;
-    struct e2b_sandbox *sandbox;
-    struct e2b_call call;
-    struct buffer story; /* what the callbacks saw */
-    struct server_answer answers[16];
-    char heads[16][600];
-    char bodies[16][600];
-    int asked;
-    bool in_start;
-    bool is_closed;
-    struct e2b_error error;
-};
-
-static struct server_answer on_request(void *arg, const struct server_request *request)
-{
-    struct world *world = arg;
-    assert_true(world->asked < 16);
-    snprintf(world->heads[world->asked], sizeof world->heads[0], "%s", request->head);
-    snprintf(world->bodies[world->asked], sizeof world->bodies[0], "%.*s", (int)request->body.length,
-             (const char *)request->body.data);
-    struct server_answer answer = world->answers[world->asked];
-    if (!answer.bytes.data && answer.then != SERVER_HANGS && answer.then != SERVER_RESETS)
-        fail_msg("request %d was not expected: %s", world->asked, request->head);
-    world->asked++;
-    return answer;
-}
-
-static void on_closed(void *arg)
-{
-    struct world *world = arg;
-    world->is_closed = true;
-    e2b_sandbox_free(world->sandbox);
-    world->sandbox = NULL;
-    if (world->server)
-        server_close(world->server);
-}
-
-static struct world *world_new(void)
-{
-    struct world *world = base_alloc(sizeof *world);
-    uv_loop_init(&world->uv);
-    world->server = server_new(&world->uv, on_request, world);
-    world->client =
-        e2b_client_new(&world->uv, &(struct e2b_client_options){.api_key = "e2b_key",
-                                                                .api_url = server_url(world->server),
-                                                                .sandbox_url = server_url(world->server)});
-    world->call.arg = world;
-    return world;
-}
-
-static void world_free(struct world *world)
-{
-    e2b_client_close(world->client, on_closed, world);
-    uv_run(&world->uv, UV_RUN_DEFAULT);
-    assert_true(world->is_closed);
-    assert_int_equal(uv_loop_close(&world->uv), 0);
-    buffer_release(&world->story);
-    free(world);
-}
-
-static void run_until(struct world *world, const char *story)
-{
-    for (int i = 0; i < 20000 && !(world->story.data && strstr(world->story.data, story)); i++)
-        uv_run(&world->uv, UV_RUN_ONCE);
-    if (!world->story.data || !strstr(world->story.data, story))
-        fail_msg("waited for '%s', got '%s'", story, world->story.data ? world->story.data : "");
-}
-
-static void note(struct e2b_call *call, const char *what, const struct e2b_error *error)
-{
-    struct world *world = call->arg;
-    assert_false(world->in_start);
-    assert_false(e2b_call_is_active(call));
-    buffer_append_text(&world->story, what);
-    if (error) {
-        world->error = *error;
-        buffer_append_format(&world->story, "!%d", (int)error->kind);
-    }
-    buffer_append_byte(&world->story, ' ');
-}
-
-#define START(world, statement)                                                                              \
-    do {                                                                                                     \
-        (world)->in_start = true;                                                                            \
-        statement;                                                                                           \
-        (world)->in_start = false;                                                                           \
-    } while (0)
-
-static const char handle[] =
-    "{\"templateID\":\"t\",\"sandboxID\":\"isandbox1\",\"clientID\":\"c\",\"envdVersion\":\"0.6.0\","
-    "\"envdAccessToken\":\"token1\",\"domain\":null}";
 static const char ran[] = "{\"type\": \"number_of_executions\", \"execution_count\": 1}\n"
-                          "{\"type\": \"stdout\", \"text\": \"hi\\n\"}\n"
+                          "{\"type\": \"stdout\", \"text\": \"one\\n\"}\n"
+                          "{\"type\": \"stdout\", \"text\": \"two\\n\"}\n"
                           "{\"type\": \"end_of_execution\"}\n";
 
-static void on_killed(struct e2b_call *call, const struct e2b_error *error)
+static void run(struct world *world)
 {
-    note(call, "killed", error);
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "print('hi')"},
+                              world_on_output, world_on_code));
+    assert_true(e2b_call_is_active(&world->call));
 }
+
+/* ---- chains ---- */
 
 static void on_ran(struct e2b_call *call, const struct e2b_error *error,
                    const struct e2b_exception *exception)
 {
     struct world *world = call->arg;
-    note(call, exception ? "raised" : "ran", error);
-    START(world, e2b_sandbox_kill(world->client, call, e2b_sandbox_id(world->sandbox), on_killed));
-}
-
-static void on_output(struct e2b_call *call, const struct e2b_output *output)
-{
-    struct world *world = call->arg;
-    assert_true(e2b_call_is_active(call));
-    buffer_append_format(&world->story, "o%d:%.*s ", (int)output->kind, (int)output->bytes.length,
-                         (const char *)output->bytes.data);
+    world_on_code(call, error, exception);
+    START(world, e2b_sandbox_kill(world->client, call, e2b_sandbox_id(world->sandbox), world_on_done));
 }
 
 static void on_created(struct e2b_call *call, const struct e2b_error *error, struct e2b_sandbox *sandbox)
 {
     struct world *world = call->arg;
-    note(call, "created", error);
-    world->sandbox = sandbox;
-    if (sandbox)
-        START(world,
-              e2b_code_run(sandbox, call, &(struct e2b_code){.text = "print('hi')"}, on_output, on_ran));
-}
-
-static void create(struct world *world)
-{
-    START(world, e2b_sandbox_create(world->client, &world->call,
-                                    &(struct e2b_sandbox_options){.template_id = "base"}, on_created));
-    assert_true(e2b_call_is_active(&world->call));
+    world_on_sandbox(call, error, sandbox);
+    START(world,
+          e2b_code_run(sandbox, call, &(struct e2b_code){.text = "print('hi')"}, world_on_output, on_ran));
 }
 
 static void chains_create_run_kill_in_one_slot(void **state)
 {
     (void)state;
-    struct world *world = world_new();
-    world->answers[0] = server_says(201, NULL, handle);
+    struct world *world = world_new(NULL);
+    world->answers[0] = server_says(201, NULL, world_handle);
     world->answers[1] = server_says(200, NULL, ran);
     world->answers[2] = server_says(204, NULL, "");
-    create(world);
-    run_until(world, "killed");
-    assert_text(world->story.data, "created o0: o1:hi\n ran killed ");
+    START(world, e2b_sandbox_create(world->client, &world->call,
+                                    &(struct e2b_sandbox_options){.template_id = "base"}, on_created));
+    world_wait(world, "done");
+    assert_text(world->story.data, "sandbox start: out:one\n out:two\n ran done ");
     assert_non_null(strstr(world->heads[0], "POST /v2/sandboxes HTTP/1.1\r\n"));
     assert_non_null(strstr(world->heads[0], "\r\nX-API-KEY: e2b_key\r\n"));
     assert_null(strstr(world->heads[0], "Expect"));
@@ -160,7 +53,340 @@ static void chains_create_run_kill_in_one_slot(void **state)
     assert_non_null(strstr(world->heads[1], "\r\nE2b-Sandbox-Port: 49999\r\n"));
     assert_non_null(strstr(world->heads[1], "\r\nX-Access-Token: token1\r\n"));
     assert_non_null(strstr(world->heads[2], "DELETE /sandboxes/isandbox1 HTTP/1.1\r\n"));
-    assert_text(world->bodies[1], "{\"code\":\"print('hi')\"}");
+    assert_text(world->bodies[1].data, "{\"code\":\"print('hi')\"}");
+    world_free(world);
+}
+
+/* ---- bad arguments arrive like everything else ---- */
+
+static void tells_bad_arguments_later_and_once(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    START(world, e2b_sandbox_kill(world->client, &world->call, "", world_on_done));
+    world_wait(world, "done!1 ");
+    buffer_clear(&world->story);
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "\xff"}, NULL,
+                              world_on_code));
+    world_wait(world, "ran!1 ");
+    buffer_clear(&world->story);
+    START(world, e2b_process_signal(world->sandbox, &world->call, 1, 2, world_on_done));
+    world_wait(world, "done!1 ");
+    assert_int_equal(world->asked, 0);
+    world_free(world);
+}
+
+static void tells_bad_client_options_with_the_first_call(void **state)
+{
+    (void)state;
+    struct world *world = world_new(&(struct e2b_client_options){.api_url = "ftp://nowhere"});
+    START(world, e2b_sandbox_kill(world->client, &world->call, "i1", world_on_done));
+    world_wait(world, "done!1 ");
+    assert_non_null(strstr(world->error.message, "api_url"));
+    world_free(world);
+}
+
+/* ---- cancel ---- */
+
+static void cancel_in_start_is_silent(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    run(world);
+    e2b_call_cancel(&world->call);
+    assert_false(e2b_call_is_active(&world->call));
+    e2b_call_cancel(&world->call); /* idle: nothing */
+    world_run_ms(world, 30);
+    assert_int_equal(world->story.length, 0);
+    world_free(world);
+}
+
+static void cancel_of_a_bad_argument_is_silent(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    START(world, e2b_sandbox_kill(world->client, &world->call, "", world_on_done));
+    e2b_call_cancel(&world->call);
+    world_run_ms(world, 10);
+    assert_int_equal(world->story.length, 0);
+    world_free(world);
+}
+
+static void cancel_while_waiting_closes_the_connection_in_silence(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = (struct server_answer){.then = SERVER_HANGS};
+    run(world);
+    while (world->asked == 0)
+        uv_run(&world->uv, UV_RUN_ONCE);
+    e2b_call_cancel(&world->call);
+    world_run_ms(world, 30);
+    assert_int_equal(world->story.length, 0);
+    /* and the slot can be used again at once */
+    world->answers[1] = server_says(200, NULL, ran);
+    run(world);
+    world_wait(world, "ran ");
+    world_free(world);
+}
+
+static void on_output_cancel(struct e2b_call *call, const struct e2b_output *output)
+{
+    world_on_output(call, output);
+    if (output->kind != E2B_STDOUT)
+        return;
+    e2b_call_cancel(call);
+    assert_false(e2b_call_is_active(call));
+}
+
+static void cancel_inside_output_is_silent(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = server_says(200, NULL, ran);
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "1"}, on_output_cancel,
+                              world_on_code));
+    world_wait(world, "out:");
+    world_run_ms(world, 30);
+    assert_text(world->story.data, "start: out:one\n ");
+    world_free(world);
+}
+
+static void on_output_restart(struct e2b_call *call, const struct e2b_output *output)
+{
+    struct world *world = call->arg;
+    world_on_output(call, output);
+    if (output->kind != E2B_STDOUT)
+        return;
+    e2b_call_cancel(call);
+    e2b_sandbox_kill(world->client, call, "isandbox1", world_on_done);
+}
+
+static void cancel_inside_output_frees_the_slot_for_the_next_call(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = server_says(200, NULL, ran);
+    world->answers[1] = server_says(404, NULL, "{\"code\":404,\"message\":\"gone\"}");
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "1"},
+                              on_output_restart, world_on_code));
+    world_wait(world, "done");
+    assert_text(world->story.data, "start: out:one\n done ");
+    world_free(world);
+}
+
+/* One call's output cancels another call that is about to be sent, and frees what that one borrowed. */
+static void on_output_cancel_other(struct e2b_call *call, const struct e2b_output *output)
+{
+    struct world *world = ((struct e2b_call *)call->arg)->arg;
+    (void)output;
+    if (!e2b_call_is_active(call->arg))
+        return;
+    e2b_call_cancel(call->arg);
+    buffer_append_text(&world->story, "cancelled ");
+}
+
+static void on_other_code(struct e2b_call *call, const struct e2b_error *error,
+                          const struct e2b_exception *exception)
+{
+    struct world *world = ((struct e2b_call *)call->arg)->arg;
+    (void)exception;
+    buffer_append_text(&world->story, error ? "other! " : "other ");
+}
+
+static void cancel_from_another_calls_output_is_silent(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    struct e2b_call other = {.arg = &world->call};
+    world->answers[0] = server_says(200, NULL, ran);
+    world->answers[1] = (struct server_answer){.then = SERVER_HANGS};
+    e2b_code_run(world->sandbox, &other, &(struct e2b_code){.text = "1"}, on_output_cancel_other,
+                 on_other_code);
+    char *content = base_strdup("borrowed until the call is idle");
+    START(world, e2b_files_write(world->sandbox, &world->call,
+                                 &(struct e2b_file){.path = "a", .content = {.data = content, .length = 31}},
+                                 1, world_on_done));
+    world_wait(world, "cancelled");
+    free(content);
+    world_wait(world, "other ");
+    world_run_ms(world, 20);
+    assert_text(world->story.data, "cancelled other ");
+    world_free(world);
+}
+
+static void cancel_while_probing_is_silent(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = (struct server_answer){.then = SERVER_RESETS};
+    world->answers[1] = (struct server_answer){.then = SERVER_HANGS};
+    run(world);
+    while (world->asked < 2)
+        uv_run(&world->uv, UV_RUN_ONCE);
+    assert_non_null(strstr(world->heads[1], "GET /health HTTP/1.1\r\n"));
+    assert_true(e2b_call_is_active(&world->call));
+    e2b_call_cancel(&world->call);
+    world_run_ms(world, 20);
+    assert_int_equal(world->story.length, 0);
+    world_free(world);
+}
+
+/* ---- close ---- */
+
+static void close_is_heard_by_every_call_once(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    struct e2b_call calls[3] = {{.arg = world}, {.arg = world}, {.arg = world}};
+    for (int i = 0; i < 3; i++)
+        world->answers[i] = (struct server_answer){.then = SERVER_HANGS};
+    e2b_sandbox_kill(world->client, &calls[0], "i1", world_on_done);
+    e2b_sandbox_kill(world->client, &calls[1], "", world_on_done); /* failing already */
+    run(world);
+    while (world->asked < 2)
+        uv_run(&world->uv, UV_RUN_ONCE);
+    e2b_sandbox_kill(world->client, &calls[2], "i1", world_on_done);
+    buffer_clear(&world->story);
+    START(world, world_close(world));
+    world_wait(world, "ran!15? ");
+    assert_non_null(strstr(world->story.data, "done!15"));
+    world_free(world);
+}
+
+static void on_closed_start_again(struct e2b_call *call, const struct e2b_error *error)
+{
+    struct world *world = call->arg;
+    world_on_done(call, error);
+    START(world, e2b_sandbox_kill(world->client, call, "i1", world_on_done));
+}
+
+static void a_call_started_while_closing_is_closed_too(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world->answers[0] = (struct server_answer){.then = SERVER_HANGS};
+    START(world, e2b_sandbox_kill(world->client, &world->call, "i1", on_closed_start_again));
+    world_run_ms(world, 10);
+    START(world, world_close(world));
+    world_wait(world, "done!15? done!15 ");
+    world_free(world);
+}
+
+static void on_output_close(struct e2b_call *call, const struct e2b_output *output)
+{
+    struct world *world = call->arg;
+    world_on_output(call, output);
+    if (output->kind == E2B_STARTED)
+        world_close(world);
+}
+
+static void close_inside_output_ends_the_call(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = server_says(200, NULL, ran);
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "1"}, on_output_close,
+                              world_on_code));
+    world_wait(world, "ran");
+    world_free(world);
+}
+
+/* ---- pause ---- */
+
+static void on_output_pause(struct e2b_call *call, const struct e2b_output *output)
+{
+    world_on_output(call, output);
+    e2b_call_pause(call);
+}
+
+static void pause_holds_every_single_event(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = server_says(200, NULL, ran);
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "1"}, on_output_pause,
+                              world_on_code));
+    world_wait(world, "start: ");
+    world_run_ms(world, 30);
+    assert_text(world->story.data, "start: ");
+    e2b_call_resume(&world->call);
+    world_run_ms(world, 30);
+    assert_text(world->story.data, "start: out:one\n ");
+    e2b_call_resume(&world->call);
+    e2b_call_pause(&world->call);
+    world_run_ms(world, 10);
+    assert_text(world->story.data, "start: out:one\n ");
+    e2b_call_resume(&world->call);
+    world_wait(world, "out:two");
+    e2b_call_resume(&world->call);
+    world_wait(world, "ran ");
+    world_free(world);
+}
+
+static void cancel_while_paused_is_silent(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = server_says(200, NULL, ran);
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "1"}, on_output_pause,
+                              world_on_code));
+    world_wait(world, "start: ");
+    e2b_call_resume(&world->call);
+    e2b_call_cancel(&world->call);
+    world_run_ms(world, 20);
+    assert_text(world->story.data, "start: ");
+    world_free(world);
+}
+
+/* ---- deadlines ---- */
+
+static void a_run_over_its_deadline_is_a_timeout(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = (struct server_answer){.then = SERVER_HANGS};
+    world->call.timeout_ms = 60;
+    run(world);
+    world_wait(world, "ran!11? ");
+    world_free(world);
+}
+
+static void a_process_over_its_deadline_is_told_so_by_the_server_first(void **state)
+{
+    (void)state;
+    static const char *const argv[] = {"sleep", "9", NULL};
+    struct world *world = world_new(NULL);
+    world_open(world);
+    world->answers[0] = (struct server_answer){.then = SERVER_HANGS};
+    world->call.timeout_ms = 50;
+    START(world, e2b_process_start(world->sandbox, &world->call,
+                                   &(struct e2b_process_options){.argv = argv, .user = "root"},
+                                   world_on_output, world_on_exit));
+    while (world->asked == 0)
+        uv_run(&world->uv, UV_RUN_ONCE);
+    assert_non_null(strstr(world->heads[0], "\r\nConnect-Timeout-Ms: 50\r\n"));
+    assert_non_null(strstr(world->heads[0], "\r\nKeepalive-Ping-Interval: 50\r\n"));
+    assert_non_null(strstr(world->heads[0], "\r\nAuthorization: Basic cm9vdDo=\r\n"));
+    assert_memory_equal(world->bodies[0].data, "\0\0\0\0", 4);
+    assert_text(world->bodies[0].data + 5,
+                "{\"process\":{\"cmd\":\"sleep\",\"args\":[\"9\"]},\"stdin\":false}");
+    assert_int_equal(world->bodies[0].data[4], strlen(world->bodies[0].data + 5));
+    world_run_ms(world, 300);
+    assert_int_equal(world->story.length, 0); /* its word is waited for */
+    world_wait(world, "exit!11? ");
     world_free(world);
 }
 
@@ -168,6 +394,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chains_create_run_kill_in_one_slot),
+        cmocka_unit_test(tells_bad_arguments_later_and_once),
+        cmocka_unit_test(tells_bad_client_options_with_the_first_call),
+        cmocka_unit_test(cancel_in_start_is_silent),
+        cmocka_unit_test(cancel_of_a_bad_argument_is_silent),
+        cmocka_unit_test(cancel_while_waiting_closes_the_connection_in_silence),
+        cmocka_unit_test(cancel_inside_output_is_silent),
+        cmocka_unit_test(cancel_inside_output_frees_the_slot_for_the_next_call),
+        cmocka_unit_test(cancel_from_another_calls_output_is_silent),
+        cmocka_unit_test(cancel_while_probing_is_silent),
+        cmocka_unit_test(close_is_heard_by_every_call_once),
+        cmocka_unit_test(a_call_started_while_closing_is_closed_too),
+        cmocka_unit_test(close_inside_output_ends_the_call),
+        cmocka_unit_test(pause_holds_every_single_event),
+        cmocka_unit_test(cancel_while_paused_is_silent),
+        cmocka_unit_test(a_run_over_its_deadline_is_a_timeout),
+        cmocka_unit_test(a_process_over_its_deadline_is_told_so_by_the_server_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
