@@ -19,6 +19,7 @@ struct http_socket {
     struct http_client *client; /* borrowed */
     curl_socket_t fd;
     struct watch *watch;
+    int events; /* as curl asked last */
 };
 
 /* ---- exchanges come and go ---- */
@@ -116,11 +117,17 @@ static void drive(struct http_client *client, curl_socket_t fd, int events)
     reap(client);
 }
 
+/* A socket with a pending error is readable and writable to curl: so it sees the error itself, and knows a
+ * lost connection from a failed one. The loop has stopped such a watch; curl may still want it. */
 static void on_socket_ready(void *arg, int events, int error)
 {
     struct http_socket *socket = arg;
-    int seen = (events & WATCH_READ ? CURL_CSELECT_IN : 0) | (events & WATCH_WRITE ? CURL_CSELECT_OUT : 0) |
-               (error < 0 ? CURL_CSELECT_ERR : 0);
+    int seen = (events & WATCH_READ ? CURL_CSELECT_IN : 0) | (events & WATCH_WRITE ? CURL_CSELECT_OUT : 0);
+    if (error < 0) {
+        seen = CURL_CSELECT_IN | CURL_CSELECT_OUT | CURL_CSELECT_ERR;
+        watch_set(socket->watch, 0);
+        watch_set(socket->watch, socket->events);
+    }
     drive(socket->client, socket->fd, seen);
 }
 
@@ -143,8 +150,8 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
         socket->watch = loop_watch_new(client->loop, fd, on_socket_ready, socket);
         curl_multi_assign(client->multi, fd, socket);
     }
-    watch_set(socket->watch,
-              (what & CURL_POLL_IN ? WATCH_READ : 0) | (what & CURL_POLL_OUT ? WATCH_WRITE : 0));
+    socket->events = (what & CURL_POLL_IN ? WATCH_READ : 0) | (what & CURL_POLL_OUT ? WATCH_WRITE : 0);
+    watch_set(socket->watch, socket->events);
     return 0;
 }
 

@@ -86,15 +86,6 @@ static bool has(const struct world *world, const char *text)
     return world->story.data && strstr(world->story.data, text);
 }
 
-void world_wait(struct world *world, const char *text)
-{
-    uint64_t end_ms = uv_now(&world->uv) + 20000;
-    while (!has(world, text) && uv_now(&world->uv) < end_ms)
-        uv_run(&world->uv, UV_RUN_ONCE);
-    if (!has(world, text))
-        fail_msg("waited for '%s', got '%s'", text, world->story.data ? world->story.data : "");
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     uv_close((uv_handle_t *)timer, NULL);
@@ -108,6 +99,14 @@ void world_run_ms(struct world *world, int ms)
     while (!uv_is_closing((uv_handle_t *)&timer))
         uv_run(&world->uv, UV_RUN_ONCE);
     uv_run(&world->uv, UV_RUN_NOWAIT);
+}
+
+void world_wait(struct world *world, const char *text)
+{
+    for (int i = 0; i < 1000 && !has(world, text); i++)
+        world_run_ms(world, i < 20 ? 1 : 20);
+    if (!has(world, text))
+        fail_msg("waited for '%s', got '%s'", text, world->story.data ? world->story.data : "");
 }
 
 void world_note(struct e2b_call *call, const char *what, const struct e2b_error *error)
