@@ -1,0 +1,298 @@
+/* Connections: curl's multi interface driven by our loop, and the pool of easy handles. */
+#include "http/client.h"
+
+#include "http/exchange.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    DEFAULT_IDLE = 64,
+    DEFAULT_CONNECT_MS = 10000,
+    POOL_SIZE = 128, /* idle easy handles kept; each is about 6 KiB */
+    KICKS_IN_A_TURN = 64,
+};
+
+/* One descriptor that curl wants watched. */
+struct http_socket {
+    struct http_client *client; /* borrowed */
+    curl_socket_t fd;
+    struct watch *watch;
+    int events; /* as curl asked last */
+};
+
+/* ---- exchanges come and go ---- */
+
+static void recycle(struct http_exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    exchange->state = EXCHANGE_IDLE;
+    buffer_release(&exchange->body);
+    if (client->is_closing || client->pooled == POOL_SIZE) {
+        exchange_free(exchange);
+        return;
+    }
+    exchange->next_pooled = client->pool;
+    client->pool = exchange;
+    client->pooled++;
+}
+
+static void take_from_curl(struct http_exchange *exchange)
+{
+    if (exchange->is_added)
+        curl_multi_remove_handle(exchange->client->multi, exchange->easy);
+    exchange->is_added = false;
+}
+
+/* What piled up while curl was on the stack. */
+static void flush(void *arg)
+{
+    struct http_client *client = arg;
+    struct link *link;
+    if (client->is_in_curl)
+        return;
+    while ((link = list_pop_front(&client->dead))) {
+        struct http_exchange *exchange = LIST_OBJECT(link, struct http_exchange, place);
+        take_from_curl(exchange);
+        recycle(exchange);
+    }
+    while ((link = list_pop_front(&client->queued)))
+        client_add(LIST_OBJECT(link, struct http_exchange, place));
+}
+
+void client_add(struct http_exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    if (client->is_in_curl) {
+        exchange->state = EXCHANGE_QUEUED;
+        list_push_back(&client->queued, &exchange->place);
+        return;
+    }
+    exchange->state = EXCHANGE_RUNNING;
+    exchange->is_added = true;
+    CURLMcode code = curl_multi_add_handle(client->multi, exchange->easy);
+    if (code != CURLM_OK)
+        base_die("curl_multi_add_handle: %s", curl_multi_strerror(code));
+}
+
+void client_remove(struct http_exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    exchange->state = EXCHANGE_DEAD;
+    link_remove(&exchange->place);
+    if (client->is_in_curl) {
+        list_push_back(&client->dead, &exchange->place);
+        return;
+    }
+    take_from_curl(exchange);
+    recycle(exchange);
+}
+
+/* ---- curl's wishes ---- */
+
+static void reap(struct http_client *client)
+{
+    CURLMsg *message;
+    int left;
+    while (!client->is_closing && (message = curl_multi_info_read(client->multi, &left))) {
+        struct http_exchange *exchange = NULL;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        CURLcode result = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
+        take_from_curl(exchange);
+        if (exchange->state == EXCHANGE_RUNNING)
+            exchange_ended(exchange, result);
+    }
+}
+
+static void drive(struct http_client *client, curl_socket_t fd, int events)
+{
+    int running;
+    client->is_in_curl = true;
+    curl_multi_socket_action(client->multi, fd, events, &running);
+    client->is_in_curl = false;
+    flush(client);
+    reap(client);
+}
+
+/* A socket with a pending error is readable and writable to curl: so it sees the error itself, and knows a
+ * lost connection from a failed one. The loop has stopped such a watch; curl may still want it. */
+static void on_socket_ready(void *arg, int events, int error)
+{
+    struct http_socket *socket = arg;
+    int seen = (events & WATCH_READ ? CURL_CSELECT_IN : 0) | (events & WATCH_WRITE ? CURL_CSELECT_OUT : 0);
+    if (error < 0) {
+        seen = CURL_CSELECT_IN | CURL_CSELECT_OUT | CURL_CSELECT_ERR;
+        watch_set(socket->watch, 0);
+        watch_set(socket->watch, socket->events);
+    }
+    drive(socket->client, socket->fd, seen);
+}
+
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
+{
+    (void)easy;
+    struct http_client *client = arg;
+    struct http_socket *socket = known;
+    if (what == CURL_POLL_REMOVE) {
+        if (socket) {
+            watch_close(socket->watch);
+            free(socket);
+            curl_multi_assign(client->multi, fd, NULL);
+        }
+        return 0;
+    }
+    if (!socket) {
+        socket = base_alloc(sizeof *socket);
+        *socket = (struct http_socket){.client = client, .fd = fd};
+        socket->watch = loop_watch_new(client->loop, fd, on_socket_ready, socket);
+        curl_multi_assign(client->multi, fd, socket);
+    }
+    socket->events = (what & CURL_POLL_IN ? WATCH_READ : 0) | (what & CURL_POLL_OUT ? WATCH_WRITE : 0);
+    watch_set(socket->watch, socket->events);
+    return 0;
+}
+
+static void on_due(void *arg)
+{
+    drive(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Zero means "at once". A timer would make that a millisecond, so it is a deferred call; but not without end
+ * in one turn. */
+static int on_curl_timer(CURLM *multi, long delay_ms, void *arg)
+{
+    (void)multi;
+    struct http_client *client = arg;
+    if (client->is_closing)
+        return 0;
+    if (delay_ms < 0) {
+        loop_timer_stop(client->loop, &client->timer);
+        return 0;
+    }
+    int64_t now_ms = loop_now_ms(client->loop);
+    if (client->kick_ms != now_ms) {
+        client->kick_ms = now_ms;
+        client->kicks = 0;
+    }
+    if (delay_ms == 0 && client->kicks++ < KICKS_IN_A_TURN) {
+        loop_timer_stop(client->loop, &client->timer);
+        loop_defer(client->loop, &client->kick, on_due, client);
+        return 0;
+    }
+    loop_timer_start(client->loop, &client->timer, delay_ms, on_due, client);
+    return 0;
+}
+
+/* ---- use ---- */
+
+struct http_exchange *client_take(struct http_client *client)
+{
+    struct http_exchange *exchange = client->pool;
+    if (!exchange)
+        return exchange_new(client);
+    client->pool = exchange->next_pooled;
+    client->pooled--;
+    return exchange;
+}
+
+void client_unpause(struct http_exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    client->is_in_curl = true;
+    curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
+    client->is_in_curl = false;
+    flush(client);
+    reap(client);
+}
+
+void client_lift_limit(struct http_client *client)
+{
+    if (!client->is_limited || client->options.is_always_limited)
+        return;
+    client->is_limited = false;
+    curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, 0L);
+}
+
+int64_t http_client_connections(const struct http_client *client)
+{
+    return client->connections;
+}
+
+/* ---- life cycle ---- */
+
+static void init_curl(void)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        base_die("curl_global_init failed");
+}
+
+struct http_client *http_client_new(struct loop *loop, const struct http_client_options *options)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* the one global: curl's own */
+    pthread_once(&once, init_curl);
+    struct http_client *client = base_alloc(sizeof *client);
+    client->loop = loop;
+    client->options = *options;
+    client->options.user_agent = base_strdup(options->user_agent);
+    client->options.ca_file = base_strdup(options->ca_file);
+    if (client->options.connect_ms <= 0)
+        client->options.connect_ms = DEFAULT_CONNECT_MS;
+    list_init(&client->live);
+    list_init(&client->queued);
+    list_init(&client->dead);
+    client->multi = curl_multi_init();
+    client->share = curl_share_init();
+    if (!client->multi || !client->share)
+        base_die("out of memory: curl_multi_init");
+    curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
+    curl_multi_setopt(client->multi, CURLMOPT_PIPELINING,
+                      options->version == HTTP_SHARED ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS,
+                      (long)(options->max_idle > 0 ? options->max_idle : DEFAULT_IDLE));
+    client->is_limited = options->max_connections > 0;
+    if (client->is_limited)
+        curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->max_connections);
+    return client;
+}
+
+static void destroy(void *arg)
+{
+    struct http_client *client = arg;
+    flush(client);
+    while (client->pool) {
+        struct http_exchange *exchange = client->pool;
+        client->pool = exchange->next_pooled;
+        exchange_free(exchange);
+    }
+    curl_multi_cleanup(client->multi);
+    curl_share_cleanup(client->share);
+    loop_timer_stop(client->loop, &client->timer);
+    loop_defer_cancel(client->loop, &client->kick);
+    free((char *)client->options.user_agent);
+    free((char *)client->options.ca_file);
+    void (*closed)(void *) = client->closed;
+    void *closed_arg = client->closed_arg;
+    free(client);
+    if (closed)
+        closed(closed_arg);
+}
+
+void http_client_close(struct http_client *client, void (*closed)(void *), void *arg)
+{
+    if (!client)
+        return;
+    assert(!client->is_closing);
+    client->closed = closed;
+    client->closed_arg = arg;
+    LIST_EACH(&client->live, link)
+    http_exchange_cancel(LIST_OBJECT(link, struct http_exchange, live));
+    client->is_closing = true;
+    loop_defer(client->loop, &client->flush, destroy, client);
+}

@@ -1,0 +1,439 @@
+/* One request and its answer: an easy handle, its deadline, and who is to blame when it fails. */
+#include "http/exchange.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+enum {
+    RECEIVE_BYTES = 4096,    /* curl's buffer per transfer: most of what a waiting request costs */
+    SEND_BYTES = 16384,      /* the least that curl takes */
+    INLINE_BYTES = 32768,    /* a body up to this leaves in one piece with its head */
+    USER_TIMEOUT_MS = 20000, /* unacknowledged bytes: then the path is dead */
+    KEEPALIVE_S = 30,
+    KEEPALIVE_STEP_S = 10,
+    CONNECT_TRIES = 3,
+    RETRY_MS = 100, /* doubles */
+};
+
+/* ---- what curl asks while it works; the exchange may be dead by then ---- */
+
+static int on_socket_opened(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    struct http_exchange *exchange = arg;
+    unsigned timeout_ms = USER_TIMEOUT_MS;
+    (void)purpose;
+    exchange->client->connections++;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+    return CURL_SOCKOPT_OK;
+}
+
+/* The last moment before bytes leave, on a new connection or a reused one. curl comes here again when it
+ * wants to repeat a request whose reused connection died unanswered: only the caller knows whether that is
+ * harmless. */
+static int on_before_sending(void *arg, char *primary_ip, char *local_ip, int primary_port, int local_port)
+{
+    struct http_exchange *exchange = arg;
+    (void)primary_ip, (void)local_ip, (void)primary_port, (void)local_port;
+    if (exchange->state != EXCHANGE_RUNNING)
+        return CURL_PREREQFUNC_ABORT;
+    if (exchange->was_sent && !exchange->is_repeatable) {
+        exchange->failure = HTTP_CUT;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    if (exchange->send_before_boot_ms > 0 &&
+        loop_boot_ms(exchange->client->loop) >= exchange->send_before_boot_ms) {
+        exchange->failure = HTTP_EXPIRED;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    exchange->was_sent = true;
+    exchange->heard_ms = loop_now_ms(exchange->client->loop);
+    return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_wants_body(char *out, size_t size, size_t count, void *arg)
+{
+    struct http_exchange *exchange = arg;
+    size_t room = size * count, written = 0;
+    if (exchange->state != EXCHANGE_RUNNING)
+        return CURL_READFUNC_ABORT;
+    while (exchange->piece < exchange->piece_count && written < room) {
+        const struct bytes *piece = &exchange->pieces[exchange->piece];
+        size_t take = MIN(piece->length - exchange->offset, room - written);
+        if (take > 0)
+            memcpy(out + written, (const char *)piece->data + exchange->offset, take);
+        written += take;
+        exchange->offset += take;
+        if (exchange->offset == piece->length) {
+            exchange->piece++;
+            exchange->offset = 0;
+        }
+    }
+    exchange->heard_ms = loop_now_ms(exchange->client->loop);
+    return written;
+}
+
+static int on_rewind(void *arg, curl_off_t offset, int origin)
+{
+    struct http_exchange *exchange = arg;
+    if (offset != 0 || origin != SEEK_SET)
+        return CURL_SEEKFUNC_CANTSEEK;
+    exchange->piece = exchange->offset = 0;
+    return CURL_SEEKFUNC_OK;
+}
+
+static int status_of(struct http_exchange *exchange)
+{
+    long status = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+static size_t on_answer_bytes(char *data, size_t size, size_t count, void *arg)
+{
+    struct http_exchange *exchange = arg;
+    size_t length = size * count;
+    if (exchange->state != EXCHANGE_RUNNING)
+        return 0;
+    if (exchange->is_paused) {
+        exchange->is_held = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    exchange->heard_ms = loop_now_ms(exchange->client->loop);
+    if (exchange->status == 0) {
+        exchange->status = status_of(exchange);
+        exchange->is_collected = !exchange->on_bytes || exchange->status / 100 != 2;
+    }
+    if (!exchange->is_collected) {
+        exchange->on_bytes(exchange->arg, (struct bytes){.data = data, .length = length});
+        return exchange->state == EXCHANGE_RUNNING ? length : 0;
+    }
+    if (length > exchange->max_body_bytes - MIN(exchange->max_body_bytes, exchange->body.length)) {
+        exchange->failure = HTTP_TOO_LARGE;
+        return 0;
+    }
+    buffer_append(&exchange->body, data, length);
+    return length;
+}
+
+/* ---- the end ---- */
+
+static enum http_failure failure_of(const struct http_exchange *exchange, CURLcode result)
+{
+    if (exchange->failure != 0)
+        return exchange->failure;
+    if (result == CURLE_OK)
+        return 0;
+    if (exchange->was_sent)
+        return HTTP_CUT;
+    if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL)
+        return HTTP_INVALID;
+    if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE)
+        return HTTP_UNTRUSTED;
+    return HTTP_UNREACHABLE;
+}
+
+static enum error_kind kind_of(enum http_failure failure)
+{
+    switch (failure) {
+    case HTTP_INVALID:
+    case HTTP_UNTRUSTED:
+        return ERROR_REJECTED;
+    case HTTP_UNREACHABLE:
+    case HTTP_CUT:
+    case HTTP_SILENT:
+        return ERROR_TRANSIENT;
+    case HTTP_EXPIRED:
+    case HTTP_TIMED_OUT:
+        return ERROR_TIMEOUT;
+    case HTTP_TOO_LARGE:
+        return ERROR_OVERLOAD;
+    }
+    return ERROR_INTERNAL;
+}
+
+static void describe(const struct http_exchange *exchange, enum http_failure failure, CURLcode result,
+                     struct error *ret)
+{
+    const char *why = exchange->reason[0] ? exchange->reason : curl_easy_strerror(result);
+    switch (failure) {
+    case HTTP_EXPIRED:
+        why = "it was too late to send it";
+        break;
+    case HTTP_SILENT:
+        why = "nothing was heard for too long";
+        break;
+    case HTTP_TIMED_OUT:
+        why = exchange->was_sent ? "no complete answer in time" : "no connection in time";
+        break;
+    case HTTP_TOO_LARGE:
+        why = "the answer is larger than allowed";
+        break;
+    case HTTP_CUT:
+        if (result == CURLE_ABORTED_BY_CALLBACK)
+            why = "a reused connection was lost before an answer came";
+        (void)error_set(ret, kind_of(failure), "http", failure, "the connection broke: %s", why);
+        return;
+    case HTTP_INVALID:
+    case HTTP_UNREACHABLE:
+    case HTTP_UNTRUSTED:
+        break;
+    }
+    (void)error_set(ret, kind_of(failure), "http", failure, "%s", why);
+}
+
+static void finish(struct http_exchange *exchange, enum http_failure failure, CURLcode result)
+{
+    struct http_response response = {.was_sent = exchange->was_sent,
+                                     .status = status_of(exchange),
+                                     .body = buffer_bytes(&exchange->body),
+                                     .exchange = exchange};
+    struct error error;
+    if (failure != 0)
+        describe(exchange, failure, result, &error);
+    link_remove(&exchange->live);
+    loop_timer_stop(exchange->client->loop, &exchange->timer);
+    loop_defer_cancel(exchange->client->loop, &exchange->resume);
+    exchange->done(exchange->arg, failure != 0 ? &error : NULL, &response);
+    client_remove(exchange);
+}
+
+static void on_timer(void *arg);
+
+/* Starts the timer for whatever comes first. */
+static void arm(struct http_exchange *exchange)
+{
+    int64_t now_ms = loop_now_ms(exchange->client->loop);
+    int64_t next_ms = exchange->deadline_ms;
+    if (exchange->state == EXCHANGE_WAITING)
+        next_ms = MIN(next_ms, exchange->retry_ms);
+    else if (exchange->idle_ms > 0)
+        next_ms = MIN(next_ms, exchange->heard_ms + exchange->idle_ms);
+    if (next_ms != INT64_MAX)
+        loop_timer_start(exchange->client->loop, &exchange->timer, next_ms - now_ms, on_timer, exchange);
+}
+
+static void on_timer(void *arg)
+{
+    struct http_exchange *exchange = arg;
+    int64_t now_ms = loop_now_ms(exchange->client->loop);
+    assert(!exchange->client->is_in_curl);
+    if (exchange->is_paused)
+        exchange->heard_ms = now_ms;
+    if (now_ms >= exchange->deadline_ms) {
+        finish(exchange, HTTP_TIMED_OUT, CURLE_OPERATION_TIMEDOUT);
+        return;
+    }
+    if (exchange->state == EXCHANGE_WAITING && now_ms >= exchange->retry_ms)
+        client_add(exchange);
+    else if (exchange->idle_ms > 0 && now_ms >= exchange->heard_ms + exchange->idle_ms) {
+        finish(exchange, HTTP_SILENT, CURLE_OPERATION_TIMEDOUT);
+        return;
+    }
+    arm(exchange);
+}
+
+void exchange_ended(struct http_exchange *exchange, CURLcode result)
+{
+    enum http_failure failure = failure_of(exchange, result);
+    struct loop *loop = exchange->client->loop;
+    long version = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &version);
+    if (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1)
+        client_lift_limit(exchange->client);
+    int64_t pause_ms = (int64_t)RETRY_MS << exchange->tries;
+    if (failure == HTTP_UNREACHABLE && exchange->tries + 1 < CONNECT_TRIES &&
+        loop_now_ms(loop) + pause_ms < exchange->deadline_ms) {
+        exchange->tries++;
+        exchange->state = EXCHANGE_WAITING;
+        exchange->retry_ms = loop_now_ms(loop) + pause_ms;
+        arm(exchange);
+        return;
+    }
+    finish(exchange, failure, result);
+}
+
+/* ---- an easy handle ---- */
+
+static void set_static_options(struct http_exchange *exchange)
+{
+    const struct http_client_options *options = &exchange->client->options;
+    CURL *easy = exchange->easy;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_STEP_S);
+    curl_easy_setopt(
+        easy, CURLOPT_HTTP_VERSION,
+        (long)(options->version == HTTP_SHARED ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(easy, CURLOPT_SHARE, exchange->client->share);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->reason);
+    if (options->user_agent)
+        curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
+    if (options->ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_opened);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_sending);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_wants_body);
+    curl_easy_setopt(easy, CURLOPT_READDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer_bytes);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
+}
+
+struct http_exchange *exchange_new(struct http_client *client)
+{
+    struct http_exchange *exchange = base_alloc(sizeof *exchange);
+    exchange->client = client;
+    exchange->easy = curl_easy_init();
+    if (!exchange->easy)
+        base_die("out of memory: curl_easy_init");
+    set_static_options(exchange);
+    return exchange;
+}
+
+void exchange_free(struct http_exchange *exchange)
+{
+    curl_easy_cleanup(exchange->easy);
+    buffer_release(&exchange->body);
+    free(exchange);
+}
+
+/* Everything that an earlier request in this handle may have set is set again. */
+static void set_method_and_body(struct http_exchange *exchange, const struct http_request *request)
+{
+    CURL *easy = exchange->easy;
+    size_t length = 0;
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method == HTTP_DELETE ? "DELETE" : NULL);
+    if (request->method != HTTP_POST) {
+        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+        return;
+    }
+    for (size_t i = 0; i < request->piece_count; i++)
+        length += request->pieces[i].length;
+    bool is_inline = request->piece_count <= 1 && length <= INLINE_BYTES;
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, !is_inline ? NULL : length > 0 ? request->pieces[0].data : "");
+}
+
+/* curl borrows the list: its nodes live in the exchange. "Expect:" stops curl from asking for leave. */
+static void set_lines(struct http_exchange *exchange, const struct http_request *request)
+{
+    assert(request->header_count <= HTTP_MAX_HEADERS);
+    struct curl_slist *lines = exchange->lines;
+    lines[0] = (struct curl_slist){.data = (char *)"Expect:"};
+    for (size_t i = 0; i < request->header_count; i++) {
+        lines[i + 1] = (struct curl_slist){.data = (char *)request->headers[i]};
+        lines[i].next = &lines[i + 1];
+    }
+    curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, lines);
+}
+
+struct http_exchange *http_start(struct http_client *client, const struct http_request *request)
+{
+    assert(!client->is_closing && request->done);
+    struct http_exchange *exchange = client_take(client);
+    int64_t now_ms = loop_now_ms(client->loop);
+    exchange->was_sent = exchange->is_paused = exchange->is_held = exchange->is_collected = false;
+    exchange->is_repeatable = request->is_repeatable;
+    exchange->deadline_ms = request->timeout_ms > 0 ? now_ms + request->timeout_ms : INT64_MAX;
+    exchange->idle_ms = request->idle_ms;
+    exchange->heard_ms = now_ms;
+    exchange->send_before_boot_ms = request->send_before_boot_ms;
+    exchange->tries = exchange->status = 0;
+    exchange->failure = 0;
+    exchange->pieces = request->pieces;
+    exchange->piece_count = request->piece_count;
+    exchange->piece = exchange->offset = 0;
+    exchange->max_body_bytes = request->max_body_bytes;
+    exchange->on_bytes = request->on_bytes;
+    exchange->done = request->done;
+    exchange->arg = request->arg;
+    exchange->reason[0] = '\0';
+    curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url);
+    curl_easy_setopt(
+        exchange->easy, CURLOPT_PIPEWAIT,
+        (long)(client->options.version == HTTP_SHARED && !strncasecmp(request->url, "https:", 6)));
+    set_method_and_body(exchange, request);
+    set_lines(exchange, request);
+    list_push_back(&client->live, &exchange->live);
+    client_add(exchange);
+    arm(exchange);
+    return exchange;
+}
+
+/* ---- while it runs ---- */
+
+void http_exchange_cancel(struct http_exchange *exchange)
+{
+    assert(exchange->state != EXCHANGE_IDLE && exchange->state != EXCHANGE_DEAD);
+    link_remove(&exchange->live);
+    loop_timer_stop(exchange->client->loop, &exchange->timer);
+    loop_defer_cancel(exchange->client->loop, &exchange->resume);
+    client_remove(exchange);
+}
+
+void http_exchange_pause(struct http_exchange *exchange)
+{
+    exchange->is_paused = true;
+    loop_defer_cancel(exchange->client->loop, &exchange->resume);
+}
+
+/* curl hands over what it held from inside this call, hence never on the caller's stack. */
+static void on_resume(void *arg)
+{
+    struct http_exchange *exchange = arg;
+    struct http_client *client = exchange->client;
+    exchange->is_held = false;
+    exchange->heard_ms = loop_now_ms(client->loop);
+    if (exchange->state == EXCHANGE_RUNNING)
+        client_unpause(exchange);
+}
+
+void http_exchange_resume(struct http_exchange *exchange)
+{
+    exchange->is_paused = false;
+    if (exchange->is_held)
+        loop_defer(exchange->client->loop, &exchange->resume, on_resume, exchange);
+}
+
+void http_exchange_hurry(struct http_exchange *exchange, int64_t timeout_ms)
+{
+    int64_t deadline_ms = loop_now_ms(exchange->client->loop) + timeout_ms;
+    if (deadline_ms >= exchange->deadline_ms)
+        return;
+    exchange->deadline_ms = deadline_ms;
+    arm(exchange);
+}
+
+/* ---- inspect ---- */
+
+const char *http_response_header(const struct http_response *response, const char *name)
+{
+    struct curl_header *header;
+    if (curl_easy_header(response->exchange->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return NULL;
+    return header->value;
+}
+
+bool http_date_parse(const char *text, int64_t *ret_unix_ms)
+{
+    time_t seconds = curl_getdate(text, NULL);
+    if (seconds < 0)
+        return false;
+    *ret_unix_ms = (int64_t)seconds * 1000;
+    return true;
+}

@@ -1,0 +1,83 @@
+#ifndef HTTP_EXCHANGE_H
+#define HTTP_EXCHANGE_H
+#include "base/buffer.h"
+#include "base/list.h"
+#include "http/client.h"
+#include "loop/loop.h"
+
+#include <curl/curl.h>
+
+/* The two structs behind client.h and what client.c (connections, curl's multi) and exchange.c (one request
+ * and its answer) ask of each other. */
+
+struct http_client {
+    struct loop *loop; /* borrowed */
+    CURLM *multi;
+    CURLSH *share;      /* TLS sessions, so that every new connection may resume */
+    struct timer timer; /* what curl waits for */
+    struct task kick;   /* curl wants to be called at once */
+    struct task flush;  /* exchanges changed hands while curl was on the stack */
+    int64_t kick_ms;    /* the turn of the last kick, and how many it saw: see on_curl_timer */
+    int kicks;
+    bool is_in_curl; /* curl is on the stack: nothing may be added to it or removed */
+    bool is_closing;
+    bool is_limited;                    /* max_connections is in force */
+    struct http_client_options options; /* its texts are ours */
+    struct link live;                   /* all exchanges that have a caller */
+    struct link queued;                 /* to be added when curl has returned (by `place`) */
+    struct link dead;                   /* to be removed when curl has returned (by `place`) */
+    struct http_exchange *pool;
+    int pooled;
+    int64_t connections;
+    void (*closed)(void *);
+    void *closed_arg;
+};
+
+enum exchange_state {
+    EXCHANGE_IDLE,    /* in the pool */
+    EXCHANGE_QUEUED,  /* waits until curl is off the stack */
+    EXCHANGE_RUNNING, /* curl has it */
+    EXCHANGE_WAITING, /* for the next try to connect */
+    EXCHANGE_DEAD,    /* cancelled; curl may have it still */
+};
+
+struct http_exchange {
+    struct http_client *client; /* borrowed */
+    CURL *easy;
+    enum exchange_state state;
+    bool is_added, was_sent, is_repeatable;
+    bool is_paused;    /* asked for */
+    bool is_held;      /* curl was told */
+    bool is_collected; /* this answer goes to `body` */
+    struct link live, place;
+    struct http_exchange *next_pooled;
+    struct timer timer; /* the deadline, the silence, or the next try, whichever is first */
+    struct task resume;
+    int64_t deadline_ms, idle_ms, heard_ms, retry_ms, send_before_boot_ms;
+    int tries;
+    int status;
+    enum http_failure failure; /* decided by us, over whatever curl says */
+    const struct bytes *pieces;
+    size_t piece_count, piece, offset; /* where the sending stands */
+    size_t max_body_bytes;
+    struct buffer body;
+    http_bytes_fn on_bytes;
+    http_done_fn done;
+    void *arg;
+    struct curl_slist lines[HTTP_MAX_HEADERS + 1];
+    char reason[CURL_ERROR_SIZE];
+};
+
+/* exchange.c */
+struct http_exchange *exchange_new(struct http_client *client) MUST_USE;
+void exchange_free(struct http_exchange *exchange);
+void exchange_ended(struct http_exchange *exchange, CURLcode result);
+
+/* client.c */
+void client_add(struct http_exchange *exchange);
+void client_remove(struct http_exchange *exchange); /* and back into the pool, when curl allows */
+struct http_exchange *client_take(struct http_client *client) MUST_USE; /* from the pool */
+void client_unpause(struct http_exchange *exchange);
+void client_lift_limit(struct http_client *client);
+
+#endif
