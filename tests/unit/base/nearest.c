@@ -1,0 +1,46 @@
+#include "base/nearest.h"
+#include "base/base.h"
+#include "test.h"
+
+static const char *const names[] = {"default", "data_analysis", "machine_learning", "quick_script", "ml"};
+
+static void finds_slips_swaps_and_other_case(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *word, *meant;
+    } slips[] = {
+        {"data_analisys", "data_analysis"},
+        {"dafault", "default"},
+        {"Default", "default"},
+        {"quickscript", "quick_script"},
+        {"defualt", "default"},
+        {"machine-learning", "machine_learning"},
+        {"mll", "ml"},
+        {"default", "default"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(slips); i++)
+        assert_text(nearest_name(slips[i].word, names, ARRAY_LENGTH(names)), slips[i].meant);
+}
+
+static void finds_nothing_far_away(void **state)
+{
+    (void)state;
+    static const char *const far[] = {"", "x", "zebra", "analysis_of_everything", "learning"};
+    for (size_t i = 0; i < ARRAY_LENGTH(far); i++)
+        assert_null(nearest_name(far[i], names, ARRAY_LENGTH(names)));
+    assert_null(nearest_name("default", names, 0));
+    char huge[5000];
+    memset(huge, 'd', sizeof huge - 1);
+    huge[sizeof huge - 1] = '\0';
+    assert_null(nearest_name(huge, names, ARRAY_LENGTH(names)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_slips_swaps_and_other_case),
+        cmocka_unit_test(finds_nothing_far_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
