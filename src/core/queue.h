@@ -1,6 +1,6 @@
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
-#include "base/list.h"
+#include "core/heap.h"
 #include "core/job.h"
 
 /* The fair queue of one worker: class, then tenant, then offset. Classes are served in their order
@@ -12,13 +12,13 @@
 
 struct queue;
 struct queue_entry {
-    struct link link;            /* in its tenant's list, or in its limit's list of those set aside */
+    struct heap_node node;       /* among its tenant's ready ones, or among those set aside by its limit */
     struct queue_tenant *tenant; /* NULL: not queued */
     struct queue_limit *aside;   /* NULL: ready */
     const char *tenant_id;       /* borrowed, as long as it is queued */
     enum priority priority;
     int64_t weight;   /* > 0 */
-    int64_t sequence; /* order of arrival; kept over being set aside */
+    int64_t sequence; /* order of arrival, given by push; kept over being set aside */
     size_t bytes;
 };
 
@@ -34,7 +34,8 @@ void queue_remove(struct queue *queue, struct queue_entry *entry); /* not queued
 /* The popped entry was denied by this limit: it and every ready entry are judged by their own denials; this
  * one waits. It keeps its place in the order. */
 void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char *limit);
-/* Those set aside for this limit are ready again, at most `count` (SIZE_MAX: all), oldest first. */
+/* Those set aside for this limit are ready again, at most `count` (SIZE_MAX: all), by class, in a class
+ * oldest first. */
 void queue_free_limit(struct queue *queue, const char *limit, size_t count);
 
 size_t queue_count(const struct queue *queue); /* ready and set aside */
