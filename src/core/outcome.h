@@ -76,7 +76,7 @@ struct outcome {
     struct capture out, err;
     struct rich_result *results;
     size_t result_count, result_bytes, results_dropped;
-    int64_t result_limit_bytes;
+    int64_t result_limit_bytes; /* 1 MiB; whoever knows better sets it after outcome_init */
     struct artifact *artifacts;
     size_t artifact_count, artifacts_dropped;
     int64_t artifact_bytes;
@@ -104,7 +104,8 @@ void outcome_warn(struct outcome *outcome, const char *format, ...) PRINTF_LIKE(
 void outcome_add_result(struct outcome *outcome, struct bytes json);
 void outcome_set_exception(struct outcome *outcome, const char *name, const char *value,
                            const char *traceback);
-/* Takes content's bytes. Returns: false when a bound was reached; it is counted as dropped then. */
+/* Takes content's bytes. Returns: false when a bound was reached; it is counted as dropped then, and content
+ * stays the caller's. */
 bool outcome_add_artifact(struct outcome *outcome, const char *path, struct buffer *content,
                           int64_t max_bytes, int64_t max_count) MUST_USE;
 size_t outcome_memory(const struct outcome *outcome); /* allocated bytes, for the worker's budget */

@@ -9,6 +9,11 @@
  * happened, as long as the sandbox lives and the attempt's outcome will stand. Everything lies in the job's
  * arena. */
 
+/* What belongs to us in the sandbox, below the working directory: no input file may lie there. */
+#define PLAN_STATE_DIR ".e2b-worker"
+/* In the argv of a Python process: to be replaced by the path of the driver that keeps rich results. */
+#define PLAN_DRIVER "{driver}"
+
 enum step_verb { STEP_PUT_FILES, STEP_RUN_CODE, STEP_RUN_PROCESS, STEP_GET_FILES };
 
 struct put_files {
@@ -29,8 +34,9 @@ struct code_spec { /* by the interpreter: dies with its stream */
 /* By start-or-attach: asked twice it runs once; its record lies in the sandbox under the attempt's permit and
  * `name`. */
 struct process_spec {
-    struct text_list argv;
-    const char *cwd;   /* NULL: the home directory */
+    struct text_list
+        argv;        /* the element PLAN_DRIVER stands for the driver file: argv[2], has_rich_results only */
+    const char *cwd; /* NULL: the home directory */
     const char *input; /* stdin; NULL: closed */
     size_t input_length;
     struct pair_list env;
@@ -80,6 +86,8 @@ struct plan_rules {
     int64_t class_max[PRIORITY_COUNT]; /* of the global limit, 0: no bound */
     const struct plan_limit *tenants;  /* by bare tenant id: its own maximum */
     size_t tenant_count;
+    const struct plan_limit *weights; /* by bare tenant id: its weight; 1 where not named */
+    size_t weight_count;
     struct output_limits outputs; /* all said */
     int64_t max_attempts;
 };

@@ -1,0 +1,330 @@
+/* What came out of a job, within its bounds. */
+#include "core/outcome.h"
+#include "base/digest.h"
+#include "base/utf8.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RESULT_BYTES = 1024 * 1024, WARNING_BYTES = 512, SMALLEST = 64 };
+
+/* ---- Captures --------------------------------------------------------------------------------------------
+ */
+
+static size_t head_limit(const struct capture *capture)
+{
+    return (size_t)(capture->limit_bytes / 2);
+}
+
+static size_t tail_limit(const struct capture *capture)
+{
+    return (size_t)capture->limit_bytes - head_limit(capture);
+}
+
+/* Appends within `limit`. Doubles as any buffer does, but never past the limit: its last doubling would waste
+ * half of it, in every job in flight. */
+static void append_within(struct buffer *buffer, const char *data, size_t length, size_t limit)
+{
+    if (length == 0)
+        return;
+    assert(buffer->length + length <= limit);
+    size_t needed = buffer->length + length + 1;
+    if (needed > buffer->capacity) {
+        buffer->capacity = MIN(MAX(buffer->capacity * 2, MAX(needed, (size_t)SMALLEST)), limit + 1);
+        buffer->data = base_realloc(buffer->data, buffer->capacity);
+    }
+    buffer_append(buffer, data, length);
+}
+
+/* The ring is full: the oldest bytes give way. */
+static void overwrite(struct buffer *ring, size_t *start, const char *data, size_t length)
+{
+    while (length > 0) {
+        size_t piece = MIN(length, ring->length - *start);
+        memcpy(ring->data + *start, data, piece);
+        *start = (*start + piece) % ring->length;
+        data += piece;
+        length -= piece;
+    }
+}
+
+void capture_init(struct capture *capture, int64_t limit_bytes)
+{
+    assert(limit_bytes >= 0);
+    *capture = (struct capture){.limit_bytes = limit_bytes};
+}
+
+void capture_release(struct capture *capture)
+{
+    buffer_release(&capture->head);
+    buffer_release(&capture->tail);
+    capture_init(capture, capture->limit_bytes);
+}
+
+void capture_append(struct capture *capture, struct bytes bytes)
+{
+    const char *data = bytes.data;
+    size_t length = bytes.length, room = head_limit(capture) - capture->head.length;
+    capture->total_bytes += (int64_t)length;
+    size_t piece = MIN(length, room);
+    append_within(&capture->head, data, piece, head_limit(capture));
+    if (piece == length)
+        return;
+    data += piece;
+    length -= piece;
+    size_t limit = tail_limit(capture);
+    if (length > limit) { /* what would be overwritten at once */
+        data += length - limit;
+        length = limit;
+    }
+    piece = MIN(length, limit - capture->tail.length);
+    append_within(&capture->tail, data, piece, limit);
+    if (piece < length)
+        overwrite(&capture->tail, &capture->tail_start, data + piece, length - piece);
+}
+
+bool capture_is_truncated(const struct capture *capture)
+{
+    return capture->total_bytes > capture->limit_bytes;
+}
+
+static bool is_continuation(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* Returns: how much of the text is left when a character that its end cuts in two goes. */
+static size_t whole_prefix(const char *text, size_t length)
+{
+    size_t back = 0;
+    while (back < 3 && back < length && is_continuation(text[length - 1 - back]))
+        back++;
+    if (back == length)
+        return length;
+    unsigned char lead = (unsigned char)text[length - 1 - back];
+    size_t announced = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    return announced > back + 1 ? length - 1 - back : length;
+}
+
+/* Returns: how many bytes at the beginning belong to a character that began before. */
+static size_t cut_prefix(const char *text, size_t length)
+{
+    size_t cut = 0;
+    while (cut < 3 && cut < length && is_continuation(text[cut]))
+        cut++;
+    return cut;
+}
+
+static void append_tail(const struct capture *capture, struct buffer *out)
+{
+    const struct buffer *tail = &capture->tail;
+    if (tail->length == 0)
+        return;
+    buffer_append(out, tail->data + capture->tail_start, tail->length - capture->tail_start);
+    buffer_append(out, tail->data, capture->tail_start);
+}
+
+void capture_text(const struct capture *capture, struct buffer *out)
+{
+    CLEANUP(buffer_release) struct buffer text = {0};
+    const struct buffer *head = &capture->head;
+    if (!capture_is_truncated(capture)) {
+        buffer_append(&text, head->data, head->length);
+        append_tail(capture, &text);
+        utf8_append_repaired(out, buffer_bytes(&text));
+        return;
+    }
+    append_tail(capture, &text);
+    size_t kept = head->length > 0 ? whole_prefix(head->data, head->length) : 0;
+    size_t cut = cut_prefix(text.length > 0 ? text.data : "", text.length);
+    int64_t missing = capture->total_bytes - (int64_t)kept - (int64_t)(text.length - cut);
+    utf8_append_repaired(out, (struct bytes){.data = head->data, .length = kept});
+    if (kept > 0 && head->data[kept - 1] != '\n')
+        buffer_append_byte(out, '\n');
+    buffer_append_format(out, "[... %lld bytes are missing here ...]\n", (long long)missing);
+    if (text.length > cut)
+        utf8_append_repaired(out, (struct bytes){.data = text.data + cut, .length = text.length - cut});
+}
+
+size_t capture_memory(const struct capture *capture)
+{
+    return capture->head.capacity + capture->tail.capacity;
+}
+
+/* ---- Outcomes: life cycle --------------------------------------------------------------------------------
+ */
+
+static void forget_timing_of_attempt(struct timing *timing)
+{
+    timing->create_ms = timing->prepare_ms = timing->run_ms = timing->collect_ms = -1;
+}
+
+/* All that an attempt may have left, whatever was there before. */
+static void reset_attempt(struct outcome *outcome)
+{
+    outcome->code = CODE_NONE;
+    outcome->stage[0] = outcome->message[0] = outcome->provider_code[0] = '\0';
+    outcome->provider_status = 0;
+    outcome->exit_code = -1;
+    outcome->signal = 0;
+    outcome->usage = (struct usage){.cpu_ms = -1, .peak_memory_bytes = -1, .disk_bytes = -1};
+    for (size_t i = 0; i < outcome->step_count; i++)
+        outcome->steps[i] = (struct step_report){.name = outcome->steps[i].name, .exit_code = -1};
+    forget_timing_of_attempt(&outcome->timing);
+}
+
+void outcome_init(struct outcome *outcome, const struct output_limits *limits)
+{
+    *outcome = (struct outcome){.result_limit_bytes = RESULT_BYTES};
+    capture_init(&outcome->out, limits->stdout_bytes);
+    capture_init(&outcome->err, limits->stderr_bytes);
+    outcome->timing = (struct timing){
+        .queued_ms = -1, .permit_wait_ms = -1, .total_ms = -1, .started_unix_ms = -1, .finished_unix_ms = -1};
+    reset_attempt(outcome);
+}
+
+static void free_results(struct outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->result_count; i++)
+        free(outcome->results[i].json);
+    free(TAKE(outcome->results));
+    outcome->result_count = outcome->result_bytes = outcome->results_dropped = 0;
+}
+
+static void free_artifacts(struct outcome *outcome)
+{
+    for (size_t i = 0; i < outcome->artifact_count; i++) {
+        free(outcome->artifacts[i].path);
+        buffer_release(&outcome->artifacts[i].content);
+    }
+    free(TAKE(outcome->artifacts));
+    outcome->artifact_count = outcome->artifacts_dropped = 0;
+    outcome->artifact_bytes = 0;
+}
+
+void outcome_clear_attempt(struct outcome *outcome)
+{
+    capture_release(&outcome->out);
+    capture_release(&outcome->err);
+    free_results(outcome);
+    free_artifacts(outcome);
+    free(TAKE(outcome->user_name));
+    free(TAKE(outcome->user_value));
+    free(TAKE(outcome->user_traceback));
+    reset_attempt(outcome);
+}
+
+void outcome_release(struct outcome *outcome)
+{
+    outcome_clear_attempt(outcome);
+    for (size_t i = 0; i < outcome->warning_count; i++)
+        free(TAKE(outcome->warnings[i]));
+    outcome->warning_count = 0;
+}
+
+/* ---- Outcomes: use ---------------------------------------------------------------------------------------
+ */
+
+/* snprintf into a field, with no character cut in two at its end. */
+static void cut_to_whole(char *text)
+{
+    text[whole_prefix(text, strlen(text))] = '\0';
+}
+
+void outcome_blame(struct outcome *outcome, enum code code, const char *stage, const char *format, ...)
+{
+    assert(code != CODE_NONE);
+    if (outcome->code != CODE_NONE)
+        return;
+    outcome->code = code;
+    (void)snprintf(outcome->stage, sizeof outcome->stage, "%s", stage);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(outcome->message, sizeof outcome->message, format, args);
+    va_end(args);
+    cut_to_whole(outcome->stage);
+    cut_to_whole(outcome->message);
+}
+
+void outcome_warn(struct outcome *outcome, const char *format, ...)
+{
+    if (outcome->warning_count == OUTCOME_WARNINGS_MAX)
+        return;
+    char text[WARNING_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    cut_to_whole(text);
+    for (size_t i = 0; i < outcome->warning_count; i++)
+        if (strcmp(outcome->warnings[i], text) == 0)
+            return; /* every attempt says the same */
+    outcome->warnings[outcome->warning_count++] = base_strdup(text);
+}
+
+void outcome_add_result(struct outcome *outcome, struct bytes json)
+{
+    if (outcome->result_count == OUTCOME_RESULTS_MAX ||
+        (int64_t)(outcome->result_bytes + json.length) > outcome->result_limit_bytes) {
+        outcome->results_dropped++;
+        return;
+    }
+    size_t count = outcome->result_count + 1;
+    outcome->results = base_realloc(outcome->results, count * sizeof *outcome->results);
+    outcome->results[count - 1] =
+        (struct rich_result){.json = base_strndup(json.data, json.length), .length = json.length};
+    outcome->result_count = count;
+    outcome->result_bytes += json.length;
+}
+
+void outcome_set_exception(struct outcome *outcome, const char *name, const char *value,
+                           const char *traceback)
+{
+    free(outcome->user_name);
+    free(outcome->user_value);
+    free(outcome->user_traceback);
+    outcome->user_name = base_strdup(name);
+    outcome->user_value = base_strdup(value);
+    outcome->user_traceback = base_strdup(traceback);
+}
+
+bool outcome_add_artifact(struct outcome *outcome, const char *path, struct buffer *content,
+                          int64_t max_bytes, int64_t max_count)
+{
+    if ((int64_t)outcome->artifact_count >= max_count ||
+        outcome->artifact_bytes + (int64_t)content->length > max_bytes) {
+        outcome->artifacts_dropped++;
+        return false;
+    }
+    size_t count = outcome->artifact_count + 1;
+    outcome->artifacts = base_realloc(outcome->artifacts, count * sizeof *outcome->artifacts);
+    struct artifact *artifact = &outcome->artifacts[count - 1];
+    *artifact = (struct artifact){.path = base_strdup(path), .content = *content};
+    *content = (struct buffer){0};
+    digest_sha256_hex(buffer_bytes(&artifact->content), artifact->sha256);
+    outcome->artifact_count = count;
+    outcome->artifact_bytes += (int64_t)artifact->content.length;
+    return true;
+}
+
+static size_t text_memory(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+size_t outcome_memory(const struct outcome *outcome)
+{
+    size_t bytes = capture_memory(&outcome->out) + capture_memory(&outcome->err);
+    bytes += outcome->result_bytes + outcome->result_count * (sizeof *outcome->results + 1);
+    bytes += outcome->artifact_count * sizeof *outcome->artifacts;
+    for (size_t i = 0; i < outcome->artifact_count; i++)
+        bytes += text_memory(outcome->artifacts[i].path) + outcome->artifacts[i].content.capacity;
+    bytes += text_memory(outcome->user_name) + text_memory(outcome->user_value) +
+             text_memory(outcome->user_traceback);
+    for (size_t i = 0; i < outcome->warning_count; i++)
+        bytes += text_memory(outcome->warnings[i]);
+    return bytes;
+}
