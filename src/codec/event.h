@@ -44,7 +44,8 @@ struct event_duplicate {
 };
 void event_duplicate(const struct job *job, const struct event_duplicate *duplicate, struct buffer *out);
 
-/* "<job_id>:finished", "<job_id>:<attempt>:started", "<job_id>:waiting:<n>", ...: into the arena. */
+/* "<job_id>:finished", "<job_id>:<attempt>:started", "<job_id>:waiting:<n>", ...; job NULL: "stats:<n>", for
+ * statistics, with the time as n. Into the arena. */
 const char *event_id(const struct job *job, const char *type, int64_t n, struct arena *arena);
 /* "e2b-worker/<deployment>/<tenant>": into the arena. */
 const char *event_source(const char *deployment, const char *tenant_id, struct arena *arena);

@@ -1,0 +1,110 @@
+/* The events that are no results: a job's life, and a worker's statistics. */
+#include "codec/event.h"
+#include "base/clock.h"
+#include "codec/writer.h"
+
+#include <string.h>
+
+static void write_echo(struct writer *writer, const struct job *job)
+{
+    writer_field_text(writer, "job_id", job->job_id);
+    writer_field_text(writer, "task_type", job->task_type);
+    writer_field_text(writer, "tenant_id", job->tenant_id);
+    writer_key(writer, "labels");
+    writer_begin_object(writer);
+    for (size_t i = 0; i < job->labels.count; i++)
+        writer_field_text(writer, job->labels.items[i].name, job->labels.items[i].value);
+    writer_end_object(writer);
+    writer_field_text(writer, "correlation_id", job->correlation_id);
+    writer_field_text(writer, "batch_id", job->batch_id);
+}
+
+static const char *code_or_null(enum code code)
+{
+    return code == CODE_NONE ? NULL : code_name(code);
+}
+
+void event_started(const struct job *job, const struct event_started *started, struct buffer *out)
+{
+    struct writer writer = {.out = out};
+    const struct template_entry *entry = started->plan->placement.entry;
+    writer_begin_object(&writer);
+    write_echo(&writer, job);
+    writer_field_int(&writer, "attempt", started->attempt);
+    writer_field_text(&writer, "worker_id", started->worker_id);
+    writer_field_text(&writer, "sandbox_id", started->sandbox_id);
+    writer_field_text(&writer, "template", entry ? entry->name : NULL);
+    writer_field_text(&writer, "template_id", entry ? entry->template_id : NULL);
+    writer_field_text(&writer, "run_mode", run_mode_name(started->plan->run_mode));
+    writer_end_object(&writer);
+}
+
+void event_waiting(const struct job *job, const struct event_waiting *waiting, struct buffer *out)
+{
+    struct writer writer = {.out = out};
+    writer_begin_object(&writer);
+    write_echo(&writer, job);
+    writer_field_text(&writer, "reason", waiting->reason);
+    writer_field_text(&writer, "limit", waiting->limit);
+    writer_field_count(&writer, "used", waiting->limit ? waiting->used : -1);
+    writer_field_count(&writer, "max", waiting->limit ? waiting->max : -1);
+    writer_field_int(&writer, "waited_ms", waiting->waited_ms);
+    writer_field_count(&writer, "retry_ms", waiting->retry_ms);
+    writer_end_object(&writer);
+}
+
+void event_retrying(const struct job *job, const struct event_retrying *retrying, struct buffer *out)
+{
+    struct writer writer = {.out = out};
+    writer_begin_object(&writer);
+    write_echo(&writer, job);
+    writer_field_int(&writer, "attempt", retrying->attempt);
+    writer_field_int(&writer, "max_attempts", retrying->max_attempts);
+    writer_field_int(&writer, "delay_ms", retrying->delay_ms);
+    writer_field_text(&writer, "code", code_or_null(retrying->code));
+    writer_field_text(&writer, "message", retrying->message);
+    writer_end_object(&writer);
+}
+
+void event_duplicate(const struct job *job, const struct event_duplicate *duplicate, struct buffer *out)
+{
+    struct writer writer = {.out = out};
+    writer_begin_object(&writer);
+    write_echo(&writer, job);
+    writer_field_text(&writer, "code", code_or_null(duplicate->code));
+    writer_field_text(&writer, "topic", job->from.topic);
+    writer_field_int(&writer, "partition", job->from.partition);
+    writer_field_int(&writer, "offset", job->from.offset);
+    writer_key(&writer, "first");
+    writer_begin_object(&writer);
+    writer_field_text(&writer, "status", duplicate->first_status);
+    writer_field_count(&writer, "partition", duplicate->first_partition);
+    writer_field_count(&writer, "offset", duplicate->first_offset);
+    writer_end_object(&writer);
+    writer_end_object(&writer);
+}
+
+const char *event_id(const struct job *job, const char *type, int64_t n, struct arena *arena)
+{
+    long long number = (long long)n;
+    if (!job)
+        return arena_printf(arena, "stats:%lld", number);
+    if (strcmp(type, EVENT_FINISHED) == 0)
+        return arena_printf(arena, "%s:finished", job->job_id);
+    if (strcmp(type, EVENT_SUBMITTED) == 0)
+        return arena_printf(arena, "%s:submitted", job->job_id);
+    if (strcmp(type, EVENT_STARTED) == 0)
+        return arena_printf(arena, "%s:%lld:started", job->job_id, number);
+    if (strcmp(type, EVENT_RETRYING) == 0)
+        return arena_printf(arena, "%s:%lld:retrying", job->job_id, number);
+    if (strcmp(type, EVENT_WAITING) == 0)
+        return arena_printf(arena, "%s:waiting:%lld", job->job_id, number);
+    if (strcmp(type, EVENT_DUPLICATE) == 0) /* by the record that repeats, not by how often it was seen */
+        return arena_printf(arena, "%s:duplicate:%s", job->job_id, job->from.origin);
+    return arena_printf(arena, "%s:%s:%lld", job->job_id, type, number);
+}
+
+const char *event_source(const char *deployment, const char *tenant_id, struct arena *arena)
+{
+    return arena_printf(arena, "e2b-worker/%s/%s", deployment, tenant_id);
+}
