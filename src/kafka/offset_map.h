@@ -11,6 +11,9 @@
  * cuts at a NUL. */
 
 enum { OFFSET_MAP_TEXT_MAX = 4000 };
+/* error.code of a text that is whole but speaks of offsets that the partition does not have: another
+ * incarnation of the topic wrote it, so the base is as wrong as the map. */
+enum { OFFSET_MAP_BEYOND = 1 };
 
 struct offset_run {
     int64_t first, end; /* [first, end) is finished */

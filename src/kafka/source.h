@@ -19,12 +19,16 @@ struct kafka_message {
     struct bytes key, value;
     const struct kafka_header *headers;
     size_t header_count;
+    /* An earlier owner (or we, before a restart) pulled it and did not finish it: somebody may still be
+     * running it. Delivered at once after the assignment, without asking for room, so that its claim is
+     * looked at. */
+    bool was_pulled;
 };
 
 struct kafka_source_events {
     void *arg;
-    /* Asked before every record: is there room for one more? After false, pulling rests until
-     * kafka_source_pull. */
+    /* Asked before every record that was not pulled before: is there room for one more? After false, pulling
+     * rests until kafka_source_pull. */
     bool (*has_room)(void *arg);
     /* A record, in offset order within its partition. All of it is borrowed until the return: copy at once.
      * Each is to be finished by kafka_source_finish sooner or later, or left unfinished for whoever owns the

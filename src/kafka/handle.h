@@ -1,0 +1,37 @@
+#ifndef KAFKA_HANDLE_H
+#define KAFKA_HANDLE_H
+#include "base/error.h"
+#include "base/log.h"
+#include "loop/loop.h"
+
+#include <librdkafka/rdkafka.h>
+
+/* One instance of librdkafka and its end. Calls that block run as thread jobs, and each keeps the instance
+ * alive; when its owner let go and the last job is done, rd_kafka_destroy, which may block, runs in a thread
+ * too. A source or sink outlives its instances: a fatal error replaces one. Private to the layer. */
+
+struct handle {
+    struct loop *loop;
+    rd_kafka_t *rk;
+    int users; /* the owner and the thread jobs under way */
+    void (*destroyed)(void *arg);
+    void *arg;
+};
+
+/* Takes nothing: `conf` is copied. Returns: NULL when librdkafka refuses.
+ * Owns: handle_release. */
+struct handle *handle_new(struct loop *loop, rd_kafka_type_t type, const rd_kafka_conf_t *conf,
+                          struct error *reterr) MUST_USE;
+
+/* Keeps the instance until handle_leave: for one thread job. */
+void handle_enter(struct handle *handle);
+void handle_leave(struct handle *handle);
+
+/* The owner lets go; its queues and topics must have been destroyed. destroyed (may be NULL) runs on the loop
+ * once nothing of the instance is left. */
+void handle_release(struct handle *handle, void (*destroyed)(void *arg), void *arg);
+
+/* Writes a log event of librdkafka as one of ours. */
+void handle_log(const struct log *log, rd_kafka_event_t *event);
+
+#endif

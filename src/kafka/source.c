@@ -1,0 +1,536 @@
+/* A member of the consumer group: life cycle, events, state. Its parts are named in source_inside.h. */
+#include "kafka/source_inside.h"
+
+#include "kafka/conf.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TICK_MS = 1000,
+    COMMIT_AFTER = 500, /* records finished */
+    PROBE_TICKS = 5,    /* while not usable */
+    WATERMARK_TICKS = 10,
+    LAST_COMMIT_MS = 2000,
+    CLOSE_TICK_MS = 50,
+    REBUILD_MIN_MS = 1000,
+    REBUILD_MAX_MS = 30000,
+};
+
+struct partition *source_find(const struct kafka_source *source, const char *topic, int32_t number)
+{
+    for (size_t i = 0; i < source->count; i++)
+        if (source->partitions[i]->number == number && strcmp(source->partitions[i]->topic, topic) == 0)
+            return source->partitions[i];
+    return NULL;
+}
+
+rd_kafka_t *source_librdkafka(const struct kafka_source *source)
+{
+    return source->handle ? source->handle->rk : NULL;
+}
+
+/* ---- state ---- */
+
+void source_state(struct kafka_source *source, bool is_usable, const char *why)
+{
+    if (source->phase != SOURCE_RUNNING || (source->is_usable == is_usable && strcmp(source->why, why) == 0))
+        return;
+    source->is_usable = is_usable;
+    (void)snprintf(source->why, sizeof source->why, "%s", why);
+    if (is_usable)
+        log_info(&source->log, "kafka.source_usable");
+    else
+        log_warn(&source->log, "kafka.source_unusable", LOG_TEXT("text", why));
+    source->events.on_state(source->events.arg, is_usable, source->why);
+}
+
+static void on_probed(void *arg, struct facts *facts)
+{
+    struct kafka_source *source = arg;
+    source->probe = NULL;
+    if (!facts->error && source->has_joined && !source->facts && !timer_is_active(&source->retry)) {
+        source_state(source, true, "");
+    } else if (facts->error) {
+        char text[EXPLAIN_SIZE];
+        explain(facts->error, facts->failed_topic, text);
+        source_state(source, false, text);
+    }
+}
+
+/* No event says that trouble is over: ask. Patterns name no topic that could be missing. */
+static void probe(struct kafka_source *source)
+{
+    if (source->probe)
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(source->subscription->cnt);
+    for (int i = 0; i < source->subscription->cnt; i++)
+        if (source->subscription->elems[i].topic[0] != '^')
+            rd_kafka_topic_partition_list_add(list, source->subscription->elems[i].topic, 0);
+    source->probe = facts_ask(source->handle, list, FACTS_TOPICS, on_probed, source);
+}
+
+static void on_watermarks(void *arg, struct facts *facts)
+{
+    struct kafka_source *source = arg;
+    source->probe = NULL;
+    for (int i = 0; i < facts->list->cnt; i++) {
+        const rd_kafka_topic_partition_t *element = &facts->list->elems[i];
+        struct partition *partition = source_find(source, element->topic, element->partition);
+        if (partition && !facts->error && !element->err)
+            partition->high = MAX(partition->high, facts->watermarks[i].high);
+    }
+}
+
+/* While records wait in a partition's queue nothing is fetched, and librdkafka does not hear how far the
+ * partition has grown; yet the backlog is what the autoscaler sees. */
+static void refresh_watermarks(struct kafka_source *source)
+{
+    if (source->probe)
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)source->count);
+    for (size_t i = 0; i < source->count; i++) {
+        struct partition *partition = source->partitions[i];
+        if (partition->phase == PARTITION_RUNNING &&
+            (partition->message || rd_kafka_queue_length(partition->queue) > 0))
+            rd_kafka_topic_partition_list_add(list, partition->topic, partition->number);
+    }
+    if (list->cnt > 0)
+        source->probe = facts_ask(source->handle, list, FACTS_WATERMARKS, on_watermarks, source);
+    else
+        rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* ---- events ---- */
+
+static void on_error(struct kafka_source *source, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    if (rd_kafka_event_error_is_fatal(event)) {
+        source_rebuild(source, rd_kafka_event_error_string(event));
+        return;
+    }
+    rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+    log_debug(&source->log, "kafka.error", LOG_TEXT("code", rd_kafka_err2name(code)),
+              LOG_TEXT("text", rd_kafka_event_error_string(event)));
+    if (explain_needs_hands(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        char text[EXPLAIN_SIZE];
+        explain(code, where ? where->topic : NULL, text);
+        source_state(source, false, text);
+    }
+    if (where)
+        rd_kafka_topic_partition_destroy(where);
+}
+
+static void on_event(struct kafka_source *source, rd_kafka_event_t *event)
+{
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_REBALANCE:
+        source_on_rebalance(source, event);
+        break;
+    case RD_KAFKA_EVENT_OFFSET_COMMIT:
+        source_on_commit_event(source, event);
+        break;
+    case RD_KAFKA_EVENT_ERROR:
+        on_error(source, event);
+        break;
+    case RD_KAFKA_EVENT_LOG:
+        handle_log(&source->log, event);
+        break;
+    default:
+        break;
+    }
+}
+
+static void serve(struct kafka_source *source)
+{
+    struct handle *handle = source->handle;
+    for (int i = 0; i < 2; i++) {
+        rd_kafka_event_t *event = NULL;
+        /* A fatal error takes the instance away under our hands. */
+        while (source->handle == handle && handle && source->phase != SOURCE_ENDING) {
+            rd_kafka_queue_t *queue = i == 0 ? source->queue : source->close_queue;
+            if (!queue || !(event = rd_kafka_queue_poll(queue, 0)))
+                break;
+            on_event(source, event);
+            rd_kafka_event_destroy(event);
+        }
+    }
+}
+
+static void go_on_closing(struct kafka_source *source);
+
+static void on_wakeup(void *arg)
+{
+    struct kafka_source *source = arg;
+    serve(source);
+    if (source->phase == SOURCE_RUNNING && source->handle)
+        source_deliver(source);
+    else if (source->phase != SOURCE_RUNNING)
+        go_on_closing(source);
+}
+
+/* Polls the consumer's queue even when nothing happens: that is what tells librdkafka that we live
+ * (max.poll.interval.ms). */
+static void on_tick(void *arg)
+{
+    struct kafka_source *source = arg;
+    loop_timer_start(source->loop, &source->tick, source->phase == SOURCE_RUNNING ? TICK_MS : CLOSE_TICK_MS,
+                     on_tick, source);
+    on_wakeup(source);
+    if (source->phase != SOURCE_RUNNING || !source->handle)
+        return;
+    source_commit(source);
+    source_away_too_long(source);
+    source->ticks++;
+    if (!source->is_usable && source->ticks % PROBE_TICKS == 0)
+        probe(source);
+    else if (source->ticks % WATERMARK_TICKS == 0)
+        refresh_watermarks(source);
+}
+
+/* ---- the instance ---- */
+
+static void on_queue(rd_kafka_t *rk, void *arg)
+{
+    (void)rk;
+    wakeup_send(arg); /* librdkafka's thread: nothing else here */
+}
+
+static bool open_handle(struct kafka_source *source, struct error *reterr)
+{
+    source->handle = handle_new(source->loop, RD_KAFKA_CONSUMER, source->conf, reterr);
+    if (!source->handle)
+        return false;
+    rd_kafka_t *rk = source->handle->rk;
+    (void)rd_kafka_poll_set_consumer(rk); /* errors and logs come through the consumer's queue too */
+    source->queue = rd_kafka_queue_get_consumer(rk);
+    (void)rd_kafka_set_log_queue(rk, source->queue);
+    rd_kafka_queue_cb_event_enable(source->queue, on_queue, source->wakeup);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(rk, source->subscription);
+    if (code)
+        return error_set(reterr, ERROR_REJECTED, "config", code, "topics.jobs: %s", rd_kafka_err2str(code));
+    wakeup_send(source->wakeup);
+    return true;
+}
+
+static void close_queue(rd_kafka_queue_t **queue)
+{
+    if (!*queue)
+        return;
+    rd_kafka_queue_cb_event_enable(*queue, NULL, NULL);
+    rd_kafka_queue_destroy(TAKE(*queue));
+}
+
+static void close_handle(struct kafka_source *source, void (*destroyed)(void *arg))
+{
+    for (size_t i = 0; i < source->count; i++)
+        source_close_queue(source->partitions[i]);
+    close_queue(&source->queue);
+    close_queue(&source->close_queue);
+    facts_cancel(TAKE(source->probe));
+    source_group_cancel(source);
+    source->is_committing = source->owes_assign = source->has_joined = false;
+    if (!source->handle)
+        return;
+    source->ending = destroyed ? source->handle : NULL;
+    handle_release(TAKE(source->handle), destroyed, source);
+}
+
+static void on_rebuild(void *arg)
+{
+    struct kafka_source *source = arg;
+    struct error error;
+    source->is_frozen = false;
+    if (open_handle(source, &error))
+        return;
+    close_handle(source, NULL);
+    source->rebuild_delay_ms = MIN(source->rebuild_delay_ms * 2, REBUILD_MAX_MS);
+    loop_timer_start(source->loop, &source->rebuild, source->rebuild_delay_ms, on_rebuild, source);
+    log_error(&source->log, "kafka.source_failed", LOG_TEXT("text", error.text));
+}
+
+void source_rebuild(struct kafka_source *source, const char *why)
+{
+    char text[EXPLAIN_SIZE];
+    (void)snprintf(text, sizeof text, "Kafka ended this worker's membership: %s", why);
+    log_error(&source->log, "kafka.source_fatal", LOG_TEXT("text", why));
+    source_state(source, false, text);
+    close_handle(source, NULL);
+    source_drop_all(source, /* is_lost= */ true);
+    if (source->phase != SOURCE_RUNNING)
+        return; /* closing goes on without an instance */
+    source->rebuild_delay_ms = MIN(MAX(source->rebuild_delay_ms * 2, REBUILD_MIN_MS), REBUILD_MAX_MS);
+    loop_timer_start(source->loop, &source->rebuild, source->rebuild_delay_ms, on_rebuild, source);
+}
+
+/* ---- life cycle ---- */
+
+static rd_kafka_conf_t *make_conf(const struct kafka_source_options *options, bool is_cooperative,
+                                  struct error *reterr)
+{
+    const struct kafka_property wanted[] = {
+        {"group.id", options->group_id},
+        {"partition.assignment.strategy", is_cooperative ? "cooperative-sticky" : "range,roundrobin"},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"auto.offset.reset", "error"},
+        {"enable.partition.eof", "true"},
+        {"isolation.level", "read_committed"},
+        {"check.crcs", "true"},
+        /* Prefetch is per partition, and a floor: whole batches arrive. Every rebalance throws it away. */
+        {"queued.min.messages", "50"},
+        {"queued.max.messages.kbytes", "512"},
+        {"fetch.message.max.bytes", "262144"},
+        {"fetch.max.bytes", "8388608"},
+    };
+    rd_kafka_conf_t *conf =
+        conf_new(&options->cluster, options->client_id, wanted, ARRAY_LENGTH(wanted), reterr);
+    if (conf)
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
+                                           RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR |
+                                           RD_KAFKA_EVENT_LOG);
+    return conf;
+}
+
+/* Before 2.10 a commit that meets a cooperative rebalance loses the whole assignment. */
+static bool choose_assignor(const char *name, bool *ret_cooperative, struct error *reterr)
+{
+    *ret_cooperative = strcmp(name, "cooperative-sticky") == 0;
+    if (!*ret_cooperative && strcmp(name, "eager") != 0)
+        return error_set(reterr, ERROR_REJECTED, "config", 0,
+                         "kafka.assignor is \"%s\"; it must be eager or cooperative-sticky", name);
+    if (*ret_cooperative && rd_kafka_version() < 0x020a0000)
+        return error_set(reterr, ERROR_REJECTED, "config", 0,
+                         "kafka.assignor cooperative-sticky needs librdkafka 2.10 or newer, this is %s; "
+                         "use eager or a newer library",
+                         kafka_library_version());
+    return true;
+}
+
+static void source_free(void *object)
+{
+    struct kafka_source *source = object;
+    assert(source->count == 0);
+    rd_kafka_topic_partition_list_destroy(source->subscription);
+    rd_kafka_conf_destroy(source->conf);
+    free(source->partitions);
+    free(source->headers);
+    free(source->cluster_id);
+    free(source);
+}
+
+struct kafka_source *kafka_source_new(const struct kafka_source_options *options, struct error *reterr)
+{
+    bool is_cooperative;
+    rd_kafka_conf_t *conf;
+    if (!choose_assignor(options->assignor ? options->assignor : "eager", &is_cooperative, reterr) ||
+        !(conf = make_conf(options, is_cooperative, reterr)))
+        return NULL;
+    struct kafka_source *source = base_alloc(sizeof *source);
+    source->loop = options->loop;
+    source->log = options->log ? *options->log : (struct log){.level = LOG_LEVEL_NONE};
+    source->events = options->events;
+    source->conf = conf;
+    source->is_cooperative = is_cooperative;
+    source->subscription = rd_kafka_topic_partition_list_new((int)options->topic_count);
+    for (size_t i = 0; i < options->topic_count; i++)
+        rd_kafka_topic_partition_list_add(source->subscription, options->topics[i], RD_KAFKA_PARTITION_UA);
+    source->wakeup = loop_wakeup_new(source->loop, on_wakeup, source);
+    if (!open_handle(source, reterr)) {
+        close_handle(source, NULL);
+        wakeup_close(source->wakeup);
+        source_free(source);
+        return NULL;
+    }
+    loop_timer_start(source->loop, &source->tick, TICK_MS, on_tick, source);
+    return source;
+}
+
+/* ---- closing ---- */
+
+static void finish_closing(struct kafka_source *source)
+{
+    loop_timer_stop(source->loop, &source->tick);
+    loop_timer_stop(source->loop, &source->deadline);
+    loop_timer_stop(source->loop, &source->commit_deadline);
+    loop_timer_stop(source->loop, &source->rebuild);
+    loop_defer_cancel(source->loop, &source->deliver);
+    wakeup_close(source->wakeup);
+    void (*closed)(void *) = source->closed;
+    void *arg = source->closed_arg;
+    loop_reap(source->loop, source, source_free);
+    if (closed)
+        closed(arg);
+}
+
+static void on_destroyed(void *arg)
+{
+    finish_closing(arg);
+}
+
+static void end(struct kafka_source *source, void (*destroyed)(void *arg))
+{
+    bool has_handle = source->handle != NULL;
+    source->phase = SOURCE_ENDING;
+    close_handle(source, destroyed);
+    source_drop_all(source, /* is_lost= */ false);
+    if (!has_handle || !destroyed)
+        finish_closing(source);
+}
+
+/* librdkafka has hung here in more than one version: its thread is left behind. */
+static void on_deadline(void *arg)
+{
+    struct kafka_source *source = arg;
+    log_warn(&source->log, "kafka.source_close_late");
+    if (source->phase != SOURCE_ENDING) {
+        end(source, NULL);
+        return;
+    }
+    source->ending->destroyed = NULL;
+    finish_closing(source);
+}
+
+static void on_last_commit_late(void *arg)
+{
+    struct kafka_source *source = arg;
+    if (source->phase == SOURCE_COMMITTING)
+        source_leave(source);
+}
+
+void source_leave(struct kafka_source *source)
+{
+    source->phase = SOURCE_LEAVING;
+    rd_kafka_t *rk = source->handle->rk;
+    source->close_queue = rd_kafka_queue_new(rk);
+    rd_kafka_queue_cb_event_enable(source->close_queue, on_queue, source->wakeup);
+    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, source->close_queue);
+    if (error) {
+        log_warn(&source->log, "kafka.leave_failed", LOG_TEXT("text", rd_kafka_error_string(error)));
+        rd_kafka_error_destroy(error);
+        end(source, on_destroyed);
+        return;
+    }
+    if (source->owes_assign) { /* an assignment without an answer would hold up the leaving */
+        source->owes_assign = false;
+        (void)rd_kafka_assign(rk, NULL);
+    }
+    wakeup_send(source->wakeup);
+}
+
+static void go_on_closing(struct kafka_source *source)
+{
+    if (source->phase == SOURCE_ENDING)
+        return;
+    if (!source->handle) {
+        end(source, NULL);
+        return;
+    }
+    if (source->phase == SOURCE_COMMITTING) {
+        source_commit(source);
+        if (!source->is_committing)
+            source_leave(source);
+    } else if (rd_kafka_consumer_closed(source->handle->rk)) {
+        end(source, on_destroyed);
+    }
+}
+
+void kafka_source_close(struct kafka_source *source, int64_t grace_ms, void (*closed)(void *arg), void *arg)
+{
+    if (!source)
+        return;
+    assert(source->phase == SOURCE_RUNNING);
+    source->phase = SOURCE_COMMITTING;
+    source->closed = closed;
+    source->closed_arg = arg;
+    facts_cancel(TAKE(source->facts));
+    facts_cancel(TAKE(source->probe));
+    loop_timer_stop(source->loop, &source->retry);
+    loop_timer_stop(source->loop, &source->rebuild);
+    loop_timer_start(source->loop, &source->deadline, grace_ms, on_deadline, source);
+    loop_timer_start(source->loop, &source->commit_deadline, MIN(grace_ms / 2, LAST_COMMIT_MS),
+                     on_last_commit_late, source);
+    loop_timer_start(source->loop, &source->tick, 0, on_tick, source);
+}
+
+/* ---- use ---- */
+
+static void on_deliver(void *arg)
+{
+    struct kafka_source *source = arg;
+    if (source->phase == SOURCE_RUNNING && source->handle)
+        source_deliver(source);
+}
+
+void kafka_source_pull(struct kafka_source *source)
+{
+    source->is_resting = false;
+    if (source->is_delivering)
+        wakeup_send(source->wakeup); /* a deferred call would run in this same turn, again and again */
+    else
+        loop_defer(source->loop, &source->deliver, on_deliver, source);
+}
+
+void kafka_source_hold(struct kafka_source *source, bool is_held)
+{
+    source->is_held = is_held;
+    if (!is_held)
+        loop_defer(source->loop, &source->deliver, on_deliver, source);
+}
+
+void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t number, int64_t offset)
+{
+    struct partition *partition = source_find(source, topic, number);
+    if (!partition)
+        return;
+    if (!partition_finish(partition, offset))
+        return;
+    if (++source->finished >= COMMIT_AFTER)
+        source_commit(source);
+    if (partition->is_full && partition_has_room(partition)) {
+        partition->is_full = false;
+        wakeup_send(source->wakeup);
+    }
+}
+
+bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t number)
+{
+    const struct partition *partition = source_find(source, topic, number);
+    return partition && partition_is_owned(partition);
+}
+
+const char *kafka_source_cluster_id(const struct kafka_source *source)
+{
+    return source->cluster_id ? source->cluster_id : "";
+}
+
+static void hear_watermark(const struct kafka_source *source, struct partition *partition)
+{
+    int64_t low, high;
+    if (source->handle && rd_kafka_get_watermark_offsets(source->handle->rk, partition->topic,
+                                                         partition->number, &low, &high) == 0)
+        partition->high = MAX(partition->high, high);
+}
+
+void kafka_source_stats(const struct kafka_source *source, struct kafka_source_stats *ret)
+{
+    *ret = (struct kafka_source_stats){
+        .has_joined = source->has_joined,
+        .commits = source->commits,
+        .commit_failures = source->commit_failures,
+        .rebalances = source->rebalances,
+        .overtaken = source->overtaken,
+    };
+    for (size_t i = 0; i < source->count; i++) {
+        struct partition *partition = source->partitions[i];
+        if (!partition_is_owned(partition))
+            continue;
+        hear_watermark(source, partition);
+        ret->partitions++;
+        ret->in_flight += partition->in_flight;
+        ret->backlog += partition_backlog(partition);
+    }
+}

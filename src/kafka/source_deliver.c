@@ -1,0 +1,165 @@
+/* Records out of the partitions' queues, in turns, as far as the user has room. */
+#include "kafka/source_inside.h"
+
+#include <stdlib.h>
+
+/* Records taken in one turn of the loop; more of them would keep everything else waiting. */
+enum { RECORDS_PER_TURN = 64 };
+
+static void on_partition_error(struct kafka_source *source, struct partition *partition,
+                               rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        /* What lies between the last record and the end is no record (a transaction's marker, say) and would
+         * hold back the base for ever. */
+        rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+        if (where)
+            partition_reach(partition, where->offset);
+        if (where)
+            rd_kafka_topic_partition_destroy(where);
+        return;
+    }
+    log_warn(&source->log, "kafka.partition_failed", LOG_TEXT("topic", partition->topic),
+             LOG_INT("partition", partition->number), LOG_TEXT("code", rd_kafka_err2name(code)),
+             LOG_TEXT("text", rd_kafka_event_error_string(event)));
+    if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+        source_restart(source, partition);
+        return;
+    }
+    if (explain_needs_hands(code)) {
+        char text[EXPLAIN_SIZE];
+        explain(code, partition->topic, text);
+        source_state(source, false, text);
+    }
+}
+
+/* Returns: true when a record stands at the head, in `message`. */
+static bool fetch_next(struct kafka_source *source, struct partition *partition)
+{
+    while (!partition->message && partition->queue && rd_kafka_queue_length(partition->queue) > 0) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(partition->queue, 0);
+        if (!event)
+            return false;
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_FETCH) {
+            partition->event = event;
+            partition->message = rd_kafka_event_message_next(event);
+        } else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR) {
+            on_partition_error(source, partition, event);
+        }
+        if (!partition->message) {
+            partition->event = NULL;
+            rd_kafka_event_destroy(event);
+        }
+    }
+    return partition->message != NULL;
+}
+
+static void next_message(struct partition *partition)
+{
+    if (!partition->event)
+        return; /* the user's callback closed the queue */
+    partition->message = rd_kafka_event_message_next(partition->event);
+    if (partition->message)
+        return;
+    rd_kafka_event_destroy(partition->event);
+    partition->event = NULL;
+}
+
+static size_t read_headers(struct kafka_source *source, const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers = NULL;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    size_t count = rd_kafka_header_cnt(headers); /* bounded by the record's size */
+    if (count > source->header_capacity) {
+        source->header_capacity = count;
+        source->headers = base_realloc(source->headers, count * sizeof *source->headers);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct kafka_header *header = &source->headers[i];
+        *header = (struct kafka_header){0};
+        (void)rd_kafka_header_get_all(headers, i, &header->name, &header->value.data, &header->value.length);
+    }
+    return count;
+}
+
+static void deliver_one(struct kafka_source *source, struct partition *partition,
+                        enum partition_verdict verdict)
+{
+    const rd_kafka_message_t *record = partition->message;
+    rd_kafka_timestamp_type_t kind;
+    struct kafka_message message = {
+        .topic = partition->topic,
+        .partition = partition->number,
+        .offset = record->offset,
+        .timestamp_unix_ms = rd_kafka_message_timestamp(record, &kind),
+        .key = {record->key, record->key_len},
+        .value = {record->payload, record->len},
+        .was_pulled = verdict == PARTITION_RECOVER,
+    };
+    message.header_count = read_headers(source, record);
+    message.headers = source->headers;
+    source->events.on_message(source->events.arg, &message);
+}
+
+static bool has_room(struct kafka_source *source, struct partition *partition)
+{
+    partition->is_full = !partition_has_room(partition);
+    if (source->is_resting || partition->is_full)
+        return false;
+    source->is_resting = !source->events.has_room(source->events.arg);
+    return !source->is_resting;
+}
+
+/* Returns: false when this partition has nothing for us now. */
+static bool pull_one(struct kafka_source *source, struct partition *partition)
+{
+    if (partition->phase != PARTITION_RUNNING || partition->is_idle)
+        return false;
+    if (!partition->message && !fetch_next(source, partition)) {
+        partition->is_idle = true;
+        return false;
+    }
+    int64_t offset = partition->message->offset;
+    enum partition_verdict verdict = partition_judge(partition, offset);
+    if (verdict == PARTITION_DELIVER && !has_room(source, partition)) {
+        partition->is_idle = true;
+        return false;
+    }
+    partition_pass(partition, offset, verdict);
+    if (verdict != PARTITION_SKIP)
+        deliver_one(source, partition, verdict);
+    next_message(partition);
+    return true;
+}
+
+static void deliver(struct kafka_source *source)
+{
+    for (size_t i = 0; i < source->count; i++)
+        source->partitions[i]->is_idle = false;
+    int budget = RECORDS_PER_TURN;
+    size_t idle = 0;
+    while (idle < source->count && budget > 0) {
+        if (source->phase != SOURCE_RUNNING || source->is_held)
+            return;
+        source->turn = (source->turn + 1) % source->count;
+        if (pull_one(source, source->partitions[source->turn])) {
+            idle = 0;
+            budget--;
+        } else {
+            idle++;
+        }
+    }
+    if (budget == 0)
+        wakeup_send(source->wakeup); /* the rest in the next turn, after everybody else */
+}
+
+void source_deliver(struct kafka_source *source)
+{
+    if (!source->cluster_id || source->is_delivering)
+        return;
+    source->is_delivering = true;
+    deliver(source);
+    source->is_delivering = false;
+}
