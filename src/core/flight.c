@@ -171,7 +171,8 @@ static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
 static enum flight_order on_ended(struct flight *flight, const struct flight_event *event)
 {
     bool waits = code_waits(event->code);
-    bool again = waits || (code_is_retried(event->code) && flight->attempt < flight->max_attempts);
+    bool again =
+        waits || (code_is_retried(event->code) && !event->is_final && flight->attempt < flight->max_attempts);
     if (!again)
         return seal(flight, event->code);
     flight->holds_claim = flight->may_hold_claim =

@@ -49,7 +49,7 @@ bool divert_send(struct worker *worker, struct kafka_send *send, struct bytes ra
         copies[count++] = text_header("__connect.errors.exception.message", cause->message);
         const struct kafka_record record = {.topic = worker->config->topics.dlq,
                                             .key = key,
-                                            .value = value,
+                                            .value = cause->without_value ? (struct bytes){0} : value,
                                             .headers = copies,
                                             .header_count = count};
         kafka_sink_send(worker->sink, send, &record, sent);
@@ -104,7 +104,11 @@ void divert_record(struct worker *worker, const struct kafka_message *message, c
     buffer_append(&diversion->key, message->key.data, message->key.length);
     list_push_back(&worker->diversions, &diversion->link);
     worker->diversion_count++;
-    const struct divert_cause cause = {diversion->topic, message->partition, message->offset, code, text};
+    const struct divert_cause cause = {.topic = diversion->topic,
+                                       .partition = message->partition,
+                                       .offset = message->offset,
+                                       .code = code,
+                                       .message = text};
     if (!divert_send(worker, &diversion->send, buffer_bytes(&diversion->raw), buffer_bytes(&diversion->key),
                      &cause, on_sent))
         on_sent(&diversion->send, NULL, -1, -1);

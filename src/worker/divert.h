@@ -12,6 +12,7 @@ struct divert_cause {
     int32_t partition;
     int64_t offset;
     const char *code, *message;
+    bool without_value; /* the record is too large for the DLQ: its headers alone go there */
 };
 
 /* Sends the packed record (codec/envelope.h, record_pack) to the DLQ; `raw` is borrowed until `sent`. */

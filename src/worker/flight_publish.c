@@ -162,7 +162,7 @@ static void on_diverted_first(struct kafka_send *send, const struct error *error
     send_result(runner);
 }
 
-static bool divert(struct flight_runner *runner, kafka_sent_fn sent)
+static bool divert(struct flight_runner *runner, bool with_value, kafka_sent_fn sent)
 {
     const struct divert_cause cause = {
         .topic = runner->job.from.topic,
@@ -170,6 +170,7 @@ static bool divert(struct flight_runner *runner, kafka_sent_fn sent)
         .offset = runner->job.from.offset,
         .code = code_name(runner->flight.code),
         .message = runner->outcome.message,
+        .without_value = !with_value,
     };
     struct bytes key = {runner->job.job_id, strlen(runner->job.job_id)};
     return divert_send(runner->worker, &runner->send, buffer_bytes(&runner->raw), key, &cause, sent);
@@ -177,10 +178,14 @@ static bool divert(struct flight_runner *runner, kafka_sent_fn sent)
 
 void flight_publish_result(struct flight_runner *runner, bool is_small)
 {
+    if (is_small && runner->is_found) { /* it is as small as the ledger keeps it */
+        flight_publish_found(runner);
+        return;
+    }
     if (is_small)
         encode_value(runner, SMALL_MAX_BYTES, &runner->value);
     bool to_dlq = code_goes_to_dlq(runner->flight.code) && !runner->is_diverted && runner->raw.length > 0;
-    if (!to_dlq || !divert(runner, on_diverted_first))
+    if (!to_dlq || !divert(runner, /* with_value= */ true, on_diverted_first))
         send_result(runner);
 }
 
@@ -190,6 +195,7 @@ void flight_publish_found(struct flight_runner *runner)
     size_t count = 0;
     struct bytes value;
     struct error error;
+    runner->is_found = true;
     if (record_unpack(buffer_bytes(&runner->sealed), headers, ARRAY_LENGTH(headers), &runner->arena, &count,
                       &value, &error)) {
         send_value(runner, headers, count, value);
@@ -206,15 +212,19 @@ void flight_publish_found(struct flight_runner *runner)
 
 static void on_diverted(struct kafka_send *send, const struct error *error, int32_t partition, int64_t offset)
 {
-    (void)error;
     (void)partition, (void)offset;
     struct flight_runner *runner = send->arg;
+    if (error) {
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_TOO_LARGE});
+        return;
+    }
     observe_duplicate(runner);
     flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_DELIVERED});
 }
 
-void flight_publish_divert(struct flight_runner *runner)
+void flight_publish_divert(struct flight_runner *runner, bool with_value)
 {
-    if (!divert(runner, on_diverted)) /* the record cannot be had again: the event alone has to tell */
+    if (!divert(runner, with_value,
+                on_diverted)) /* the record is not in memory any more: the event alone has to tell */
         on_diverted(&runner->send, NULL, -1, -1);
 }

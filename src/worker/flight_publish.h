@@ -11,7 +11,7 @@ void flight_publish_seal(struct flight_runner *runner);
 void flight_publish_result(struct flight_runner *runner, bool is_small);
 /* The bytes that somebody else sealed, kept in runner->sealed. */
 void flight_publish_found(struct flight_runner *runner);
-/* The record as it came, to the DLQ. */
-void flight_publish_divert(struct flight_runner *runner);
+/* The record as it came, to the DLQ; without its value when even the DLQ finds it too large. */
+void flight_publish_divert(struct flight_runner *runner, bool with_value);
 
 #endif

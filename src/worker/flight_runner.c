@@ -214,7 +214,7 @@ static void on_denied(struct flight_runner *runner, const struct ledger_acquired
 /* A grant means that there may be more room: the next that waits for each of these limits asks again. */
 static void free_others(struct flight_runner *runner)
 {
-    for (size_t i = 0; i < runner->plan.limit_count; i++)
+    for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
         queue_free_limit(runner->worker->queue, runner->plan.limits[i].name, 1);
     queue_free_limit(runner->worker->queue, "rate", 1);
     worker_poke(runner->worker);
@@ -288,32 +288,44 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
     }
 }
 
+/* A job that is refused takes the claim only to seal it: under the limits it would have had, or the global
+ * one. */
+static size_t limits_of(const struct flight_runner *runner, struct ledger_limit *limits, size_t max)
+{
+    if (!runner->has_plan) {
+        limits[0] = (struct ledger_limit){"g", runner->worker->config->limit_global};
+        return 1;
+    }
+    assert(runner->plan.limit_count <= max);
+    for (size_t i = 0; i < MIN(runner->plan.limit_count, max); i++)
+        limits[i] = (struct ledger_limit){runner->plan.limits[i].name, runner->plan.limits[i].max};
+    return runner->plan.limit_count;
+}
+
 static void acquire(struct flight_runner *runner)
 {
     struct worker *worker = runner->worker;
-    const struct config *config = worker->config;
-    const struct plan *plan = &runner->plan;
     struct ledger_limit limits[8];
-    assert(plan->limit_count <= ARRAY_LENGTH(limits));
-    for (size_t i = 0; i < plan->limit_count; i++)
-        limits[i] = (struct ledger_limit){plan->limits[i].name, plan->limits[i].max};
+    bool is_refused = runner->flight.refusal != CODE_NONE;
+    int64_t needed_ms =
+        runner->has_plan ? runner->plan.main_ms + runner->plan.final_ms + LEDGER_CREATE_MS : 0;
     random_uuid(worker->random, runner->permit);
     runner->is_permit_given = false;
-    int64_t live_ms = MIN(plan->main_ms + plan->final_ms + LEDGER_CREATE_MS, LEDGER_LIVE_MS);
     const struct ledger_acquire ask = {
         .job = runner->job.key,
         .payload = runner->job.from.payload,
         .origin = runner->job.from.origin,
         .hop = runner->job.from.hop,
         .tenant = runner->job.tenant_id,
-        .weight = plan->tenant_weight,
+        .weight = runner->has_plan ? runner->plan.tenant_weight : 1,
         .permit = runner->permit,
-        .horizon_ms = LEDGER_GRANT_MS + LEDGER_CREATE_MS + LEDGER_LATE_CREATE_MS + live_ms + LEDGER_SLACK_MS,
+        .horizon_ms = LEDGER_GRANT_MS + LEDGER_CREATE_MS + LEDGER_LATE_CREATE_MS +
+                      MIN(needed_ms, LEDGER_LIVE_MS) + LEDGER_SLACK_MS,
         .until_ms = LEDGER_UNBOUND_MS,
-        .create_milli_per_s = config->create_milli_per_s,
-        .create_burst = config->create_burst,
+        .create_milli_per_s = is_refused ? 0 : worker->config->create_milli_per_s,
+        .create_burst = worker->config->create_burst,
         .limits = limits,
-        .limit_count = plan->limit_count,
+        .limit_count = limits_of(runner, limits, ARRAY_LENGTH(limits)),
     };
     runner->acquire_boot_ms = loop_boot_ms(worker->loop);
     ledger_acquire(worker->ledger, &runner->ledger_call, &ask, on_acquired);
@@ -491,7 +503,9 @@ void flight_runner_on_run_ended(struct flight_runner *runner)
     account(runner, execution->verdict);
     flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ENDED,
                                                          .code = execution->verdict,
-                                                         .retry_ms = runner->retry_after_ms});
+                                                         .retry_ms = runner->retry_after_ms,
+                                                         .is_final = runner->job.never_after_start &&
+                                                                     runner->run_began_ms > 0});
 }
 
 /* ---- orders ---- */
@@ -563,6 +577,8 @@ static void clear(struct flight_runner *runner)
     custody_runner_clear(worker, runner->found_permit, runner->found_sandbox, runner->job.key);
     if (runner->flight.state == FLIGHT_FINISHED)
         end(runner);
+    else if (runner->flight.state == FLIGHT_WAITING)
+        set_timer(runner);
     else
         enter_queue(runner);
 }
@@ -612,7 +628,7 @@ static void finish_published(struct flight_runner *runner)
 static void drop(struct flight_runner *runner)
 {
     observe_dropped(runner);
-    if (runner->flight.holds_claim)
+    if (runner->flight.holds_claim || runner->flight.may_hold_claim)
         give_claim_back(runner, true);
     let_sandbox_go(runner);
     end(runner);
@@ -661,7 +677,10 @@ static void obey(struct flight_runner *runner, enum flight_order order)
         flight_publish_found(runner);
         return;
     case FLIGHT_ORDER_DIVERT:
-        flight_publish_divert(runner);
+        flight_publish_divert(runner, /* with_value= */ true);
+        return;
+    case FLIGHT_ORDER_DIVERT_SMALL:
+        flight_publish_divert(runner, /* with_value= */ false);
         return;
     case FLIGHT_ORDER_FINISH:
         finish_published(runner);

@@ -42,6 +42,7 @@ struct flight_runner {
     int64_t first_partition, first_offset;
     bool is_other_record; /* FOUND_DONE: of another record than this one */
     bool is_bound, is_diverted;
+    bool is_found;        /* what is published was sealed by another */
     bool is_permit_given; /* a custody answers for the permit */
     bool is_permit_lost;  /* it names another worker: hands off the sandbox */
     bool is_counted;      /* in worker->active_count */
