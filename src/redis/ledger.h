@@ -208,8 +208,8 @@ void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usa
 /* ---- In the background: kept and repeated until Redis has answered
  * ------------------------------------------------------ */
 
-/* The sealed record of this job was delivered; kept as a mark against repeats for ttl_ms. partition and
- * offset: of the result. */
+/* The sealed record of this job was delivered; kept as a mark against repeats for ttl_ms. status "": as it
+ * was sealed. partition and offset: of the result. */
 void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
                  int64_t offset, int64_t ttl_ms);
 

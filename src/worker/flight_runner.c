@@ -19,11 +19,12 @@ enum {
     DONE_TTL_MS = 3 * 3600 * 1000, /* longer than twice the longest retry delay */
 };
 
-static void obey(struct flight_runner *runner, enum flight_order order);
+static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order);
 
 void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event)
 {
-    obey(runner, flight_advance(&runner->flight, event));
+    enum flight_state from = runner->flight.state;
+    obey(runner, from, flight_advance(&runner->flight, event));
 }
 
 static void happen(struct flight_runner *runner, enum flight_event_kind kind)
@@ -616,10 +617,11 @@ static void finish(struct flight_runner *runner)
 
 static void finish_published(struct flight_runner *runner)
 {
-    bool is_result = runner->flight.code != CODE_JOB_ID_CONFLICT && runner->first_offset >= 0;
+    bool is_result = runner->flight.code != CODE_JOB_ID_CONFLICT;
     if (is_result) {
-        ledger_done(runner->worker->ledger, runner->job.key, status_name(code_status(runner->flight.code)),
-                    runner->first_partition, runner->first_offset, DONE_TTL_MS);
+        const char *status = runner->is_found ? "" : status_name(code_status(runner->flight.code));
+        ledger_done(runner->worker->ledger, runner->job.key, status, runner->first_partition,
+                    runner->first_offset, DONE_TTL_MS);
         observe_finished(runner);
     }
     finish(runner);
@@ -634,7 +636,7 @@ static void drop(struct flight_runner *runner)
     end(runner);
 }
 
-static void obey(struct flight_runner *runner, enum flight_order order)
+static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)
 {
     worker_count_active(runner->worker, &runner->is_counted, is_active(runner->flight.state));
     switch (order) {
@@ -683,7 +685,10 @@ static void obey(struct flight_runner *runner, enum flight_order order)
         flight_publish_divert(runner, /* with_value= */ false);
         return;
     case FLIGHT_ORDER_FINISH:
-        finish_published(runner);
+        if (from == FLIGHT_PUBLISHING)
+            finish_published(runner);
+        else
+            finish(runner); /* stale: a later copy answers for the job */
         return;
     case FLIGHT_ORDER_NOTE_DUPLICATE:
         observe_duplicate(runner);

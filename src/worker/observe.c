@@ -139,6 +139,10 @@ void observe_finished(struct flight_runner *runner)
 {
     struct observe *observe = runner->worker->observe;
     enum code code = runner->flight.code;
+    if (runner->is_found) { /* its owner counted it, or died before it could */
+        log_info(&runner->worker->log, "job.published_for_another", JOB_FIELDS(runner));
+        return;
+    }
     observe->by_status[code_status(code)]++;
     observe->by_code[code]++;
     log_info(&runner->worker->log, "job.finished", JOB_FIELDS(runner),

@@ -1,10 +1,11 @@
--- done: job, status, partition, offset, ttl -> ok | superseded
+-- done: job, status|'', partition, offset, ttl -> ok | superseded; '' keeps the status that was sealed
 -- Writes j:, deletes o:, tells watchers.
 --
 -- By anyone who had the record delivered, in any state of the ledger: that it was delivered stays true. A running
 -- claim is left alone: somebody works on it under a fence of its own. The first delivery's place is kept.
-local job, status = A[1], A[2]
+local job = A[1]
 local J = L .. 'j:' .. job
+local status = A[2] ~= '' and A[2] or call('HGET', J, 'status') or ''
 local state = call('HGET', J, 'state')
 if state == 'running' then return 'superseded' end
 if state ~= 'done' then
