@@ -8,6 +8,8 @@
  * It resolves names on a thread, logs in, selects the database, gives every command a deadline, and writes
  * all commands of one turn at once. It knows nothing of the ledger.
  *
+ * hiredis writes with write(2): the program must ignore SIGPIPE.
+ *
  * A connection that does not answer in time is dropped whole: its other answers would come late, too. */
 
 struct connection;

@@ -70,8 +70,8 @@ struct ledger_options {
 };
 
 /* Connects, and connects again after every failure (100 ms doubling to 5 s, jittered), loading the scripts
- * each time. Returns: NULL for a url that cannot be read or is not supported by this build (reterr names the
- * fix). */
+ * each time. The program must ignore SIGPIPE. Returns: NULL for a url that cannot be read or is not supported
+ * by this build (reterr names the fix). */
 struct ledger *ledger_new(const struct ledger_options *options, struct error *reterr) MUST_USE;
 /* Sends what is left in the background queue for at most `grace_ms`, gives the lease back, calls back, and is
  * gone. Active calls fall silent. NULL: nothing. */

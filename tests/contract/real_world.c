@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <inttypes.h>
+#include <signal.h>
 
 #define L WORLD_PREFIX
 
@@ -16,6 +17,7 @@ struct world {
 struct world *world_new(void)
 {
     struct world *world = base_alloc(sizeof *world);
+    (void)signal(SIGPIPE, SIG_IGN); /* as every program that uses the ledger: see connection.h */
     world->loop = loop_new();
     world->server = redis_server_new();
     return world;

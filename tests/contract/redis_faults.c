@@ -1,0 +1,271 @@
+/* What the real ledger does when its Redis misbehaves: stopped, emptied, frozen, unfit, refusing. */
+#include "contract/desk.h"
+#include "contract/real_world.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <time.h>
+
+struct scene {
+    struct world *world;
+    struct desk desk;
+};
+
+static int set_up(void **state)
+{
+    struct scene *scene = base_alloc(sizeof *scene);
+    scene->world = world_new();
+    desk_open(&scene->desk, scene->world, "one");
+    desk_make_ready(&scene->desk);
+    *state = scene;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct scene *scene = *state;
+    desk_close(&scene->desk);
+    world_free(scene->world);
+    free(scene);
+    return 0;
+}
+
+static void wait_state(struct scene *scene, enum ledger_state wanted)
+{
+    for (int i = 0; i < 2000 && ledger_state(scene->desk.ledger) != wanted; i++)
+        world_sleep(scene->world, 10);
+    assert_int_equal(ledger_state(scene->desk.ledger), wanted);
+}
+
+static void on_acquired(struct ledger_call *call, const struct error *error,
+                        const struct ledger_acquired *answer)
+{
+    struct desk *desk = call->arg;
+    (void)answer;
+    desk->is_answered = true;
+    desk->is_error = error != NULL;
+    if (error)
+        desk->error = *error;
+}
+
+static void acquire_fails(struct scene *scene, const char *job)
+{
+    struct ledger_acquire wish = desk_wish(job, job);
+    scene->desk.is_answered = false;
+    scene->desk.call.arg = &scene->desk;
+    ledger_acquire(scene->desk.ledger, &scene->desk.call, &wish, on_acquired);
+    world_wait(scene->world, &scene->desk.is_answered);
+    assert_true(scene->desk.is_error);
+    assert_int_equal(scene->desk.error.kind, ERROR_TRANSIENT);
+    assert_string_not_equal(scene->desk.error.text, "");
+}
+
+static void a_restarted_redis_is_a_lost_ledger_and_the_background_waits_for_it(void **state)
+{
+    struct scene *scene = *state;
+    struct desk *desk = &scene->desk;
+    (void)desk_ask(desk, "acme/1", "p1");
+    redis_server_stop(world_server(scene->world));
+    wait_state(scene, LEDGER_CONNECTING);
+    acquire_fails(scene, "acme/2");
+    ledger_done(desk->ledger, "acme/3", "succeeded", 1, 7, 60000);
+    world_sleep(scene->world, 100);
+    assert_int_equal(ledger_background_count(desk->ledger), 1);
+    redis_server_start(world_server(scene->world));
+    wait_state(scene, LEDGER_REBUILDING);
+    desk_flush(desk);
+    assert_int_equal(desk_ask(desk, "acme/1", "p1")->verdict, LEDGER_NOT_READY);
+    assert_int_equal(desk_ready(desk), LEDGER_SUPERSEDED);
+    world_age_rebuild(scene->world, 6000); /* we remember a ledger: 5 s are not enough */
+    assert_int_equal(desk_ready(desk), LEDGER_SUPERSEDED);
+    world_age_rebuild(scene->world, 115000);
+    assert_int_equal(desk_ready(desk), LEDGER_OK);
+    desk_wait_ready(desk);
+    assert_int_equal(desk_ask(desk, "acme/3", "p3")->verdict, LEDGER_DONE);
+}
+
+static void a_server_with_an_old_snapshot_is_rebuilt_and_its_permits_are_dropped(void **state)
+{
+    struct scene *scene = *state;
+    struct desk *desk = &scene->desk;
+    (void)desk_ask(desk, "acme/1", "p1");
+    redis_server_tell(world_server(scene->world), "HSET " WORLD_PREFIX "led run another");
+    assert_int_equal(desk_extend(desk, "p1", 600000), LEDGER_OK);
+    assert_int_equal(ledger_state(desk->ledger), LEDGER_REBUILDING);
+    world_age_rebuild(scene->world, 121000);
+    assert_int_equal(desk_ready(desk), LEDGER_OK);
+    assert_int_equal(world_used(scene->world, "g"), 0);
+    assert_false(world_has_permit(scene->world, "p1"));
+    world_end_hold(scene->world);
+    world_end_claim(scene->world, "acme/1"); /* the stopped claim is still there, and names its permit */
+    const struct ledger_acquired *answer = desk_ask(desk, "acme/1", "p2");
+    assert_int_equal(answer->verdict, LEDGER_ADOPT);
+    assert_text(answer->permit, "p1");
+}
+
+static void set_clock_back(struct scene *scene, int64_t ms)
+{
+    redis_server_tell(world_server(scene->world), "HINCRBY " WORLD_PREFIX "led clk %lld", (long long)-ms);
+}
+
+static void a_clock_that_steps_forward_or_back_means_a_rebuild(void **state)
+{
+    struct scene *scene = *state;
+    struct desk *desk = &scene->desk;
+    (void)desk_ask(desk, "acme/1", "p1");
+    set_clock_back(scene, 3600000); /* as if the server's clock had gone forward by an hour */
+    assert_int_equal(desk_ask(desk, "acme/2", "p2")->verdict, LEDGER_NOT_READY);
+    assert_int_equal(desk_extend(desk, "p1", 600000), LEDGER_OK); /* in doubt, then proven */
+    wait_state(scene, LEDGER_REBUILDING);
+    desk_make_ready(desk);
+    set_clock_back(scene, -5000);
+    (void)desk_extend(desk, "p1", 600000);
+    wait_state(scene, LEDGER_REBUILDING);
+}
+
+static void a_frozen_redis_fails_calls_by_their_deadline_and_is_not_rebuilt_after(void **state)
+{
+    struct scene *scene = *state;
+    struct desk *desk = &scene->desk;
+    (void)desk_ask(desk, "acme/1", "p1");
+    redis_server_freeze(world_server(scene->world));
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    acquire_fails(scene, "acme/2");
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_in_range(after.tv_sec - before.tv_sec, 2, 6);
+    assert_true(ledger_lease_is_valid(desk->ledger));
+    world_sleep(scene->world, 17000);
+    assert_false(ledger_lease_is_valid(desk->ledger));
+    assert_int_equal(ledger_state(desk->ledger), LEDGER_CONNECTING);
+    redis_server_thaw(world_server(scene->world));
+    wait_state(scene, LEDGER_READY); /* the gap is explained: nothing was lost */
+    assert_true(ledger_lease_is_valid(desk->ledger));
+    assert_true(redis_server_ask_int(world_server(scene->world), "HGET " WORLD_PREFIX "led hold") > 0);
+    assert_int_equal(desk_extend(desk, "p1", 600000), LEDGER_OK);
+    assert_int_equal(desk->lost_count, 0);
+}
+
+static void an_evicting_redis_is_refused_with_what_to_set(void **state)
+{
+    (void)state;
+    struct scene scene = {.world = world_new()};
+    redis_server_tell(world_server(scene.world), "CONFIG SET maxmemory-policy allkeys-lru");
+    desk_open(&scene.desk, scene.world, "one");
+    world_sleep(scene.world, 300);
+    assert_int_equal(ledger_state(scene.desk.ledger), LEDGER_CONNECTING);
+    assert_non_null(strstr(ledger_why(scene.desk.ledger), "maxmemory-policy noeviction"));
+    acquire_fails(&scene, "acme/1");
+    redis_server_tell(world_server(scene.world), "CONFIG SET maxmemory-policy noeviction");
+    wait_state(&scene, LEDGER_REBUILDING);
+    desk_close(&scene.desk);
+    world_free(scene.world);
+}
+
+static void a_wrong_password_is_named(void **state)
+{
+    (void)state;
+    struct scene scene = {.world = world_new()};
+    redis_server_tell(world_server(scene.world), "CONFIG SET requirepass secret");
+    desk_open(&scene.desk, scene.world, "one");
+    world_sleep(scene.world, 200);
+    assert_int_equal(ledger_state(scene.desk.ledger), LEDGER_CONNECTING);
+    assert_non_null(strstr(ledger_why(scene.desk.ledger), "password"));
+    redis_server_tell(world_server(scene.world), "CONFIG SET requirepass %s", "");
+    wait_state(&scene, LEDGER_REBUILDING);
+    desk_close(&scene.desk);
+    world_free(scene.world);
+}
+
+static void forgotten_scripts_and_lost_rights_are_repaired_by_a_new_connection(void **state)
+{
+    struct scene *scene = *state;
+    redis_server_tell(world_server(scene->world), "SCRIPT FLUSH");
+    acquire_fails(scene, "acme/1");
+    wait_state(scene, LEDGER_READY);
+    assert_int_equal(desk_ask(&scene->desk, "acme/1", "p1")->verdict, LEDGER_GRANTED);
+    redis_server_tell(world_server(scene->world), "REPLICAOF 127.0.0.1 1");
+    acquire_fails(scene, "acme/2");
+    wait_state(scene, LEDGER_CONNECTING);
+    redis_server_tell(world_server(scene->world), "REPLICAOF NO ONE");
+    wait_state(scene, LEDGER_READY);
+    redis_server_tell(world_server(scene->world), "CONFIG SET maxmemory 1");
+    acquire_fails(scene, "acme/2");
+    redis_server_tell(world_server(scene->world), "CONFIG SET maxmemory 0");
+    wait_state(scene, LEDGER_READY);
+}
+
+static void a_lost_answer_of_the_background_is_asked_again(void **state)
+{
+    struct scene *scene = *state;
+    struct desk *desk = &scene->desk;
+    (void)desk_ask(desk, "acme/1", "p1");
+    ledger_release(desk->ledger, "p1", "acme/1", LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM);
+    ledger_done(desk->ledger, "acme/2", "succeeded", 0, 0, 60000);
+    redis_server_tell(world_server(scene->world), "CLIENT KILL TYPE normal SKIPME yes");
+    wait_state(scene, LEDGER_CONNECTING);
+    assert_int_equal(ledger_background_count(desk->ledger), 2);
+    wait_state(scene, LEDGER_READY);
+    desk_flush(desk);
+    assert_int_equal(world_used(scene->world, "g"), 0);
+    assert_int_equal(desk_ask(desk, "acme/2", "p2")->verdict, LEDGER_DONE);
+}
+
+static void on_many(struct ledger_call *call, const struct error *error, const struct ledger_acquired *answer)
+{
+    int *left = call->arg;
+    assert_null(error);
+    assert_int_equal(answer->verdict, LEDGER_GRANTED);
+    --*left;
+}
+
+/* total_reads_processed counts the server's read(2) calls that brought a command. */
+static int64_t reads(struct scene *scene)
+{
+    redisReply *info = redis_server_ask(world_server(scene->world), "INFO stats");
+    const char *line = strstr(info->str, "total_reads_processed:");
+    assert_non_null(line);
+    int64_t value = strtoll(line + strlen("total_reads_processed:"), NULL, 10);
+    freeReplyObject(info);
+    return value;
+}
+
+static void the_commands_of_one_turn_leave_in_one_write(void **state)
+{
+    struct scene *scene = *state;
+    enum { MANY = 20 };
+    struct ledger_call calls[MANY] = {{0}};
+    int left = MANY;
+    world_sleep(scene->world, 50);
+    int64_t before = reads(scene);
+    for (int i = 0; i < MANY; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "acme/%d", i);
+        struct ledger_acquire wish = desk_wish(name, name);
+        calls[i].arg = &left;
+        ledger_acquire(scene->desk.ledger, &calls[i], &wish, on_many);
+    }
+    for (int i = 0; i < 1000 && left > 0; i++)
+        world_sleep(scene->world, 1);
+    assert_int_equal(left, 0);
+    /* One for our own INFO; a pulse may have come in between. */
+    assert_in_range(reads(scene) - before, 1, 3);
+}
+
+#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_SCENE(a_restarted_redis_is_a_lost_ledger_and_the_background_waits_for_it),
+        IN_SCENE(a_server_with_an_old_snapshot_is_rebuilt_and_its_permits_are_dropped),
+        IN_SCENE(a_clock_that_steps_forward_or_back_means_a_rebuild),
+        IN_SCENE(a_frozen_redis_fails_calls_by_their_deadline_and_is_not_rebuilt_after),
+        cmocka_unit_test(an_evicting_redis_is_refused_with_what_to_set),
+        cmocka_unit_test(a_wrong_password_is_named),
+        IN_SCENE(forgotten_scripts_and_lost_rights_are_repaired_by_a_new_connection),
+        IN_SCENE(a_lost_answer_of_the_background_is_asked_again),
+        IN_SCENE(the_commands_of_one_turn_leave_in_one_write),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

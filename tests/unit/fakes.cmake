@@ -1,0 +1,1 @@
+add_unit_test(fakes/loop BODIES loop_fake timers base)

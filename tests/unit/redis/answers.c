@@ -1,0 +1,232 @@
+#include "redis/answers.h"
+#include "redis/connection.h"
+#include "redis/hints.h"
+#include "test.h"
+
+#include <hiredis/hiredis.h>
+
+/* A reply from its bytes on the wire, by hiredis's own parser. */
+static redisReply *reply_of(const char *wire, size_t length)
+{
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+    assert_int_equal(redisReaderFeed(reader, wire, length), REDIS_OK);
+    assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
+    redisReaderFree(reader);
+    assert_non_null(reply);
+    return reply;
+}
+
+#define REPLY(wire) reply_of((wire), sizeof(wire) - 1)
+
+static void every_verdict_is_read(void **state)
+{
+    (void)state;
+    struct ledger_acquired answer;
+    struct error error;
+    redisReply *reply = REPLY("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n");
+    assert_true(answers_acquire(reply, &answer, &error));
+    assert_int_equal(answer.verdict, LEDGER_GRANTED);
+    assert_text(answer.permit, "p1");
+    assert_int_equal(answer.attempt, 3);
+    assert_int_equal(answer.crashes, 1);
+    assert_int_equal(answer.wait_ms, 250);
+    assert_text(answer.sandbox, "");
+    assert_text(answer.why, "");
+    freeReplyObject(reply);
+    reply = REPLY("*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n");
+    assert_true(answers_acquire(reply, &answer, &error));
+    assert_int_equal(answer.verdict, LEDGER_SEALED);
+    assert_int_equal(answer.record.length, 5);
+    assert_memory_equal(answer.record.data, "a\0b\0c", 5);
+    freeReplyObject(reply);
+    reply = REPLY("*5\r\n$4\r\ndone\r\n$2\r\nok\r\n$1\r\no\r\n:-1\r\n:9\r\n");
+    assert_true(answers_acquire(reply, &answer, &error));
+    assert_int_equal(answer.partition, -1);
+    assert_int_equal(answer.offset, 9);
+    freeReplyObject(reply);
+}
+
+static void malformed_answers_of_acquire_are_errors(void **state)
+{
+    (void)state;
+#define ROW(wire)                                                                                            \
+    {                                                                                                        \
+        (wire), sizeof(wire) - 1                                                                             \
+    }
+    static const struct {
+        const char *wire;
+        size_t length;
+    } rows[] = {
+        ROW("$2\r\nok\r\n"),
+        ROW(":1\r\n"),
+        ROW("$-1\r\n"),
+        ROW("*0\r\n"),
+        ROW("*-1\r\n"),
+        ROW("*1\r\n:1\r\n"),
+        ROW("*1\r\n$-1\r\n"),
+        ROW("*1\r\n$5\r\nother\r\n"),
+        ROW("*1\r\n$6\r\nstale\0\r\n"),
+        ROW("*1\r\n$7\r\ngranted\r\n"),
+        ROW("*4\r\n$7\r\ngranted\r\n$2\r\np1\r\n:1\r\n:0\r\n"),
+        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n$1\r\n1\r\n:0\r\n:0\r\n"),
+        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:-1\r\n:0\r\n:0\r\n"),
+        ROW("*5\r\n$7\r\ngranted\r\n$-1\r\n:1\r\n:0\r\n:0\r\n"),
+        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np\0\r\n:1\r\n:0\r\n:0\r\n"),
+        ROW("*5\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n*0\r\n:250\r\n"),
+        ROW("*2\r\n$6\r\nsealed\r\n$-1\r\n"),
+        ROW("*2\r\n$9\r\nelsewhere\r\n:1\r\n"),
+        ROW("*2\r\n$5\r\nadopt\r\n$1\r\np\r\n"),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct ledger_acquired answer = {.verdict = 0};
+        struct error error = {0};
+        redisReply *reply = reply_of(rows[i].wire, rows[i].length);
+        if (answers_acquire(reply, &answer, &error))
+            fail_msg("row %zu was accepted", i);
+        assert_int_equal(error.kind, ERROR_INTERNAL);
+        assert_int_equal(answer.verdict, 0);
+        freeReplyObject(reply);
+    }
+}
+
+static void a_pulses_answer_is_read_or_refused(void **state)
+{
+    (void)state;
+    struct pulse_answer answer = {0};
+    struct error error;
+    redisReply *reply = REPLY("*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*0\r\n");
+    assert_true(answers_pulse(reply, &answer, &error));
+    assert_true(answer.is_ready && answer.has_lapsed && !answer.is_in_doubt);
+    assert_text(answers_text(answer.not_mine, 1), "p2");
+    assert_null(answers_text(answer.not_mine, 2));
+    assert_null(answers_text(answer.cancelled, 0));
+    freeReplyObject(reply);
+    static const char *const bad[] = {
+        "*4\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n",
+        "*5\r\n$5\r\nrandy\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n",
+        "*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*1\r\n:1\r\n*0\r\n",
+        "*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n$1\r\nx\r\n*0\r\n",
+        "*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*1\r\n$-1\r\n",
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        reply = reply_of(bad[i], strlen(bad[i]));
+        assert_false(answers_pulse(reply, &answer, &error));
+        freeReplyObject(reply);
+    }
+}
+
+static void one_word_answers_are_read_or_refused(void **state)
+{
+    (void)state;
+    enum ledger_answer answer = 0;
+    struct error error = {0};
+    redisReply *reply = REPLY("$17\r\nsuperseded_permit\r\n");
+    assert_true(answers_bind(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
+    assert_true(answers_seal(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
+    assert_false(answers_ready(reply, &answer, &error));
+    freeReplyObject(reply);
+    reply = REPLY("$9\r\nnot_ready\r\n");
+    assert_true(answers_seal(reply, &answer, &error) && answer == LEDGER_SEAL_NOT_READY);
+    assert_false(answers_bind(reply, &answer, &error));
+    assert_int_equal(error.kind, ERROR_TRANSIENT);
+    freeReplyObject(reply);
+    reply = REPLY("*1\r\n$2\r\nok\r\n");
+    assert_false(answers_seal(reply, &answer, &error));
+    freeReplyObject(reply);
+}
+
+static void a_snapshot_is_read_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct ledger_usage *usage = NULL;
+    size_t count = 0;
+    struct error error;
+    redisReply *reply =
+        REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*5\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n:7\r\n");
+    assert_true(answers_snapshot(reply, &usage, &count, &error));
+    assert_int_equal(count, 2);
+    assert_text(usage[1].limit, "n:a");
+    assert_int_equal(usage[0].max, -1);
+    free(usage);
+    freeReplyObject(reply);
+    reply = REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*4\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n");
+    assert_false(answers_snapshot(reply, &usage, &count, &error));
+    freeReplyObject(reply);
+    reply = REPLY("*0\r\n");
+    assert_true(answers_snapshot(reply, &usage, &count, &error));
+    assert_null(usage);
+    freeReplyObject(reply);
+}
+
+static void info_lines_are_found_at_their_beginning_only(void **state)
+{
+    (void)state;
+    char text[16];
+    redisReply *reply = REPLY("$45\r\n# Memory\r\nxpolicy:no\r\npolicy:lru\r\nlong:aaaaa\r\n\r\n");
+    assert_true(answers_info(reply, "policy", text, sizeof text));
+    assert_text(text, "lru");
+    assert_false(answers_info(reply, "olicy", text, sizeof text));
+    assert_false(answers_info(reply, "long", text, 5));
+    freeReplyObject(reply);
+}
+
+static void redis_errors_have_a_kind_and_a_hint(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum error_kind kind;
+    } rows[] = {
+        {"LOADING Redis is loading the dataset in memory", ERROR_TRANSIENT},
+        {"READONLY You can't write against a read only replica. script: f, on @user_script:1.",
+         ERROR_TRANSIENT},
+        {"ERR Error running script (call to f_1): @user_script:3: -OOM command not allowed", ERROR_TRANSIENT},
+        {"NOSCRIPT No matching script. Please use EVAL.", ERROR_TRANSIENT},
+        {"MASTERDOWN Link with MASTER is down", ERROR_TRANSIENT},
+        {"WRONGPASS invalid username-password pair or user is disabled.", ERROR_REJECTED},
+        {"NOPERM this user has no permissions to run the 'evalsha' command", ERROR_REJECTED},
+        {"ERR user_script:12: Script attempted to access nonexistent global variable 'OOM'", ERROR_INTERNAL},
+        {"WRONGTYPE Operation against a key holding the wrong kind of value", ERROR_INTERNAL},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct error error = {0};
+        connection_read_error(rows[i].text, &error);
+        if (error.kind != rows[i].kind)
+            fail_msg("%s: %s", rows[i].text, error_kind_name(error.kind));
+    }
+}
+
+static void on_hint(void *arg, const char *text)
+{
+    strcat(arg, text);
+    strcat(arg, ";");
+}
+
+static void hints_are_taken_by_their_first_word(void **state)
+{
+    (void)state;
+    char heard[64] = "";
+    const struct hints_options options = {.arg = heard, .on_free = on_hint, .on_done = on_hint};
+    static const char *const messages[] = {"free n:a g", "done a/1", "cancel a/1", "free ",
+                                           "free",       "",         "else x"};
+    for (size_t i = 0; i < ARRAY_LENGTH(messages); i++)
+        hints_read(&options, (struct bytes){.data = messages[i], .length = strlen(messages[i])});
+    hints_read(&options, (struct bytes){.data = "free \0x", .length = 7});
+    assert_text(heard, "n:a g;a/1;");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_verdict_is_read),
+        cmocka_unit_test(malformed_answers_of_acquire_are_errors),
+        cmocka_unit_test(a_pulses_answer_is_read_or_refused),
+        cmocka_unit_test(one_word_answers_are_read_or_refused),
+        cmocka_unit_test(a_snapshot_is_read_whole_or_not_at_all),
+        cmocka_unit_test(info_lines_are_found_at_their_beginning_only),
+        cmocka_unit_test(redis_errors_have_a_kind_and_a_hint),
+        cmocka_unit_test(hints_are_taken_by_their_first_word),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
