@@ -306,7 +306,7 @@ static void acquire(struct flight_runner *runner)
         .origin = runner->job.from.origin,
         .hop = runner->job.from.hop,
         .tenant = runner->job.tenant_id,
-        .weight = plan->tenant_weight,
+        .weight = MAX(plan->tenant_weight, 1), /* a refused job has no plan, and no limits */
         .permit = runner->permit,
         .horizon_ms = LEDGER_GRANT_MS + LEDGER_CREATE_MS + LEDGER_LATE_CREATE_MS + live_ms + LEDGER_SLACK_MS,
         .until_ms = LEDGER_UNBOUND_MS,
@@ -563,6 +563,8 @@ static void clear(struct flight_runner *runner)
     custody_runner_clear(worker, runner->found_permit, runner->found_sandbox, runner->job.key);
     if (runner->flight.state == FLIGHT_FINISHED)
         end(runner);
+    else if (runner->flight.state == FLIGHT_WAITING)
+        set_timer(runner);
     else
         enter_queue(runner);
 }
@@ -632,8 +634,8 @@ static void obey(struct flight_runner *runner, enum flight_order order)
         set_timer(runner);
         return;
     case FLIGHT_ORDER_SLEEP:
-        if (runner->flight.next == FLIGHT_ACQUIRING)
-            forget_attempt(runner);
+        if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
+            forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
         set_timer(runner);
         return;
     case FLIGHT_ORDER_ACQUIRE:
@@ -661,6 +663,7 @@ static void obey(struct flight_runner *runner, enum flight_order order)
         flight_publish_found(runner);
         return;
     case FLIGHT_ORDER_DIVERT:
+    case FLIGHT_ORDER_DIVERT_SMALL: /* never yet: the DLQ's answer is not looked at */
         flight_publish_divert(runner);
         return;
     case FLIGHT_ORDER_FINISH:
