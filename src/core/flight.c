@@ -149,7 +149,8 @@ static enum flight_order on_adopt(struct flight *flight)
  * seal without a permit would hear "elsewhere" for ever. */
 static enum flight_order on_elsewhere(struct flight *flight)
 {
-    flight->holds_claim = flight->may_hold_claim = false;
+    if (flight->holds_claim)
+        flight->holds_claim = flight->may_hold_claim = false; /* else it may be our own, granted unheard */
     flight->code = flight->refusal;
     return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
 }

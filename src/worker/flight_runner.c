@@ -650,8 +650,8 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         set_timer(runner);
         return;
     case FLIGHT_ORDER_SLEEP:
-        if (runner->flight.next == FLIGHT_ACQUIRING)
-            forget_attempt(runner);
+        if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
+            forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
         set_timer(runner);
         return;
     case FLIGHT_ORDER_ACQUIRE:

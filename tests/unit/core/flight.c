@@ -1,5 +1,8 @@
 #include "core/flight.h"
 #include "test.h"
+#include "walk.h"
+
+#include <stdio.h>
 
 static enum flight_order tell(struct flight *flight, struct flight_event event)
 {
@@ -132,6 +135,507 @@ static void only_a_leaving_worker_gives_an_attempt_up(void **state)
     assert_true(flight.holds_claim);
 }
 
+/* ---- every state and every event ---- */
+
+enum situation {
+    QUEUED,
+    ACQUIRING,
+    ACQUIRING_LEAVING,
+    ACQUIRING_REFUSED,
+    WAITING_TO_QUEUE,
+    WAITING_TO_ACQUIRE,
+    WAITING_TO_SEAL,
+    WAITING_TO_PUBLISH,
+    EXECUTING,      /* the first of three attempts */
+    EXECUTING_LAST, /* the third */
+    EXECUTING_LEAVING,
+    SEALING,
+    SEALING_LEAVING,
+    SEALING_REFUSED,
+    PUBLISHING,
+    PUBLISHING_SMALL,
+    DIVERTING,
+    FINISHED,
+    SITUATION_COUNT
+};
+
+enum column {
+    BEGIN,
+    BEGIN_REFUSED,
+    TURN,
+    TURN_REFUSED,
+    WAKE,
+    GRANTED,
+    GRANTED_TOO_OFTEN, /* the fourth attempt */
+    DENIED,
+    ELSEWHERE,
+    ADOPT,
+    FOUND_SEALED,
+    FOUND_DONE,
+    STALE,
+    FOUND_CANCELLED,
+    CONFLICT,
+    NOT_NOW,
+    ENDED, /* RUNTIME_ERROR */
+    ENDED_RETRIED,
+    ENDED_WAITS,
+    LEFT,
+    SEALED,
+    SUPERSEDED,
+    DELIVERED,
+    TOO_LARGE,
+    LEAVE,
+    COLUMN_COUNT
+};
+
+static const struct flight_event columns[COLUMN_COUNT] = {
+    [BEGIN] = {.kind = FLIGHT_EVENT_BEGIN},
+    [BEGIN_REFUSED] = {.kind = FLIGHT_EVENT_BEGIN, .code = CODE_INVALID_JOB},
+    [TURN] = {.kind = FLIGHT_EVENT_TURN},
+    [TURN_REFUSED] = {.kind = FLIGHT_EVENT_TURN, .code = CODE_JOB_EXPIRED},
+    [WAKE] = {.kind = FLIGHT_EVENT_WAKE},
+    [GRANTED] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1},
+    [GRANTED_TOO_OFTEN] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 4},
+    [DENIED] = {.kind = FLIGHT_EVENT_DENIED},
+    [ELSEWHERE] = {.kind = FLIGHT_EVENT_ELSEWHERE},
+    [ADOPT] = {.kind = FLIGHT_EVENT_ADOPT},
+    [FOUND_SEALED] = {.kind = FLIGHT_EVENT_FOUND_SEALED},
+    [FOUND_DONE] = {.kind = FLIGHT_EVENT_FOUND_DONE},
+    [STALE] = {.kind = FLIGHT_EVENT_STALE},
+    [FOUND_CANCELLED] = {.kind = FLIGHT_EVENT_FOUND_CANCELLED},
+    [CONFLICT] = {.kind = FLIGHT_EVENT_CONFLICT},
+    [NOT_NOW] = {.kind = FLIGHT_EVENT_NOT_NOW},
+    [ENDED] = {.kind = FLIGHT_EVENT_ENDED, .code = CODE_RUNTIME_ERROR},
+    [ENDED_RETRIED] = {.kind = FLIGHT_EVENT_ENDED, .code = CODE_SANDBOX_LOST},
+    [ENDED_WAITS] = {.kind = FLIGHT_EVENT_ENDED, .code = CODE_E2B_QUOTA},
+    [LEFT] = {.kind = FLIGHT_EVENT_LEFT},
+    [SEALED] = {.kind = FLIGHT_EVENT_SEALED},
+    [SUPERSEDED] = {.kind = FLIGHT_EVENT_SUPERSEDED},
+    [DELIVERED] = {.kind = FLIGHT_EVENT_DELIVERED},
+    [TOO_LARGE] = {.kind = FLIGHT_EVENT_TOO_LARGE},
+    [LEAVE] = {.kind = FLIGHT_EVENT_LEAVE},
+};
+
+/* The order, the state after it (of WAITING: and what it waits for), the verdict. What is not there may not
+ * come. */
+/* clang-format off */
+static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
+    [QUEUED] = {
+        [BEGIN] = "enqueue queued", [BEGIN_REFUSED] = "seal sealing INVALID_JOB",
+        [TURN] = "acquire acquiring", [TURN_REFUSED] = "seal sealing JOB_EXPIRED",
+        [LEAVE] = "drop finished"},
+    [ACQUIRING] = {
+        [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
+        [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued",
+        [LEAVE] = "wait acquiring"},
+    [ACQUIRING_LEAVING] = {
+        [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
+        [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished",
+        [LEAVE] = "wait acquiring"},
+    [ACQUIRING_REFUSED] = {
+        [GRANTED] = "seal sealing JOB_EXPIRED", [GRANTED_TOO_OFTEN] = "seal sealing JOB_EXPIRED",
+        [DENIED] = "sleep waiting sealing JOB_EXPIRED", [ELSEWHERE] = "sleep waiting acquiring JOB_EXPIRED",
+        [ADOPT] = "clear waiting sealing JOB_EXPIRED",
+        [FOUND_SEALED] = "publish found publishing JOB_EXPIRED",
+        [FOUND_DONE] = "note duplicate finished JOB_EXPIRED",
+        [STALE] = "finish finished JOB_EXPIRED", [FOUND_CANCELLED] = "seal sealing JOB_EXPIRED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting acquiring JOB_EXPIRED",
+        [LEAVE] = "wait acquiring JOB_EXPIRED"},
+    [WAITING_TO_QUEUE] = {[WAKE] = "enqueue queued", [LEAVE] = "drop finished"},
+    [WAITING_TO_ACQUIRE] = {[WAKE] = "acquire acquiring", [LEAVE] = "drop finished"},
+    [WAITING_TO_SEAL] = {
+        [WAKE] = "seal sealing RUNTIME_ERROR", [LEAVE] = "wait waiting sealing RUNTIME_ERROR"},
+    [WAITING_TO_PUBLISH] = {
+        [WAKE] = "publish small publishing RUNTIME_ERROR", [LEAVE] = "wait waiting publishing RUNTIME_ERROR"},
+    [EXECUTING] = {
+        [ENDED] = "seal sealing RUNTIME_ERROR", [ENDED_RETRIED] = "give back waiting queued",
+        [ENDED_WAITS] = "give back waiting queued",
+        [SUPERSEDED] = "sleep waiting acquiring", [LEAVE] = "wait executing"},
+    [EXECUTING_LAST] = {
+        [ENDED] = "seal sealing RUNTIME_ERROR", [ENDED_RETRIED] = "seal sealing SANDBOX_LOST",
+        [ENDED_WAITS] = "give back waiting queued",
+        [SUPERSEDED] = "sleep waiting acquiring", [LEAVE] = "wait executing"},
+    [EXECUTING_LEAVING] = {
+        [ENDED] = "seal sealing RUNTIME_ERROR", [ENDED_RETRIED] = "drop finished",
+        [ENDED_WAITS] = "drop finished", [LEFT] = "drop finished",
+        [SUPERSEDED] = "drop finished", [LEAVE] = "wait executing"},
+    [SEALING] = {
+        [ELSEWHERE] = "sleep waiting acquiring", [FOUND_DONE] = "note duplicate finished RUNTIME_ERROR",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting sealing RUNTIME_ERROR",
+        [SEALED] = "publish publishing RUNTIME_ERROR", [SUPERSEDED] = "sleep waiting acquiring",
+        [LEAVE] = "wait sealing RUNTIME_ERROR"},
+    [SEALING_LEAVING] = {
+        [ELSEWHERE] = "drop finished", [FOUND_DONE] = "note duplicate finished RUNTIME_ERROR",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting sealing RUNTIME_ERROR",
+        [SEALED] = "publish publishing RUNTIME_ERROR", [SUPERSEDED] = "drop finished",
+        [LEAVE] = "wait sealing RUNTIME_ERROR"},
+    [SEALING_REFUSED] = {
+        [ELSEWHERE] = "sleep waiting acquiring JOB_EXPIRED", [FOUND_DONE] = "note duplicate finished JOB_EXPIRED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting sealing JOB_EXPIRED",
+        [SEALED] = "publish publishing JOB_EXPIRED", [SUPERSEDED] = "sleep waiting acquiring JOB_EXPIRED",
+        [LEAVE] = "wait sealing JOB_EXPIRED"},
+    [PUBLISHING] = {
+        [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "publish small publishing RUNTIME_ERROR",
+        [LEAVE] = "wait publishing RUNTIME_ERROR"},
+    [PUBLISHING_SMALL] = {
+        [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "sleep waiting publishing RUNTIME_ERROR",
+        [LEAVE] = "wait publishing RUNTIME_ERROR"},
+    [DIVERTING] = {
+        [DELIVERED] = "finish finished JOB_ID_CONFLICT", [TOO_LARGE] = "divert small publishing JOB_ID_CONFLICT",
+        [LEAVE] = "wait publishing JOB_ID_CONFLICT"},
+    [FINISHED] = {[BEGIN] = NULL},
+};
+
+/* How each situation is come by, from QUEUED. */
+static const enum column ways[SITUATION_COUNT][8] = {
+    [ACQUIRING] = {TURN},
+    [ACQUIRING_LEAVING] = {TURN, LEAVE},
+    [ACQUIRING_REFUSED] = {TURN_REFUSED, ELSEWHERE, WAKE},
+    [WAITING_TO_QUEUE] = {TURN, NOT_NOW},
+    [WAITING_TO_ACQUIRE] = {TURN, ELSEWHERE},
+    [WAITING_TO_SEAL] = {TURN, GRANTED, ENDED, NOT_NOW},
+    [WAITING_TO_PUBLISH] = {TURN, GRANTED, ENDED, SEALED, TOO_LARGE, TOO_LARGE},
+    [EXECUTING] = {TURN, GRANTED},
+    [EXECUTING_LAST] = {TURN, GRANTED},
+    [EXECUTING_LEAVING] = {TURN, GRANTED, LEAVE},
+    [SEALING] = {TURN, GRANTED, ENDED},
+    [SEALING_LEAVING] = {TURN, GRANTED, ENDED, LEAVE},
+    [SEALING_REFUSED] = {TURN_REFUSED},
+    [PUBLISHING] = {TURN, GRANTED, ENDED, SEALED},
+    [PUBLISHING_SMALL] = {TURN, GRANTED, ENDED, SEALED, TOO_LARGE},
+    [DIVERTING] = {TURN, CONFLICT},
+    [FINISHED] = {TURN, STALE},
+};
+/* clang-format on */
+
+static const char *const orders[] = {
+    [FLIGHT_ORDER_WAIT] = "wait",
+    [FLIGHT_ORDER_ENQUEUE] = "enqueue",
+    [FLIGHT_ORDER_SET_ASIDE] = "set aside",
+    [FLIGHT_ORDER_SLEEP] = "sleep",
+    [FLIGHT_ORDER_ACQUIRE] = "acquire",
+    [FLIGHT_ORDER_EXECUTE] = "execute",
+    [FLIGHT_ORDER_CLEAR] = "clear",
+    [FLIGHT_ORDER_GIVE_BACK] = "give back",
+    [FLIGHT_ORDER_SEAL] = "seal",
+    [FLIGHT_ORDER_PUBLISH] = "publish",
+    [FLIGHT_ORDER_PUBLISH_FOUND] = "publish found",
+    [FLIGHT_ORDER_PUBLISH_SMALL] = "publish small",
+    [FLIGHT_ORDER_DIVERT] = "divert",
+    [FLIGHT_ORDER_DIVERT_SMALL] = "divert small",
+    [FLIGHT_ORDER_FINISH] = "finish",
+    [FLIGHT_ORDER_NOTE_DUPLICATE] = "note duplicate",
+    [FLIGHT_ORDER_DROP] = "drop",
+};
+
+static struct flight in_situation(enum situation situation)
+{
+    struct flight flight;
+    flight_init(&flight, 3);
+    for (size_t i = 0; i < ARRAY_LENGTH(ways[situation]) && ways[situation][i] != BEGIN; i++)
+        (void)tell(&flight, columns[ways[situation][i]]);
+    if (situation == EXECUTING_LAST)
+        flight.attempt = 3;
+    return flight;
+}
+
+static void every_state_answers_every_event_as_the_table_says(void **state)
+{
+    (void)state;
+    for (int situation = 0; situation < SITUATION_COUNT; situation++) {
+        for (int column = 0; column < COLUMN_COUNT; column++) {
+            struct flight flight = in_situation((enum situation)situation);
+            const char *expected = table[situation][column];
+            char actual[80] = "may not come";
+            if (flight_accepts(&flight, columns[column].kind)) {
+                enum flight_order order = flight_advance(&flight, &columns[column]);
+                bool waits = flight.state == FLIGHT_WAITING;
+                (void)snprintf(actual, sizeof actual, "%s %s%s%s%s%s", orders[order],
+                               flight_state_name(flight.state), waits ? " " : "",
+                               waits ? flight_state_name(flight.next) : "", flight.code ? " " : "",
+                               code_name(flight.code));
+            }
+            assert_text(actual, expected ? expected : "may not come");
+        }
+    }
+}
+
+/* ---- random walks beside a small ledger with another worker ---- */
+
+enum claim { IDLE, RUNNING, SEAL_FIXED, DONE };
+
+enum { STORM_EVENTS = 40, EVENTS_MAX = 140, ATTEMPTS_MAX = 3 };
+
+struct world {
+    struct walk walk;
+    struct flight flight;
+    unsigned events;
+    /* the ledger's claim on the job */
+    enum claim claim;
+    bool is_ours, is_taken; /* taken: over from another, not granted */
+    bool is_dead;           /* the other's: its lease is gone, or `until` has passed */
+    bool is_cancelled, is_parked, is_conflict;
+    int64_t attempt;
+    /* what happened here */
+    bool has_begun, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale, was_found_sealed;
+    unsigned publishes;
+};
+
+static bool is_stormy(const struct world *world)
+{
+    return world->events < STORM_EVENTS;
+}
+
+static bool sometimes(struct world *world, uint64_t n)
+{
+    return is_stormy(world) && walk_one_in(&world->walk, n);
+}
+
+/* The other worker has a copy of the job, and we may be stopped for so long that ours counts as dead. */
+static void others_act(struct world *world)
+{
+    struct walk *walk = &world->walk;
+    bool is_theirs = !world->is_ours && (world->claim == RUNNING || world->claim == SEAL_FIXED);
+    if (world->claim == IDLE && !world->is_cancelled && sometimes(world, 12)) {
+        world->claim = RUNNING;
+        world->is_ours = world->is_taken = world->is_dead = false;
+        world->attempt++;
+    } else if (is_theirs && !world->is_dead && walk_one_in(walk, 3)) {
+        bool gives_up = world->claim == RUNNING && sometimes(world, 3);
+        world->claim = gives_up ? IDLE : world->claim + 1;
+    } else if (is_theirs && sometimes(world, 8)) {
+        world->is_dead = true;
+    } else if (world->is_ours && world->claim != DONE && world->claim != IDLE && sometimes(world, 25)) {
+        world->is_ours = world->is_taken = world->is_dead = false; /* taken over */
+    }
+    if (world->claim <= RUNNING && sometimes(world, 60))
+        world->is_cancelled = true;
+}
+
+static enum flight_event_kind take_over(struct world *world)
+{
+    world->is_ours = world->is_taken = true;
+    return world->claim == RUNNING ? FLIGHT_EVENT_ADOPT : FLIGHT_EVENT_FOUND_SEALED;
+}
+
+static enum flight_event_kind acquire_script(struct world *world)
+{
+    bool is_held = world->claim == RUNNING || world->claim == SEAL_FIXED;
+    if (world->is_conflict)
+        return FLIGHT_EVENT_CONFLICT;
+    if (world->claim == DONE)
+        return FLIGHT_EVENT_FOUND_DONE;
+    if (world->is_parked)
+        return FLIGHT_EVENT_STALE;
+    if (is_held && world->is_ours && world->claim == RUNNING && !world->is_taken)
+        return FLIGHT_EVENT_GRANTED; /* the answer was lost */
+    if (is_held && !world->is_ours && !world->is_dead)
+        return FLIGHT_EVENT_ELSEWHERE;
+    if (is_held)
+        return take_over(world);
+    if (world->is_cancelled)
+        return FLIGHT_EVENT_FOUND_CANCELLED;
+    if (sometimes(world, 5))
+        return FLIGHT_EVENT_DENIED;
+    world->claim = RUNNING;
+    world->is_ours = true;
+    world->is_taken = false;
+    world->attempt++;
+    return FLIGHT_EVENT_GRANTED;
+}
+
+static enum flight_event_kind seal_script(struct world *world)
+{
+    if (world->is_conflict)
+        return FLIGHT_EVENT_CONFLICT;
+    if (world->claim == DONE)
+        return FLIGHT_EVENT_FOUND_DONE;
+    if (world->claim == SEAL_FIXED && world->is_ours && !world->is_taken)
+        return FLIGHT_EVENT_SEALED; /* the answer was lost */
+    bool is_mine = world->claim == RUNNING && world->is_ours && !world->is_taken;
+    if (world->flight.holds_claim && !is_mine)
+        return FLIGHT_EVENT_SUPERSEDED;
+    if (!world->flight.holds_claim && world->claim != IDLE)
+        return FLIGHT_EVENT_ELSEWHERE;
+    WALK_HOLDS(&world->walk, !world->we_sealed);
+    world->claim = SEAL_FIXED;
+    world->is_ours = true;
+    world->is_taken = false;
+    world->we_sealed = true;
+    return FLIGHT_EVENT_SEALED;
+}
+
+static struct flight_event of_ledger(struct world *world)
+{
+    struct flight_event event = {.kind = FLIGHT_EVENT_NOT_NOW};
+    if (sometimes(world, 8))
+        return event;
+    bool is_acquire = world->flight.state == FLIGHT_ACQUIRING;
+    enum flight_event_kind answer = is_acquire ? acquire_script(world) : seal_script(world);
+    if (sometimes(world, 8)) /* carried out, the answer lost */
+        return event;
+    event.kind = answer;
+    event.attempt = world->attempt;
+    return event;
+}
+
+static struct flight_event of_attempt(struct world *world)
+{
+    static const enum code codes[] = {CODE_NONE, CODE_RUNTIME_ERROR, CODE_CANCELLED, CODE_RUN_TIMEOUT};
+    static const enum code bad[] = {CODE_SANDBOX_LOST, CODE_STREAM_BROKEN, CODE_E2B_QUOTA, CODE_E2B_AUTH};
+    struct walk *walk = &world->walk;
+    bool is_lost = !world->is_ours;
+    if (is_lost && walk_one_in(walk, 2))
+        return (struct flight_event){.kind = FLIGHT_EVENT_SUPERSEDED};
+    if (world->flight.is_leaving && walk_one_in(walk, 3))
+        return (struct flight_event){.kind = FLIGHT_EVENT_LEFT};
+    return (struct flight_event){.kind = FLIGHT_EVENT_ENDED,
+                                 .code = sometimes(world, 2) ? bad[walk_below(walk, ARRAY_LENGTH(bad))]
+                                                             : codes[walk_below(walk, ARRAY_LENGTH(codes))]};
+}
+
+static struct flight_event next_event(struct world *world)
+{
+    if (sometimes(world, 50))
+        return (struct flight_event){.kind = FLIGHT_EVENT_LEAVE};
+    switch (world->flight.state) {
+    case FLIGHT_QUEUED:
+        if (!world->has_begun)
+            return (struct flight_event){.kind = FLIGHT_EVENT_BEGIN,
+                                         .code = sometimes(world, 8) ? CODE_INVALID_JOB : CODE_NONE};
+        return (struct flight_event){.kind = FLIGHT_EVENT_TURN,
+                                     .code = sometimes(world, 8) ? CODE_JOB_EXPIRED : CODE_NONE};
+    case FLIGHT_WAITING:
+        return (struct flight_event){.kind = FLIGHT_EVENT_WAKE};
+    case FLIGHT_ACQUIRING:
+    case FLIGHT_SEALING:
+        return of_ledger(world);
+    case FLIGHT_EXECUTING:
+        return of_attempt(world);
+    case FLIGHT_PUBLISHING:
+        return (struct flight_event){.kind = sometimes(world, 3) ? FLIGHT_EVENT_TOO_LARGE
+                                                                 : FLIGHT_EVENT_DELIVERED};
+    case FLIGHT_FINISHED:
+    case FLIGHT_STATE_COUNT:
+        break;
+    }
+    WALK_HOLDS(&world->walk, false);
+    return (struct flight_event){.kind = FLIGHT_EVENT_COUNT};
+}
+
+static void note_event(struct world *world, const struct flight_event *event)
+{
+    if (event->kind == FLIGHT_EVENT_BEGIN)
+        world->has_begun = true;
+    else if (event->kind == FLIGHT_EVENT_SEALED)
+        world->we_heard_sealed = true;
+    else if (event->kind == FLIGHT_EVENT_DELIVERED)
+        world->is_delivered = true;
+    else if (event->kind == FLIGHT_EVENT_STALE)
+        world->was_stale = true;
+    world->was_found_sealed = event->kind == FLIGHT_EVENT_FOUND_SEALED;
+}
+
+/* The ledger's release: whatever does not name us is left alone. */
+static void release(struct world *world, bool is_uncounted)
+{
+    if (world->claim != RUNNING || !world->is_ours || world->is_taken)
+        return;
+    world->claim = IDLE;
+    world->attempt -= is_uncounted ? 1 : 0;
+}
+
+static void check_end(struct world *world, enum flight_order order)
+{
+    bool is_sure = world->is_delivered || world->was_stale;
+    WALK_HOLDS(&world->walk, order != FLIGHT_ORDER_FINISH || is_sure);
+    WALK_HOLDS(&world->walk, order != FLIGHT_ORDER_NOTE_DUPLICATE || world->claim == DONE);
+    WALK_HOLDS(&world->walk, (order != FLIGHT_ORDER_DROP && order != FLIGHT_ORDER_CLEAR) ||
+                                 (world->flight.is_leaving && !world->we_heard_sealed));
+    /* No claim is left behind; one that was taken over unheard ends by its own `until`. */
+    WALK_HOLDS(&world->walk, world->claim != RUNNING || !world->is_ours || world->is_taken);
+}
+
+static void obey(struct world *world, enum flight_order order)
+{
+    struct flight *flight = &world->flight;
+    if (order == FLIGHT_ORDER_EXECUTE) {
+        WALK_HOLDS(&world->walk, flight->refusal == CODE_NONE && flight->attempt <= ATTEMPTS_MAX);
+        WALK_HOLDS(&world->walk, flight->holds_claim && !flight->is_leaving);
+    } else if (order == FLIGHT_ORDER_GIVE_BACK) {
+        release(world, flight->is_uncounted);
+    } else if (order == FLIGHT_ORDER_DROP && flight->may_hold_claim) {
+        release(world, true);
+    } else if (order == FLIGHT_ORDER_CLEAR) {
+        WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken);
+        world->is_taken = false;
+        release(world, false);
+    } else if (order == FLIGHT_ORDER_PUBLISH) {
+        WALK_HOLDS(&world->walk, world->we_heard_sealed && world->publishes++ == 0);
+    } else if (order == FLIGHT_ORDER_PUBLISH_FOUND) {
+        WALK_HOLDS(&world->walk, world->was_found_sealed && world->publishes++ == 0);
+    } else if (order == FLIGHT_ORDER_PUBLISH_SMALL) {
+        WALK_HOLDS(&world->walk, world->publishes == 1 && !world->was_diverted);
+    } else if (order == FLIGHT_ORDER_DIVERT) {
+        WALK_HOLDS(&world->walk, world->publishes == 0 && !world->was_diverted);
+        world->was_diverted = true;
+    } else if (order == FLIGHT_ORDER_DIVERT_SMALL) {
+        WALK_HOLDS(&world->walk, world->publishes == 0 && world->was_diverted);
+    }
+    if (order == FLIGHT_ORDER_SLEEP || order == FLIGHT_ORDER_SET_ASIDE || order == FLIGHT_ORDER_GIVE_BACK)
+        WALK_HOLDS(&world->walk, flight->delay_ms >= 100 && flight->delay_ms <= 30000);
+}
+
+static bool is_last(enum flight_order order)
+{
+    return order == FLIGHT_ORDER_FINISH || order == FLIGHT_ORDER_NOTE_DUPLICATE || order == FLIGHT_ORDER_DROP;
+}
+
+static void advance(struct world *world, unsigned long cells[][FLIGHT_EVENT_COUNT])
+{
+    struct flight *flight = &world->flight;
+    others_act(world);
+    struct flight_event event = next_event(world);
+    cells[flight->state][event.kind]++;
+    note_event(world, &event);
+    enum flight_order order = tell(flight, event);
+    obey(world, order);
+    bool is_over = flight->state == FLIGHT_FINISHED;
+    WALK_HOLDS(&world->walk, is_over ? is_last(order) || order == FLIGHT_ORDER_CLEAR : !is_last(order));
+    WALK_HOLDS(&world->walk, !flight->holds_claim || flight->may_hold_claim);
+    if (is_over)
+        check_end(world, order);
+    WALK_HOLDS(&world->walk, ++world->events < EVENTS_MAX);
+}
+
+static void a_million_random_walks_keep_the_promise(void **state)
+{
+    (void)state;
+    static unsigned long cells[FLIGHT_STATE_COUNT][FLIGHT_EVENT_COUNT];
+    memset(cells, 0, sizeof cells);
+    for (uint64_t i = 0; i < WALK_COUNT; i++) {
+        struct world world = {.events = 0};
+        walk_begin(&world.walk, WALK_FIRST_SEED + i);
+        flight_init(&world.flight, ATTEMPTS_MAX);
+        world.is_conflict = walk_one_in(&world.walk, 40);
+        world.is_parked = walk_one_in(&world.walk, 40);
+        while (world.flight.state != FLIGHT_FINISHED)
+            advance(&world, cells);
+    }
+    for (int s = 0; s < FLIGHT_STATE_COUNT; s++) {
+        for (int k = 0; k < FLIGHT_EVENT_COUNT; k++) {
+            struct flight flight = {.state = (enum flight_state)s, .is_leaving = true};
+            assert_true(flight_accepts(&flight, (enum flight_event_kind)k) == (cells[s][k] > 0));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +646,8 @@ int main(void)
         cmocka_unit_test(a_job_that_waits_for_e2b_asks_less_and_less_often),
         cmocka_unit_test(an_acquire_without_an_answer_is_given_back_by_a_drain),
         cmocka_unit_test(only_a_leaving_worker_gives_an_attempt_up),
+        cmocka_unit_test(every_state_answers_every_event_as_the_table_says),
+        cmocka_unit_test(a_million_random_walks_keep_the_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
