@@ -52,7 +52,9 @@ static void append_pointer(const struct reader *reader, struct buffer *out)
         else
             buffer_append_format(out, "%zu", reader->path[i].index);
     }
-    buffer_append_text(out, reader->depth == 0 ? "the job: " : ": ");
+    if (reader->depth == 0)
+        buffer_append_text(out, reader->root ? reader->root : "the job");
+    buffer_append_text(out, ": ");
 }
 
 static const char *located(struct reader *reader, const char *format, va_list args)
@@ -282,18 +284,19 @@ bool reader_lines(struct reader *reader, json_t *value, size_t max_count, size_t
     return true;
 }
 
-static void warn_unknown(struct reader *reader, const char *name, const struct field *fields, size_t count)
+static void note_unknown(struct reader *reader, const char *name, const struct field *fields, size_t count)
 {
     const char *names[FIELDS_MAX];
     assert(count <= FIELDS_MAX);
     for (size_t i = 0; i < count; i++)
         names[i] = fields[i].name;
     const char *near = nearest_name(name, names, count);
+    const char *meant = near ? arena_printf(reader->arena, "; did you mean \"%s\"?", near) : "";
     reader_enter(reader, name, 0);
-    if (near)
-        reader_warn(reader, "unknown field, ignored; did you mean \"%s\"?", near);
+    if (reader->rejects_unknown)
+        (void)reader_fail(reader, CODE_INVALID_JOB, "is unknown%s", meant);
     else
-        reader_warn(reader, "unknown field, ignored");
+        reader_warn(reader, "unknown field, ignored%s", meant);
     reader_leave(reader);
 }
 
@@ -337,7 +340,7 @@ bool reader_object(struct reader *reader, json_t *value, const struct field *fie
     {
         const struct field *field = find_field(fields, count, name);
         if (!field) {
-            warn_unknown(reader, name, fields, count);
+            note_unknown(reader, name, fields, count);
             continue;
         }
         if (json_is_null(member))

@@ -14,6 +14,8 @@ enum { READER_DEPTH_MAX = 6, READER_WARNINGS_MAX = 20 };
 
 struct reader {
     struct arena *arena;
+    const char *root;     /* what a failure of the whole is said of; NULL: the job */
+    bool rejects_unknown; /* unknown fields are failures */
     struct {
         const char *name; /* NULL: an element of an array */
         size_t index;
