@@ -176,8 +176,9 @@ enum column {
     FOUND_CANCELLED,
     CONFLICT,
     NOT_NOW,
-    ENDED, /* RUNTIME_ERROR */
-    ENDED_RETRIED,
+    ENDED,         /* RUNTIME_ERROR */
+    ENDED_RETRIED, /* SANDBOX_LOST */
+    ENDED_FINAL,   /* ... and the job forbids a second beginning */
     ENDED_WAITS,
     LEFT,
     SEALED,
@@ -207,6 +208,7 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [NOT_NOW] = {.kind = FLIGHT_EVENT_NOT_NOW},
     [ENDED] = {.kind = FLIGHT_EVENT_ENDED, .code = CODE_RUNTIME_ERROR},
     [ENDED_RETRIED] = {.kind = FLIGHT_EVENT_ENDED, .code = CODE_SANDBOX_LOST},
+    [ENDED_FINAL] = {.kind = FLIGHT_EVENT_ENDED, .code = CODE_SANDBOX_LOST, .is_final = true},
     [ENDED_WAITS] = {.kind = FLIGHT_EVENT_ENDED, .code = CODE_E2B_QUOTA},
     [LEFT] = {.kind = FLIGHT_EVENT_LEFT},
     [SEALED] = {.kind = FLIGHT_EVENT_SEALED},
@@ -255,14 +257,17 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [WAKE] = "publish small publishing RUNTIME_ERROR", [LEAVE] = "wait waiting publishing RUNTIME_ERROR"},
     [EXECUTING] = {
         [ENDED] = "seal sealing RUNTIME_ERROR", [ENDED_RETRIED] = "give back waiting queued",
+        [ENDED_FINAL] = "seal sealing SANDBOX_LOST",
         [ENDED_WAITS] = "give back waiting queued",
         [SUPERSEDED] = "sleep waiting acquiring", [LEAVE] = "wait executing"},
     [EXECUTING_LAST] = {
         [ENDED] = "seal sealing RUNTIME_ERROR", [ENDED_RETRIED] = "seal sealing SANDBOX_LOST",
+        [ENDED_FINAL] = "seal sealing SANDBOX_LOST",
         [ENDED_WAITS] = "give back waiting queued",
         [SUPERSEDED] = "sleep waiting acquiring", [LEAVE] = "wait executing"},
     [EXECUTING_LEAVING] = {
         [ENDED] = "seal sealing RUNTIME_ERROR", [ENDED_RETRIED] = "drop finished",
+        [ENDED_FINAL] = "seal sealing SANDBOX_LOST",
         [ENDED_WAITS] = "drop finished", [LEFT] = "drop finished",
         [SUPERSEDED] = "drop finished", [LEAVE] = "wait executing"},
     [SEALING] = {
@@ -383,7 +388,8 @@ struct world {
     bool is_cancelled, is_parked, is_conflict;
     int64_t attempt;
     /* what happened here */
-    bool has_begun, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale, was_found_sealed;
+    bool has_begun, is_final, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale,
+        was_found_sealed;
     unsigned publishes;
 };
 
@@ -495,9 +501,11 @@ static struct flight_event of_attempt(struct world *world)
         return (struct flight_event){.kind = FLIGHT_EVENT_SUPERSEDED};
     if (world->flight.is_leaving && walk_one_in(walk, 3))
         return (struct flight_event){.kind = FLIGHT_EVENT_LEFT};
+    bool is_bad = sometimes(world, 2);
     return (struct flight_event){.kind = FLIGHT_EVENT_ENDED,
-                                 .code = sometimes(world, 2) ? bad[walk_below(walk, ARRAY_LENGTH(bad))]
-                                                             : codes[walk_below(walk, ARRAY_LENGTH(codes))]};
+                                 .code = is_bad ? bad[walk_below(walk, ARRAY_LENGTH(bad))]
+                                                : codes[walk_below(walk, ARRAY_LENGTH(codes))],
+                                 .is_final = walk_one_in(walk, 3)};
 }
 
 static struct flight_event next_event(struct world *world)
@@ -539,6 +547,8 @@ static void note_event(struct world *world, const struct flight_event *event)
         world->is_delivered = true;
     else if (event->kind == FLIGHT_EVENT_STALE)
         world->was_stale = true;
+    else if (event->kind == FLIGHT_EVENT_ENDED)
+        world->is_final = event->is_final && code_is_retried(event->code);
     world->was_found_sealed = event->kind == FLIGHT_EVENT_FOUND_SEALED;
 }
 
@@ -569,6 +579,7 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, flight->refusal == CODE_NONE && flight->attempt <= ATTEMPTS_MAX);
         WALK_HOLDS(&world->walk, flight->holds_claim && !flight->is_leaving);
     } else if (order == FLIGHT_ORDER_GIVE_BACK) {
+        WALK_HOLDS(&world->walk, !world->is_final);
         release(world, flight->is_uncounted);
     } else if (order == FLIGHT_ORDER_DROP && flight->may_hold_claim) {
         release(world, true);
