@@ -84,9 +84,27 @@ void step_broken(struct step_run *step, const struct e2b_error *error)
 
 /* ---- orders ---- */
 
+static void on_nothing_to_stop(void *arg)
+{
+    advance(arg, EXECUTION_EVENT_STEP_ENDED, CODE_NONE);
+}
+
+/* A step that still waits for its start has nothing to stop. */
+static void stop_step(struct execution_runner *run)
+{
+    if (run->is_step_active) {
+        step_kind_of(run->step.step->verb)->stop(&run->step);
+        return;
+    }
+    loop_timer_stop(loop_of(run), &run->start_timer);
+    run->waits_for_bind = false;
+    loop_defer(loop_of(run), &run->stopped, on_nothing_to_stop, run);
+}
+
 static void drop_step(struct execution_runner *run)
 {
     loop_timer_stop(loop_of(run), &run->start_timer);
+    loop_defer_cancel(loop_of(run), &run->stopped);
     run->waits_for_bind = false;
     if (!run->is_step_active)
         return;
@@ -149,9 +167,8 @@ static void obey(struct execution_runner *run, enum execution_order order)
             start_step(run);
         return;
     case EXECUTION_ORDER_STOP:
-        if (run->is_step_active)
-            step_kind_of(run->step.step->verb)->stop(&run->step);
-        return; /* a step that waited to be started again stays so until the deadline of the stop */
+        stop_step(run);
+        return;
     case EXECUTION_ORDER_END:
         drop_step(run);
         loop_defer(loop, &run->ended, on_ended, run);

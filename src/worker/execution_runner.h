@@ -19,7 +19,7 @@ struct execution_runner {
     bool waits_for_bind;      /* a process step, until the claim names the sandbox */
     struct timer timer;       /* the deadline */
     struct timer start_timer; /* a start that is to come later */
-    struct task ended;
+    struct task ended, stopped;
     int64_t step_began_ms;
     struct e2b_error cause; /* of the break that became the verdict; kind 0: none */
 };
