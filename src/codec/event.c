@@ -106,5 +106,6 @@ const char *event_id(const struct job *job, const char *type, int64_t n, struct 
 
 const char *event_source(const char *deployment, const char *tenant_id, struct arena *arena)
 {
-    return arena_printf(arena, "e2b-worker/%s/%s", deployment, tenant_id);
+    return arena_printf(arena, "e2b-worker/%s%s%s", deployment, tenant_id ? "/" : "",
+                        tenant_id ? tenant_id : "");
 }

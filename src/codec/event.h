@@ -47,7 +47,7 @@ void event_duplicate(const struct job *job, const struct event_duplicate *duplic
 /* "<job_id>:finished", "<job_id>:<attempt>:started", "<job_id>:waiting:<n>", ...; job NULL: "stats:<n>", for
  * statistics, with the time as n. Into the arena. */
 const char *event_id(const struct job *job, const char *type, int64_t n, struct arena *arena);
-/* "e2b-worker/<deployment>/<tenant>": into the arena. */
+/* "e2b-worker/<deployment>/<tenant>"; tenant_id NULL: of the deployment as a whole. Into the arena. */
 const char *event_source(const char *deployment, const char *tenant_id, struct arena *arena);
 
 /* Statistics: log-bucket histograms that can be added up across workers: bucket i counts values in

@@ -44,9 +44,11 @@ struct config {
     struct pair_list tenants_by_topic;
     struct plan_limit *tenant_weights;
     size_t tenant_weight_count;
-    int64_t class_max[PRIORITY_COUNT]; /* derived: percent of the global limit */
+    int64_t interactive_percent, batch_percent; /* of the global limit: kept free for, at most taken by */
+    int64_t class_max[PRIORITY_COUNT];          /* derived from them; 0: no bound of its own */
 
     struct output_limits outputs;
+    const char *results_delivery; /* "at_least_once" */
     int64_t results_max_bytes, job_max_bytes;
     int64_t queue_timeout_ms;
     bool lifecycle_events;
