@@ -40,6 +40,8 @@ struct step_report {
     enum code code;
     int exit_code; /* -1: none */
     int64_t ms;
+    int64_t out_bytes,
+        err_bytes; /* of a process: what is in the captures; whoever follows it again goes on there */
 };
 
 struct attempt_report {

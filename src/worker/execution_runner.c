@@ -52,6 +52,11 @@ struct outcome *step_outcome(const struct step_run *step)
     return &step->run->flight->outcome;
 }
 
+struct step_report *step_report(const struct step_run *step)
+{
+    return &step_outcome(step)->steps[step->step - step->run->execution.plan->steps];
+}
+
 const struct job *step_job(const struct step_run *step)
 {
     return &step->run->flight->job;

@@ -36,9 +36,13 @@ struct e2b_sandbox *step_sandbox(const struct step_run *step);
 struct e2b_call *
 step_call(const struct step_run *step); /* call->arg is the step; its deadline is the step's to set */
 struct outcome *step_outcome(const struct step_run *step);
+struct step_report *step_report(const struct step_run *step); /* the outcome's, of this step */
 const struct job *step_job(const struct step_run *step);
 const char *step_permit(const struct step_run *step);
 int64_t step_remaining_ms(const struct step_run *step); /* until the execution's deadline; at least 1 */
+
+/* What the user's exception means. */
+enum code step_exception_code(const char *name, const char *value);
 
 void step_ended(struct step_run *step, enum code code);
 /* Notes the error for the outcome and the provider, then tells the execution. */

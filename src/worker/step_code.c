@@ -50,10 +50,21 @@ static int exit_code_of(const char *value)
     return *end == '\0' ? (int)(code & 0xff) : 1;
 }
 
-/* What the user's exception means. The names that the server itself makes up are not the user's. */
-static enum code judge(struct outcome *outcome, const struct e2b_exception *exception, const char *stage)
+enum code step_exception_code(const char *name, const char *value)
 {
     static const char *const syntax[] = {"SyntaxError", "IndentationError", "TabError", NULL};
+    if (is_one_of(name, syntax))
+        return CODE_SYNTAX_ERROR;
+    if (strstr(name, "MemoryError")) /* numpy has one of its own */
+        return CODE_OUT_OF_MEMORY;
+    if (strstr(value, "No space left on device"))
+        return CODE_DISK_FULL;
+    return CODE_RUNTIME_ERROR;
+}
+
+/* What the end means. The names that the server itself makes up are not the user's. */
+static enum code judge(struct outcome *outcome, const struct e2b_exception *exception, const char *stage)
+{
     static const char *const server[] = {"UnexpectedEndOfExecution", "WebSocketError", "ExecutionAborted",
                                          NULL};
     const char *name = exception->name, *value = exception->value;
@@ -77,12 +88,7 @@ static enum code judge(struct outcome *outcome, const struct e2b_exception *exce
                       "the interpreter's process died: out of memory, or the code ended it");
         return code;
     }
-    if (is_one_of(name, syntax))
-        code = CODE_SYNTAX_ERROR;
-    else if (strcmp(name, "MemoryError") == 0)
-        code = CODE_OUT_OF_MEMORY;
-    else if (strstr(value, "No space left on device"))
-        code = CODE_DISK_FULL;
+    code = step_exception_code(name, value);
     outcome_blame(outcome, code, stage, "%s: %s", name[0] ? name : "error", value);
     return code;
 }
