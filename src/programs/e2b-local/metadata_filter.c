@@ -28,14 +28,22 @@ static char *decode(const char *text, size_t length)
     return decoded;
 }
 
+static bool has_pair(const json_t *metadata, const char *key, const char *value)
+{
+    const char *found = json_string_value(json_object_get(metadata, key));
+    return found && strcmp(found, value) == 0;
+}
+
+/* The SDKs encode keys and values once more than the specification says, and the real server takes both. */
 static bool pair_matches(const char *pair, size_t length, const json_t *metadata)
 {
     const char *equals = memchr(pair, '=', length);
     size_t key_length = equals ? (size_t)(equals - pair) : length;
     CLEANUP(base_freep) char *key = decode(pair, key_length);
     CLEANUP(base_freep) char *value = equals ? decode(equals + 1, length - key_length - 1) : base_strdup("");
-    const char *found = json_string_value(json_object_get(metadata, key));
-    return found && strcmp(found, value) == 0;
+    CLEANUP(base_freep) char *key_again = decode(key, strlen(key));
+    CLEANUP(base_freep) char *value_again = decode(value, strlen(value));
+    return has_pair(metadata, key, value) || has_pair(metadata, key_again, value_again);
 }
 
 bool metadata_filter_matches(const char *filter, const json_t *metadata)

@@ -19,6 +19,7 @@ static void filters_match_as_the_table_says(void **state)
         {"empty=", true},
         {"empty", true},
         {"a%26b=c%3Dd", true},
+        {"a%2526b=c%253Dd", true},
         {"%C3%BC=%E2%82%AC", true},
         {"&&permit=1&", true},
         {"permit=1%", false},

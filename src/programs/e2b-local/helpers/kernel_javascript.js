@@ -53,8 +53,14 @@ const prepare = (code, language) => {
     return nodeModule.stripTypeScriptTypes(code);
 };
 
-const evaluate = (code) => new Promise((resolve, reject) => {
-    interrupt = () => reject(new Error('Execution interrupted'));
+// What code throws, the REPL hands to its domain and not to eval's callback.
+let reject = () => {};
+inner._domain.removeAllListeners('error');
+inner._domain.on('error', (error) => reject(error));
+
+const evaluate = (code) => new Promise((resolve, fail) => {
+    reject = fail;
+    interrupt = () => fail(new Error('Execution interrupted'));
     inner.eval(code, inner.context, 'evalmachine.<anonymous>', (error, value) => (error ? reject(error) : resolve(value)));
 });
 
@@ -65,7 +71,8 @@ const describe = (value) => ({
     is_main_result: true,
 });
 
-const report = (error) => {
+const report = (thrown) => {
+    const error = thrown && thrown.err instanceof Error ? thrown.err : thrown; // the REPL wraps what more lines might mend
     const isError = error instanceof Error || (error && typeof error.stack === 'string');
     const stack = isError ? String(error.stack) : 'Uncaught ' + util.inspect(error);
     send({
