@@ -180,6 +180,7 @@ static void on_tick(void *arg)
     loop_timer_start(source->loop, &source->tick, source->phase == SOURCE_RUNNING ? TICK_MS : CLOSE_TICK_MS,
                      on_tick, source);
     on_wakeup(source);
+    source->is_commit_resting = false;
     if (source->phase != SOURCE_RUNNING || !source->handle)
         return;
     source_commit(source);
@@ -232,7 +233,7 @@ static void close_handle(struct kafka_source *source, void (*destroyed)(void *ar
     close_queue(&source->close_queue);
     facts_cancel(TAKE(source->probe));
     source_group_cancel(source);
-    source->is_committing = source->owes_assign = source->has_joined = false;
+    source->is_committing = source->is_commit_resting = source->owes_assign = source->has_joined = false;
     if (!source->handle)
         return;
     source->ending = destroyed ? source->handle : NULL;
@@ -259,7 +260,7 @@ void source_rebuild(struct kafka_source *source, const char *why)
     log_error(&source->log, "kafka.source_fatal", LOG_TEXT("text", why));
     source_state(source, false, text);
     close_handle(source, NULL);
-    source_drop_all(source, /* is_lost= */ true);
+    source_lose_all(source);
     if (source->phase != SOURCE_RUNNING)
         return; /* closing goes on without an instance */
     source->rebuild_delay_ms = MIN(MAX(source->rebuild_delay_ms * 2, REBUILD_MIN_MS), REBUILD_MAX_MS);
@@ -376,7 +377,7 @@ static void end(struct kafka_source *source, void (*destroyed)(void *arg))
     bool has_handle = source->handle != NULL;
     source->phase = SOURCE_ENDING;
     close_handle(source, destroyed);
-    source_drop_all(source, /* is_lost= */ false);
+    source_drop_all(source);
     if (!has_handle || !destroyed)
         finish_closing(source);
 }
