@@ -1,1 +1,2 @@
 add_unit_test(fakes/loop BODIES loop_fake timers base)
+add_unit_test(fakes/ledger BODIES redis_fake loop_fake timers base)

@@ -1,0 +1,112 @@
+/* The fake ledger on the virtual clock; the hand reaches into its store. */
+#include "contract/world.h"
+#include "fakes/loop/virtual.h"
+#include "fakes/redis/fake.h"
+#include "test.h"
+
+struct world {
+    struct loop *loop;
+    struct fake_redis *redis;
+};
+
+struct world *world_new(void)
+{
+    struct world *world = base_alloc(sizeof *world);
+    world->loop = virtual_loop_new();
+    world->redis = fake_redis_new(world->loop);
+    return world;
+}
+
+void world_free(struct world *world)
+{
+    virtual_loop_free(world->loop);
+    fake_redis_free(world->redis);
+    free(world);
+}
+
+struct loop *world_loop(struct world *world)
+{
+    return world->loop;
+}
+
+const char *world_url(struct world *world)
+{
+    return fake_redis_url(world->redis);
+}
+
+static struct store *store_of(struct world *world)
+{
+    return fake_redis_store(world->redis);
+}
+
+void world_empty(struct world *world)
+{
+    store_clear(store_of(world));
+}
+
+void world_age_rebuild(struct world *world, int64_t ms)
+{
+    store_of(world)->since_ms -= ms;
+}
+
+void world_end_hold(struct world *world)
+{
+    store_of(world)->hold_ms = 0;
+}
+
+void world_lapse(struct world *world, const char *worker)
+{
+    store_set_lease(store_of(world), worker, 1);
+}
+
+static struct claim *claim_of(struct world *world, const char *job)
+{
+    return store_need_claim(store_of(world), job, fake_redis_now_ms(world->redis));
+}
+
+void world_end_claim(struct world *world, const char *job)
+{
+    claim_of(world, job)->until_ms = 1;
+}
+
+void world_end_permit(struct world *world, const char *permit)
+{
+    store_find_permit(store_of(world), permit)->horizon_ms = 1;
+}
+
+void world_park(struct world *world, const char *job, int64_t hop)
+{
+    struct claim *claim = claim_of(world, job);
+    claim->state = CLAIM_PARKED;
+    claim->hop = hop;
+}
+
+void world_cancel(struct world *world, const char *job)
+{
+    struct claim *claim = claim_of(world, job);
+    claim->is_cancelled = true;
+    if (claim->state == CLAIM_NONE)
+        claim->state = CLAIM_IDLE;
+    if (claim->owner && claim->owner[0] != '\0')
+        store_note_cancel(store_of(world), claim->owner, job);
+}
+
+void world_set_limit(struct world *world, const char *limit, int64_t max)
+{
+    store_set_limit(store_of(world), limit, max);
+}
+
+void world_set_cut(struct world *world, const char *limit, int64_t max, int64_t for_ms)
+{
+    store_set_cut(store_of(world), limit, max, fake_redis_now_ms(world->redis) + for_ms);
+}
+
+int64_t world_used(struct world *world, const char *limit)
+{
+    return store_used(store_of(world), limit);
+}
+
+bool world_has_permit(struct world *world, const char *permit)
+{
+    return store_find_permit(store_of(world), permit) != NULL;
+}

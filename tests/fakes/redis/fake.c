@@ -1,0 +1,103 @@
+/* What fake ledgers share. */
+#include "fakes/redis/fake.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fake_redis {
+    struct loop *loop;
+    struct store store;
+    struct link listeners;
+    char url[64];
+    bool is_unreachable;
+    int answers_to_lose;
+    int64_t count;
+};
+
+struct fake_redis *fake_redis_new(struct loop *loop)
+{
+    struct fake_redis *redis = base_alloc(sizeof *redis);
+    redis->loop = loop;
+    store_init(&redis->store);
+    list_init(&redis->listeners);
+    /* A url is all that a ledger is told, so it names the object. */
+    snprintf(redis->url, sizeof redis->url, "fake:%p", (void *)redis);
+    return redis;
+}
+
+void fake_redis_free(struct fake_redis *redis)
+{
+    if (!redis)
+        return;
+    store_clear(&redis->store);
+    free(redis);
+}
+
+const char *fake_redis_url(const struct fake_redis *redis)
+{
+    return redis->url;
+}
+
+struct fake_redis *fake_redis_find(const char *url)
+{
+    void *redis = NULL;
+    return sscanf(url, "fake:%p", &redis) == 1 ? redis : NULL;
+}
+
+struct store *fake_redis_store(struct fake_redis *redis)
+{
+    return &redis->store;
+}
+
+int64_t fake_redis_now_ms(const struct fake_redis *redis)
+{
+    return loop_unix_ms(redis->loop);
+}
+
+void fake_redis_set_reachable(struct fake_redis *redis, bool is_reachable)
+{
+    redis->is_unreachable = !is_reachable;
+}
+
+bool fake_redis_is_reachable(const struct fake_redis *redis)
+{
+    return !redis->is_unreachable;
+}
+
+void fake_redis_lose_answers(struct fake_redis *redis, int count)
+{
+    redis->answers_to_lose = count;
+}
+
+bool fake_redis_take_lost_answer(struct fake_redis *redis)
+{
+    if (redis->answers_to_lose == 0)
+        return false;
+    redis->answers_to_lose--;
+    return true;
+}
+
+int64_t fake_redis_count(const struct fake_redis *redis)
+{
+    return redis->count;
+}
+
+void fake_redis_count_one(struct fake_redis *redis)
+{
+    redis->count++;
+}
+
+void fake_redis_listen(struct fake_redis *redis, struct fake_listener *listener)
+{
+    list_push_back(&redis->listeners, &listener->link);
+}
+
+void fake_redis_announce(struct fake_redis *redis, const char *kind, const char *text)
+{
+    LIST_EACH(&redis->listeners, link)
+    {
+        struct fake_listener *listener = LIST_OBJECT(link, struct fake_listener, link);
+        listener->on_hint(listener->arg, kind, text);
+    }
+}
