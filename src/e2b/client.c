@@ -13,7 +13,6 @@
 enum {
     API_CONNECTIONS = 16,
     ENVD_CONNECTIONS = 32,
-    IDLE_CONNECTIONS = 256, /* to the data plane */
     MAX_ANSWER_BYTES = 8 << 20,
     MAX_LINE_BYTES = 16 << 20,
 };
@@ -64,7 +63,7 @@ static void open_pools(struct e2b_client *client, const struct e2b_client_option
     /* Streams of processes stay open for long: without HTTP/2 each needs a connection of its own. */
     pool.max_connections = envd;
     pool.is_always_limited = false;
-    pool.max_idle = IDLE_CONNECTIONS;
+    pool.max_idle = 0;
     client->envd = http_client_new(client->loop, &pool);
 
     pool.version = HTTP_SINGLE;

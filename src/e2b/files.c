@@ -142,6 +142,14 @@ static void read_pump(struct e2b_operation *operation, struct bytes chunk)
         read->bytes(operation->call, (struct e2b_bytes){.data = chunk.data, .length = chunk.length});
 }
 
+static bool read_concluded(struct e2b_operation *operation)
+{
+    if (operation->failure)
+        return false;
+    operation_succeed(operation, NULL);
+    return true;
+}
+
 void e2b_file_read(struct e2b_sandbox *sandbox, struct e2b_call *call, const char *path, e2b_bytes_fn bytes,
                    e2b_done_fn done)
 {
@@ -152,8 +160,8 @@ void e2b_file_read(struct e2b_sandbox *sandbox, struct e2b_call *call, const cha
     struct sandbox_lines lines;
     operation->place = PLACE_ENVD;
     operation->sandbox = sandbox;
-    operation->answered = operation_answered_plainly;
     operation->pump = read_pump;
+    operation->concluded = read_concluded;
     read->bytes = bytes;
     if (!is_good_path(path)) {
         operation_refuse(operation, bad_path);

@@ -6,7 +6,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { PROBE_MS = 5000 };
+enum {
+    PROBE_MS = 5000,
+    /* What is kept for a paused caller before the connection is made to wait. It is not 0 because libcurl, up
+     * to 8.0 at least, stops a whole HTTP/2 connection for one paused stream: a short pause must not hold up
+     * others. */
+    HOLD_BYTES = 65536,
+};
 
 /* ---- life cycle ---- */
 
@@ -240,8 +246,15 @@ static void on_answered(void *arg, const struct error *transport, const struct h
 static void on_stream_bytes(void *arg, struct bytes chunk)
 {
     struct e2b_operation *operation = arg;
-    if (operation_is_live(operation))
+    if (!operation_is_live(operation))
+        return;
+    if (!operation->is_paused && operation->held.length == 0) {
         operation->pump(operation, chunk);
+        return;
+    }
+    buffer_append(&operation->held, chunk.data, chunk.length);
+    if (operation->held.length > HOLD_BYTES)
+        http_exchange_pause(operation->exchange);
 }
 
 void operation_send(struct e2b_operation *operation, struct http_client *pool, struct http_request *request)
@@ -287,11 +300,8 @@ void e2b_call_cancel(struct e2b_call *call)
 void e2b_call_pause(struct e2b_call *call)
 {
     struct e2b_operation *operation = call->operation;
-    if (!operation || !operation->pump)
-        return;
-    operation->is_paused = true;
-    if (operation->exchange)
-        http_exchange_pause(operation->exchange);
+    if (operation && operation->pump)
+        operation->is_paused = true;
 }
 
 static void on_resumed(void *arg)

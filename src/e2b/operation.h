@@ -47,7 +47,7 @@ struct e2b_operation {
     struct bytes piece;             /* the body as http wants it */
     struct task task;               /* something to be done off the caller's stack */
     struct e2b_error *failure;      /* to be told; NULL: none so far */
-    struct buffer held;             /* streamed bytes that came before a pause took hold */
+    struct buffer held;             /* streamed bytes that a paused caller has not been told */
     bool is_paused;
     bool is_over;    /* the stream has ended, what is held has not been told */
     bool is_aborted; /* by our own verdict; `failure` is on its way */
@@ -61,7 +61,7 @@ struct e2b_operation {
      */
     void (*pump)(struct e2b_operation *operation, struct bytes chunk);
     /* The stream is over and told. Returns: false: without a proper end. Ends the operation if true. */
-    bool (*concluded)(struct e2b_operation *operation);
+    bool (*concluded)(struct e2b_operation *operation); /* with pump, instead of answered */
     void (*release)(struct e2b_operation *operation);
 };
 

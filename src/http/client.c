@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 enum {
-    DEFAULT_IDLE = 64,
     DEFAULT_CONNECT_MS = 10000,
     POOL_SIZE = 128, /* idle easy handles kept; each is about 6 KiB */
     KICKS_IN_A_TURN = 64,
@@ -254,8 +253,8 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
     curl_multi_setopt(client->multi, CURLMOPT_PIPELINING,
                       options->version == HTTP_SHARED ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
-    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS,
-                      (long)(options->max_idle > 0 ? options->max_idle : DEFAULT_IDLE));
+    if (options->max_idle > 0)
+        curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)options->max_idle);
     client->is_limited = options->max_connections > 0;
     if (client->is_limited)
         curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->max_connections);

@@ -25,7 +25,7 @@ struct server {
     server_fn fn;
     void *arg;
     struct connection *connections;
-    int opened, requests, handles;
+    int opened, handles;
     unsigned random;
     char url[64];
 };
@@ -61,7 +61,6 @@ static void take_request(struct connection *connection)
     if (in->length < head + length)
         return;
     char *copy = base_strndup(in->data, head);
-    connection->server->requests++;
     connection->answer = connection->server->fn(
         connection->server->arg, &(struct server_request){.head = copy,
                                                           .body = {.data = in->data + head, .length = length},
@@ -203,9 +202,12 @@ const char *server_url(const struct server *server)
     return server->url;
 }
 
-int server_requests(const struct server *server)
+bool server_is_sending(const struct server *server)
 {
-    return server->requests;
+    for (const struct connection *connection = server->connections; connection; connection = connection->next)
+        if (connection->is_sending && connection->sent < connection->answer.bytes.length)
+            return true;
+    return false;
 }
 
 static void on_own_closed(uv_handle_t *handle)

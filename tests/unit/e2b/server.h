@@ -34,7 +34,7 @@ typedef struct server_answer (*server_fn)(void *arg, const struct server_request
 struct server;
 struct server *server_new(uv_loop_t *uv, server_fn fn, void *arg);
 const char *server_url(const struct server *server);
-int server_requests(const struct server *server);
+bool server_is_sending(const struct server *server); /* some answer is not out yet */
 /* Closes everything; the memory goes when the loop has run once more. */
 void server_close(struct server *server);
 

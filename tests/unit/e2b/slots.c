@@ -305,8 +305,10 @@ static void close_inside_output_ends_the_call(void **state)
 
 static void on_output_pause(struct e2b_call *call, const struct e2b_output *output)
 {
+    struct world *world = call->arg;
     world_on_output(call, output);
-    e2b_call_pause(call);
+    if (world->is_patient)
+        e2b_call_pause(call);
 }
 
 static void pause_holds_every_single_event(void **state)
@@ -332,6 +334,41 @@ static void pause_holds_every_single_event(void **state)
     e2b_call_resume(&world->call);
     world_wait(world, "ran ");
     world_free(world);
+}
+
+/* More than is kept for a paused caller: the server has to wait, and nothing is lost or told twice. */
+static void a_long_pause_holds_the_server_and_loses_nothing(void **state)
+{
+    (void)state;
+    static const char line[] = "{\"type\": \"stdout\", \"text\": \"0123456789abcdef\"}\n";
+    static const char end[] = "{\"type\": \"end_of_execution\"}\n";
+    enum { LINES = 200000 };
+    struct world *world = world_new(NULL);
+    struct buffer body = {0};
+    world_open(world);
+    buffer_append_format(&body, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+                         LINES * (sizeof line - 1) + sizeof end - 1);
+    for (int i = 0; i < LINES; i++)
+        buffer_append(&body, line, sizeof line - 1);
+    buffer_append_text(&body, end);
+    world->answers[0] = (struct server_answer){.bytes = buffer_bytes(&body), .then = SERVER_KEEPS};
+    START(world, e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "1"}, on_output_pause,
+                              world_on_code));
+    world_wait(world, "out:");
+    world_run_ms(world, 100);
+    assert_text(world->story.data, "out:0123456789abcdef ");
+    assert_true(server_is_sending(world->server));
+    for (int i = 0; i < 10; i++) { /* one event each */
+        e2b_call_resume(&world->call);
+        world_run_ms(world, 2);
+    }
+    assert_int_equal(world->story.length, 11 * strlen("out:0123456789abcdef "));
+    world->is_patient = false;
+    e2b_call_resume(&world->call);
+    world_wait(world, "ran ");
+    assert_int_equal(world->story.length, LINES * strlen("out:0123456789abcdef ") + strlen("ran "));
+    world_free(world);
+    buffer_release(&body);
 }
 
 static void cancel_while_paused_is_silent(void **state)
@@ -407,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_call_started_while_closing_is_closed_too),
         cmocka_unit_test(close_inside_output_ends_the_call),
         cmocka_unit_test(pause_holds_every_single_event),
+        cmocka_unit_test(a_long_pause_holds_the_server_and_loses_nothing),
         cmocka_unit_test(cancel_while_paused_is_silent),
         cmocka_unit_test(a_run_over_its_deadline_is_a_timeout),
         cmocka_unit_test(a_process_over_its_deadline_is_told_so_by_the_server_first),

@@ -30,6 +30,7 @@ struct world *world_new(const struct e2b_client_options *options)
     mine.sandbox_url = mine.sandbox_url ? mine.sandbox_url : server_url(world->server);
     world->client = e2b_client_new(&world->uv, &mine);
     world->call.arg = world;
+    world->is_patient = true;
     return world;
 }
 

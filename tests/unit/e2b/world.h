@@ -20,6 +20,7 @@ struct world {
     struct buffer bodies[WORLD_ANSWERS];
     int asked;
     bool in_start, is_closing, is_closed;
+    bool is_patient;        /* for tests of pauses: pause after each output */
     struct e2b_error error; /* the last */
 };
 
