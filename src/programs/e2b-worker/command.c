@@ -1,6 +1,7 @@
 /* What the subcommands share: options, messages, the configuration. */
 #include "command.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,23 @@ int command_parse(const struct command *command, int argc, char **argv, const st
                              COMMAND_SETS_MAX - 1);
     ret->input.sets = ret->sets;
     return EXIT_OK;
+}
+
+bool command_number(const struct command *command, const char *name, const char *text, int64_t min,
+                    int64_t max, int64_t *ret)
+{
+    if (!text)
+        return true;
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < min || value > max) {
+        (void)command_usage(command, "%s must be a number from %lld to %lld, found '%s'", name,
+                            (long long)min, (long long)max, text);
+        return false;
+    }
+    *ret = value;
+    return true;
 }
 
 int command_load(const struct command_options *options, struct arena *arena, struct config *ret)

@@ -58,6 +58,10 @@ struct command_option {
 /* Reads argv. Returns: EXIT_OK, or -1 after --help was answered, or EXIT_USAGE after saying what is wrong. */
 int command_parse(const struct command *command, int argc, char **argv, const struct command_option *own,
                   size_t own_count, struct command_options *ret) MUST_USE;
+/* Reads an option's value as a whole number of [min, max]; NULL leaves *ret alone. Returns: false after
+ * saying what is wrong. */
+bool command_number(const struct command *command, const char *name, const char *text, int64_t min,
+                    int64_t max, int64_t *ret) MUST_USE;
 /* Loads the configuration. Returns: EXIT_OK, or EXIT_CONFIG after saying what is wrong. */
 int command_load(const struct command_options *options, struct arena *arena, struct config *ret) MUST_USE;
 /* The log that the configuration asks for. */
