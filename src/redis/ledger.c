@@ -2,7 +2,7 @@
 #include "redis/ledger.h"
 
 #include "base/list.h"
-#include "redis/answers.h"
+#include "redis/replies.h"
 #include "redis/background.h"
 #include "redis/command.h"
 #include "redis/connection.h"
@@ -95,7 +95,7 @@ static void on_pulse_answer(void *arg, const struct pulse_answer *answer)
         set_state(ledger, LEDGER_REBUILDING,
                   "the ledger in Redis is new or was lost: nothing is granted until it has been rebuilt");
     const char *job;
-    for (size_t i = 0; !ledger->is_closing && (job = answers_text(answer->cancelled, i)); i++)
+    for (size_t i = 0; !ledger->is_closing && (job = replies_text(answer->cancelled, i)); i++)
         if (events->on_cancelled)
             events->on_cancelled(events->arg, job);
 }
@@ -253,7 +253,7 @@ static void on_acquire_reply(void *arg, const struct error *error, const struct 
     struct ledger_request *request = arg;
     struct ledger_acquired acquired;
     struct error malformed;
-    if (error || !answers_acquire(reply, &acquired, &malformed)) {
+    if (error || !replies_acquire(reply, &acquired, &malformed)) {
         request_fail(request, error ? error : &malformed);
         return;
     }
@@ -272,7 +272,7 @@ static void on_usage_reply(void *arg, const struct error *error, const struct re
     struct ledger_usage *usage;
     size_t count;
     struct error malformed;
-    if (error || !answers_snapshot(reply, &usage, &count, &malformed)) {
+    if (error || !replies_snapshot(reply, &usage, &count, &malformed)) {
         request_fail(request, error ? error : &malformed);
         return;
     }
@@ -350,7 +350,7 @@ void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct l
 {
     struct ledger_request *request = request_new(ledger, call);
     request->on_answer = done;
-    request->decode = answers_bind;
+    request->decode = replies_bind;
     request->permit = base_strdup(bind->permit);
     struct command command = {0};
     command_script(&command, SCRIPT_BIND, ledger->prefix);
@@ -372,7 +372,7 @@ void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct l
     assert(seal->record.length <= LARGEST_RECORD_BYTES);
     struct ledger_request *request = request_new(ledger, call);
     request->on_answer = done;
-    request->decode = answers_seal;
+    request->decode = replies_seal;
     request->permit = base_strdup(seal->permit);
     struct command command = {0};
     command_script(&command, SCRIPT_SEAL, ledger->prefix);
@@ -400,7 +400,7 @@ void ledger_ready(struct ledger *ledger, struct ledger_call *call, ledger_answer
 {
     struct ledger_request *request = request_new(ledger, call);
     request->on_answer = done;
-    request->decode = answers_ready;
+    request->decode = replies_ready;
     struct command command = {0};
     command_script(&command, SCRIPT_READY, ledger->prefix);
     command_text(&command, ledger->worker);

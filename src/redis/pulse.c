@@ -81,7 +81,7 @@ static void settle_extensions(struct pulse *pulse, const struct redisReply *not_
     size_t i = 0;
     while (!list_is_empty(&settled)) {
         struct extension *extension = LIST_OBJECT(settled.next, struct extension, link);
-        const char *next = answers_text(not_mine, i);
+        const char *next = replies_text(not_mine, i);
         bool is_lost = next && strcmp(next, extension->permit) == 0;
         i += is_lost;
         extension_end(pulse, extension, NULL, is_lost ? LEDGER_SUPERSEDED_PERMIT : LEDGER_OK);
@@ -126,7 +126,7 @@ static void on_answer(void *arg, const struct error *error, const struct redisRe
     struct pulse_answer answer;
     struct error malformed;
     pulse->is_under_way = false;
-    if (!error && answers_pulse(reply, &answer, &malformed)) {
+    if (!error && replies_pulse(reply, &answer, &malformed)) {
         if (!pulse->is_freed)
             take_answer(pulse, &answer);
         return;

@@ -1,6 +1,6 @@
 #ifndef REDIS_PULSE_H
 #define REDIS_PULSE_H
-#include "redis/answers.h"
+#include "redis/replies.h"
 #include "redis/connection.h"
 
 /* This worker's heartbeat in the ledger, one at a time: every 3 s, and at the end of a turn in which

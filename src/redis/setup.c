@@ -1,7 +1,7 @@
 /* INFO memory and SCRIPT LOAD. */
 #include "redis/setup.h"
 
-#include "redis/answers.h"
+#include "redis/replies.h"
 #include "redis/command.h"
 
 #include <hiredis/hiredis.h>
@@ -48,7 +48,7 @@ static void on_info(void *arg, const struct error *error, const redisReply *repl
         count_down(setup);
         return;
     }
-    if (!answers_info(reply, "maxmemory_policy", policy, sizeof policy)) {
+    if (!replies_info(reply, "maxmemory_policy", policy, sizeof policy)) {
         blame(setup, "Redis does not say its maxmemory-policy in INFO memory: it must be noeviction");
     } else if (strcmp(policy, "noeviction") != 0) {
         /* Any other policy drops claims and permits silently when memory is short. */

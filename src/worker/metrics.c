@@ -90,6 +90,10 @@ static int64_t backlog_of(const struct worker *worker)
 void worker_stats(const struct worker *worker, struct buffer *out)
 {
     const struct observe *observe = worker->observe;
+    if (!observe) { /* closing: the last word was said */
+        buffer_append_text(out, "{}");
+        return;
+    }
     struct groups *groups = base_alloc(2 * sizeof *groups);
     struct stats_permit permits[GROUPS_MAX];
     struct process_use use = process_use();

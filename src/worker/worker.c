@@ -351,8 +351,10 @@ static void close_rest(struct worker *worker)
     loop_hook_remove(worker->loop, &worker->pump);
     LIST_EACH(&worker->custodies, link)
     custody_runner_abandon(LIST_OBJECT(link, struct custody_runner, link));
-    provider_free(TAKE(worker->provider));
-    observe_free(TAKE(worker->observe));
+    provider_free(worker->provider);
+    worker->provider = NULL;
+    observe_free(worker->observe);
+    worker->observe = NULL;
     kafka_sink_close(worker->sink, SINK_GRACE_MS, on_sink_closed, worker);
 }
 

@@ -1,2 +1,2 @@
 add_unit_test(redis/url BODIES redis loop timers base)
-add_unit_test(redis/answers BODIES redis loop timers base FOREIGN PkgConfig::HIREDIS)
+add_unit_test(redis/replies BODIES redis loop timers base FOREIGN PkgConfig::HIREDIS)

@@ -11,7 +11,7 @@ struct fake_redis {
     struct link listeners;
     char url[64];
     bool is_unreachable;
-    int answers_to_lose;
+    int replies_to_lose;
     int64_t count;
 };
 
@@ -67,14 +67,14 @@ bool fake_redis_is_reachable(const struct fake_redis *redis)
 
 void fake_redis_lose_answers(struct fake_redis *redis, int count)
 {
-    redis->answers_to_lose = count;
+    redis->replies_to_lose = count;
 }
 
 bool fake_redis_take_lost_answer(struct fake_redis *redis)
 {
-    if (redis->answers_to_lose == 0)
+    if (redis->replies_to_lose == 0)
         return false;
-    redis->answers_to_lose--;
+    redis->replies_to_lose--;
     return true;
 }
 

@@ -64,7 +64,7 @@ static void a_succeeded_result_is_as_the_contract_says(void **state)
         (struct usage){.cpu_ms = 9, .peak_memory_bytes = -1, .disk_bytes = -1, .source = "sandbox"};
     outcome.attempts[0] = (struct attempt_report){.n = 1, .sandbox_id = "sb1", .ms = 1001, .nano_usd = 32500};
     outcome.attempt_count = 1;
-    static struct step_report steps[] = {{"run", CODE_NONE, 0, 5}};
+    static struct step_report steps[] = {{.name = "run", .ms = 5}};
     outcome.steps = steps;
     outcome.step_count = 1;
     static const char bundle[] = "{\"text\":\"2\",\"is_main_result\":true}";
@@ -263,7 +263,7 @@ static void the_verdict_survives_every_size(void **state)
         outcome_init(&outcome, &limits);
         for (size_t i = 0; i < ARRAY_LENGTH(steps); i++)
             steps[i] =
-                (struct step_report){"a step with a long name", CODE_DEPENDENCY_INSTALL_FAILED, 255, 1};
+                (struct step_report){.name = "a step with a long name", .code = CODE_DEPENDENCY_INSTALL_FAILED, .exit_code = 255, .ms = 1};
         fill_hostile(&random, &outcome, steps);
         char id[65], long_id[257], label[257];
         memset(id, 'x', 64);

@@ -1,4 +1,4 @@
-#include "redis/answers.h"
+#include "redis/replies.h"
 #include "redis/connection.h"
 #include "redis/hints.h"
 #include "test.h"
@@ -25,7 +25,7 @@ static void every_verdict_is_read(void **state)
     struct ledger_acquired answer;
     struct error error;
     redisReply *reply = REPLY("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n");
-    assert_true(answers_acquire(reply, &answer, &error));
+    assert_true(replies_acquire(reply, &answer, &error));
     assert_int_equal(answer.verdict, LEDGER_GRANTED);
     assert_text(answer.permit, "p1");
     assert_int_equal(answer.attempt, 3);
@@ -35,13 +35,13 @@ static void every_verdict_is_read(void **state)
     assert_text(answer.why, "");
     freeReplyObject(reply);
     reply = REPLY("*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n");
-    assert_true(answers_acquire(reply, &answer, &error));
+    assert_true(replies_acquire(reply, &answer, &error));
     assert_int_equal(answer.verdict, LEDGER_SEALED);
     assert_int_equal(answer.record.length, 5);
     assert_memory_equal(answer.record.data, "a\0b\0c", 5);
     freeReplyObject(reply);
     reply = REPLY("*5\r\n$4\r\ndone\r\n$2\r\nok\r\n$1\r\no\r\n:-1\r\n:9\r\n");
-    assert_true(answers_acquire(reply, &answer, &error));
+    assert_true(replies_acquire(reply, &answer, &error));
     assert_int_equal(answer.partition, -1);
     assert_int_equal(answer.offset, 9);
     freeReplyObject(reply);
@@ -82,7 +82,7 @@ static void malformed_answers_of_acquire_are_errors(void **state)
         struct ledger_acquired answer = {.verdict = 0};
         struct error error = {0};
         redisReply *reply = reply_of(rows[i].wire, rows[i].length);
-        if (answers_acquire(reply, &answer, &error))
+        if (replies_acquire(reply, &answer, &error))
             fail_msg("row %zu was accepted", i);
         assert_int_equal(error.kind, ERROR_INTERNAL);
         assert_int_equal(answer.verdict, 0);
@@ -96,11 +96,11 @@ static void a_pulses_answer_is_read_or_refused(void **state)
     struct pulse_answer answer = {0};
     struct error error;
     redisReply *reply = REPLY("*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*0\r\n");
-    assert_true(answers_pulse(reply, &answer, &error));
+    assert_true(replies_pulse(reply, &answer, &error));
     assert_true(answer.is_ready && answer.has_lapsed && !answer.is_in_doubt);
-    assert_text(answers_text(answer.not_mine, 1), "p2");
-    assert_null(answers_text(answer.not_mine, 2));
-    assert_null(answers_text(answer.cancelled, 0));
+    assert_text(replies_text(answer.not_mine, 1), "p2");
+    assert_null(replies_text(answer.not_mine, 2));
+    assert_null(replies_text(answer.cancelled, 0));
     freeReplyObject(reply);
     static const char *const bad[] = {
         "*4\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n",
@@ -111,7 +111,7 @@ static void a_pulses_answer_is_read_or_refused(void **state)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         reply = reply_of(bad[i], strlen(bad[i]));
-        assert_false(answers_pulse(reply, &answer, &error));
+        assert_false(replies_pulse(reply, &answer, &error));
         freeReplyObject(reply);
     }
 }
@@ -122,17 +122,17 @@ static void one_word_answers_are_read_or_refused(void **state)
     enum ledger_answer answer = 0;
     struct error error = {0};
     redisReply *reply = REPLY("$17\r\nsuperseded_permit\r\n");
-    assert_true(answers_bind(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
-    assert_true(answers_seal(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
-    assert_false(answers_ready(reply, &answer, &error));
+    assert_true(replies_bind(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
+    assert_true(replies_seal(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
+    assert_false(replies_ready(reply, &answer, &error));
     freeReplyObject(reply);
     reply = REPLY("$9\r\nnot_ready\r\n");
-    assert_true(answers_seal(reply, &answer, &error) && answer == LEDGER_SEAL_NOT_READY);
-    assert_false(answers_bind(reply, &answer, &error));
+    assert_true(replies_seal(reply, &answer, &error) && answer == LEDGER_SEAL_NOT_READY);
+    assert_false(replies_bind(reply, &answer, &error));
     assert_int_equal(error.kind, ERROR_TRANSIENT);
     freeReplyObject(reply);
     reply = REPLY("*1\r\n$2\r\nok\r\n");
-    assert_false(answers_seal(reply, &answer, &error));
+    assert_false(replies_seal(reply, &answer, &error));
     freeReplyObject(reply);
 }
 
@@ -144,17 +144,17 @@ static void a_snapshot_is_read_whole_or_not_at_all(void **state)
     struct error error;
     redisReply *reply =
         REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*5\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n:7\r\n");
-    assert_true(answers_snapshot(reply, &usage, &count, &error));
+    assert_true(replies_snapshot(reply, &usage, &count, &error));
     assert_int_equal(count, 2);
     assert_text(usage[1].limit, "n:a");
     assert_int_equal(usage[0].max, -1);
     free(usage);
     freeReplyObject(reply);
     reply = REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*4\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n");
-    assert_false(answers_snapshot(reply, &usage, &count, &error));
+    assert_false(replies_snapshot(reply, &usage, &count, &error));
     freeReplyObject(reply);
     reply = REPLY("*0\r\n");
-    assert_true(answers_snapshot(reply, &usage, &count, &error));
+    assert_true(replies_snapshot(reply, &usage, &count, &error));
     assert_null(usage);
     freeReplyObject(reply);
 }
@@ -164,10 +164,10 @@ static void info_lines_are_found_at_their_beginning_only(void **state)
     (void)state;
     char text[16];
     redisReply *reply = REPLY("$45\r\n# Memory\r\nxpolicy:no\r\npolicy:lru\r\nlong:aaaaa\r\n\r\n");
-    assert_true(answers_info(reply, "policy", text, sizeof text));
+    assert_true(replies_info(reply, "policy", text, sizeof text));
     assert_text(text, "lru");
-    assert_false(answers_info(reply, "olicy", text, sizeof text));
-    assert_false(answers_info(reply, "long", text, 5));
+    assert_false(replies_info(reply, "olicy", text, sizeof text));
+    assert_false(replies_info(reply, "long", text, 5));
     freeReplyObject(reply);
 }
 

@@ -1,5 +1,5 @@
 /* Replies to structs, with every bound checked. */
-#include "redis/answers.h"
+#include "redis/replies.h"
 
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static bool is_text_array(const redisReply *reply)
 
 /* ---- pulse ---- */
 
-bool answers_pulse(const redisReply *reply, struct pulse_answer *ret, struct error *reterr)
+bool replies_pulse(const redisReply *reply, struct pulse_answer *ret, struct error *reterr)
 {
     struct pulse_answer answer = {0};
     const char *state;
@@ -85,7 +85,7 @@ bool answers_pulse(const redisReply *reply, struct pulse_answer *ret, struct err
     return true;
 }
 
-const char *answers_text(const redisReply *array, size_t i)
+const char *replies_text(const redisReply *array, size_t i)
 {
     return i < array->elements ? array->element[i]->str : NULL;
 }
@@ -161,7 +161,7 @@ static const struct verdict_form {
     {"conflict", LEDGER_CONFLICT, read_nothing},
 };
 
-bool answers_acquire(const redisReply *reply, struct ledger_acquired *ret, struct error *reterr)
+bool replies_acquire(const redisReply *reply, struct ledger_acquired *ret, struct error *reterr)
 {
     struct ledger_acquired answer = {.permit = "",
                                      .owner = "",
@@ -210,7 +210,7 @@ static bool read_word(const redisReply *reply, const struct word_form *forms, si
     return malformed(reterr, script);
 }
 
-bool answers_bind(const redisReply *reply, enum ledger_answer *ret, struct error *reterr)
+bool replies_bind(const redisReply *reply, enum ledger_answer *ret, struct error *reterr)
 {
     static const struct word_form forms[] = {{"ok", LEDGER_OK},
                                              {"superseded", LEDGER_SUPERSEDED},
@@ -222,7 +222,7 @@ bool answers_bind(const redisReply *reply, enum ledger_answer *ret, struct error
     return read_word(reply, forms, ARRAY_LENGTH(forms), "bind", ret, reterr);
 }
 
-bool answers_seal(const redisReply *reply, enum ledger_answer *ret, struct error *reterr)
+bool replies_seal(const redisReply *reply, enum ledger_answer *ret, struct error *reterr)
 {
     static const struct word_form forms[] = {{"ok", LEDGER_OK},
                                              {"superseded", LEDGER_SUPERSEDED},
@@ -234,7 +234,7 @@ bool answers_seal(const redisReply *reply, enum ledger_answer *ret, struct error
     return read_word(reply, forms, ARRAY_LENGTH(forms), "seal", ret, reterr);
 }
 
-bool answers_ready(const redisReply *reply, enum ledger_answer *ret, struct error *reterr)
+bool replies_ready(const redisReply *reply, enum ledger_answer *ret, struct error *reterr)
 {
     static const struct word_form forms[] = {{"ok", LEDGER_OK}, {"later", LEDGER_SUPERSEDED}};
     return read_word(reply, forms, ARRAY_LENGTH(forms), "ready", ret, reterr);
@@ -249,7 +249,7 @@ static bool read_usage(const redisReply *reply, struct ledger_usage *ret)
            read_count(element(reply, 3), &ret->waiters) && read_count(element(reply, 4), &ret->oldest_ms);
 }
 
-bool answers_snapshot(const redisReply *reply, struct ledger_usage **ret, size_t *ret_count,
+bool replies_snapshot(const redisReply *reply, struct ledger_usage **ret, size_t *ret_count,
                       struct error *reterr)
 {
     if (!is_array(reply, 0))
@@ -267,7 +267,7 @@ bool answers_snapshot(const redisReply *reply, struct ledger_usage **ret, size_t
 
 /* ---- INFO ---- */
 
-bool answers_info(const redisReply *reply, const char *name, char *text, size_t size)
+bool replies_info(const redisReply *reply, const char *name, char *text, size_t size)
 {
     if (reply->type != REDIS_REPLY_STRING || !reply->str)
         return false;
