@@ -337,7 +337,7 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
     command_int(&command, acquire->until_ms);
     command_int(&command, acquire->create_milli_per_s);
     command_int(&command, acquire->create_burst);
-    command_text(&command, /* warm= */ "");
+    command_text(&command, ""); /* not a warm permit */
     for (size_t i = 0; i < acquire->limit_count; i++) {
         command_text(&command, acquire->limits[i].name);
         command_int(&command, acquire->limits[i].max);
@@ -444,7 +444,7 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
     command_text(&command, permit);
     command_text(&command, what & LEDGER_RELEASE_CLAIM ? job : "");
     command_text(&command, "idle");
-    command_text(&command, /* hop= */ "");
+    command_text(&command, ""); /* the hop stays */
     command_int(&command, IDLE_TTL_MS);
     command_int(&command, what & LEDGER_RELEASE_PERMIT ? 0 : 1);
     command_int(&command, what & LEDGER_UNCOUNT ? 1 : 0);
@@ -511,8 +511,8 @@ static void give_back(struct ledger *ledger)
     struct command command = {0};
     command_script(&command, SCRIPT_PULSE, ledger->prefix);
     command_text(&command, ledger->worker);
-    command_int(&command, /* lease= */ 0);
-    command_int(&command, /* since= */ -1);
+    command_int(&command, 0);  /* lease */
+    command_int(&command, -1); /* since */
     struct bytes wire = command_format(&command);
     if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_given_back, ledger))
         finish_close(ledger);

@@ -66,7 +66,7 @@ static void fail_extensions(struct pulse *pulse, struct link *list, const struct
             extension_end(pulse, extension, error, 0);
     }
     struct link *check;
-    while ((check = list_pop_front(list)))
+    while (list != &pulse->waiting && (check = list_pop_front(list)))
         list_push_front(&pulse->waiting, check);
 }
 
@@ -105,7 +105,8 @@ static void take_answer(struct pulse *pulse, const struct pulse_answer *answer)
     settle_extensions(pulse, answer->not_mine);
     if (pulse->is_freed)
         return;
-    if (answer->has_lapsed) {
+    if (answer->has_lapsed &&
+        !answer->is_in_doubt) { /* in doubt the lease was not renewed: it says so again */
         pulse->lease_boot_ms = -1;
         pulse->options.on_lapsed(pulse->options.arg);
     }
@@ -216,12 +217,7 @@ void pulse_stop(struct pulse *pulse)
     loop_timer_stop(pulse->options.loop, &pulse->timer);
     loop_defer_cancel(pulse->options.loop, &pulse->task);
     (void)error_set(&error, ERROR_TRANSIENT, "redis", 0, "the connection to Redis broke");
-    struct link failed;
-    list_init(&failed);
-    struct link *link;
-    while ((link = list_pop_front(&pulse->waiting)))
-        list_push_back(&failed, link);
-    fail_extensions(pulse, &failed, &error);
+    fail_extensions(pulse, &pulse->waiting, &error);
 }
 
 void pulse_now(struct pulse *pulse)

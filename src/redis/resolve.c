@@ -40,10 +40,10 @@ static void look_up(void *arg)
     for (struct addrinfo *each = list; each; each = each->ai_next)
         count++;
     struct addrinfo *chosen = list;
-    for (unsigned i = count > 0 ? resolve->turn % count : 0; i > 0; i--)
+    for (unsigned i = count > 0 ? resolve->turn % count : 0; chosen && i > 0; i--)
         chosen = chosen->ai_next;
-    if (getnameinfo(chosen->ai_addr, chosen->ai_addrlen, resolve->address, sizeof resolve->address, NULL, 0,
-                    NI_NUMERICHOST) != 0)
+    if (!chosen || getnameinfo(chosen->ai_addr, chosen->ai_addrlen, resolve->address, sizeof resolve->address,
+                               NULL, 0, NI_NUMERICHOST) != 0)
         snprintf(resolve->why, sizeof resolve->why, "cannot read the address of Redis's host");
     freeaddrinfo(list);
 }

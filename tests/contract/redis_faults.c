@@ -3,8 +3,11 @@
 #include "contract/real_world.h"
 #include "test.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 struct scene {
     struct world *world;
@@ -46,6 +49,11 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
     desk->is_error = error != NULL;
     if (error)
         desk->error = *error;
+}
+
+static void set_flag(void *arg)
+{
+    *(bool *)arg = true;
 }
 
 static void acquire_fails(struct scene *scene, const char *job)
@@ -177,6 +185,86 @@ static void a_wrong_password_is_named(void **state)
     world_free(scene.world);
 }
 
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static void it_logs_in_over_tcp_by_name_with_user_and_database(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct redis_server *server = world_server(world);
+    int port = free_port();
+    redis_server_tell(server, "CONFIG SET port %d", port);
+    redis_server_tell(server, "ACL SETUSER me on >p@ss ~{e2b:acct}:* &{e2b:acct}:* +@all");
+    CLEANUP(base_freep) char *url = base_printf("redis://me:p%%40ss@localhost:%d/3", port);
+    static const struct log silent = {.level = LOG_LEVEL_NONE};
+    struct random random;
+    random_init(&random);
+    struct ledger_options options = {.loop = world_loop(world),
+                                     .random = &random,
+                                     .log = &silent,
+                                     .url = url,
+                                     .name = "acct",
+                                     .worker = "one"};
+    struct error error;
+    struct ledger *ledger = ledger_new(&options, &error);
+    assert_non_null(ledger);
+    for (int i = 0; i < 300 && ledger_state(ledger) == LEDGER_CONNECTING; i++)
+        world_sleep(world, 10);
+    assert_text(ledger_state(ledger) == LEDGER_REBUILDING ? "" : ledger_why(ledger), "");
+    redisReply *keys = redis_server_ask(server, "INFO keyspace");
+    assert_non_null(strstr(keys->str, "db3:"));
+    freeReplyObject(keys);
+    bool is_closed = false;
+    ledger_close(ledger, 1000, set_flag, &is_closed);
+    world_wait(world, &is_closed);
+    options.url = "rediss://localhost";
+    assert_null(ledger_new(&options, &error));
+    options.url = "redis://localhost";
+    options.name = "no} name";
+    assert_null(ledger_new(&options, &error));
+    world_free(world);
+}
+
+static void a_ledger_closes_wherever_it_stands(void **state)
+{
+    (void)state;
+    static const char *const urls[] = {"redis://127.0.0.1:1", "redis://no-such-host.invalid",
+                                       "unix:/nowhere"};
+    static const struct log silent = {.level = LOG_LEVEL_NONE};
+    static const int64_t moments_ms[] = {0, 1, 30, 400};
+    struct world *world = world_new();
+    struct random random;
+    random_init(&random);
+    for (size_t i = 0; i < ARRAY_LENGTH(urls) * ARRAY_LENGTH(moments_ms); i++) {
+        struct error error;
+        struct ledger *ledger = ledger_new(&(struct ledger_options){.loop = world_loop(world),
+                                                                    .random = &random,
+                                                                    .log = &silent,
+                                                                    .url = urls[i % ARRAY_LENGTH(urls)],
+                                                                    .name = "default",
+                                                                    .worker = "one"},
+                                           &error);
+        ledger_done(ledger, "acme/1", "succeeded", 0, 0, 1000);
+        int64_t moment_ms = moments_ms[i / ARRAY_LENGTH(urls)];
+        if (moment_ms > 0)
+            world_sleep(world, moment_ms);
+        assert_int_equal(ledger_state(ledger), LEDGER_CONNECTING);
+        bool is_closed = false;
+        ledger_close(ledger, 20, set_flag, &is_closed);
+        world_wait(world, &is_closed);
+    }
+    world_free(world);
+}
+
 static void forgotten_scripts_and_lost_rights_are_repaired_by_a_new_connection(void **state)
 {
     struct scene *scene = *state;
@@ -263,6 +351,8 @@ int main(void)
         IN_SCENE(a_frozen_redis_fails_calls_by_their_deadline_and_is_not_rebuilt_after),
         cmocka_unit_test(an_evicting_redis_is_refused_with_what_to_set),
         cmocka_unit_test(a_wrong_password_is_named),
+        cmocka_unit_test(a_ledger_closes_wherever_it_stands),
+        cmocka_unit_test(it_logs_in_over_tcp_by_name_with_user_and_database),
         IN_SCENE(forgotten_scripts_and_lost_rights_are_repaired_by_a_new_connection),
         IN_SCENE(a_lost_answer_of_the_background_is_asked_again),
         IN_SCENE(the_commands_of_one_turn_leave_in_one_write),

@@ -94,7 +94,7 @@ static redisReply *ask(struct redis_server *server, const char *format, va_list 
 {
     redisReply *reply = redisvCommand(server->context, format, arguments);
     if (!reply)
-        fail_msg("redis-server: %s", server->context->errstr);
+        base_die("redis-server: %s", server->context->errstr);
     if (reply->type == REDIS_REPLY_ERROR)
         fail_msg("%s: %s", format, reply->str);
     return reply;

@@ -59,7 +59,7 @@ struct store_pulse {
 };
 struct store_pulse store_pulse(struct store *store, const char *worker, int64_t lease_ms, int64_t since_ms,
                                int64_t now_ms);
-bool store_extend(struct store *store, const char *worker, const char *permit, int64_t horizon_ms,
+bool store_extend(struct store *store, const char *worker, const char *id, int64_t horizon_ms,
                   int64_t now_ms);
 char *store_take_cancel(struct store *store, const char *worker); /* Owns: the caller. NULL: no more */
 bool store_ready(struct store *store, const char *worker, int64_t now_ms);
@@ -74,7 +74,7 @@ enum ledger_answer store_seal(struct store *store, const char *worker, const str
 bool store_done(struct store *store, const char *job, const char *status, int64_t partition, int64_t offset,
                 int64_t ttl_ms, int64_t now_ms); /* Returns: whether somebody watched */
 /* Returns: the limits that became free, or NULL. Owns: the caller frees. */
-char *store_release(struct store *store, const char *worker, const char *permit, const char *job, int what,
+char *store_release(struct store *store, const char *worker, const char *id, const char *job, int what,
                     int64_t now_ms);
 /* Owns: the caller frees *ret; names live in `arena`. */
 size_t store_snapshot(struct store *store, int64_t now_ms, struct arena *arena, struct ledger_usage **ret);

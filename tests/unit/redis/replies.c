@@ -1,4 +1,5 @@
 #include "redis/replies.h"
+#include "base/buffer.h"
 #include "redis/connection.h"
 #include "redis/hints.h"
 #include "test.h"
@@ -199,21 +200,21 @@ static void redis_errors_have_a_kind_and_a_hint(void **state)
 
 static void on_hint(void *arg, const char *text)
 {
-    strcat(arg, text);
-    strcat(arg, ";");
+    buffer_append_format(arg, "%s;", text);
 }
 
 static void hints_are_taken_by_their_first_word(void **state)
 {
     (void)state;
-    char heard[64] = "";
-    const struct hints_options options = {.arg = heard, .on_free = on_hint, .on_done = on_hint};
+    struct buffer heard = {0};
+    const struct hints_options options = {.arg = &heard, .on_free = on_hint, .on_done = on_hint};
     static const char *const messages[] = {"free n:a g", "done a/1", "cancel a/1", "free ",
                                            "free",       "",         "else x"};
     for (size_t i = 0; i < ARRAY_LENGTH(messages); i++)
         hints_read(&options, (struct bytes){.data = messages[i], .length = strlen(messages[i])});
     hints_read(&options, (struct bytes){.data = "free \0x", .length = 7});
-    assert_text(heard, "n:a g;a/1;");
+    assert_text(heard.data, "n:a g;a/1;");
+    buffer_release(&heard);
 }
 
 int main(void)

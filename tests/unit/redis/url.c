@@ -5,22 +5,20 @@ static void good_urls_are_read(void **state)
 {
     (void)state;
     static const struct row {
-        const char *text, *path, *host;
-        int port;
-        const char *user, *password;
-        int database;
+        const char *text, *path, *host, *user, *password;
+        int port, database;
     } rows[] = {
-        {"redis://localhost", "", "localhost", 6379, "", "", 0},
-        {"redis://localhost/", "", "localhost", 6379, "", "", 0},
-        {"redis://10.0.0.1:7000/3", "", "10.0.0.1", 7000, "", "", 3},
-        {"redis://[::1]:7000", "", "::1", 7000, "", "", 0},
-        {"redis://[::1]", "", "::1", 6379, "", "", 0},
-        {"redis://:secret@host", "", "host", 6379, "", "secret", 0},
-        {"redis://me:se%40c%2fret@host:1/15", "", "host", 1, "me", "se@c/ret", 15},
-        {"redis://me:a@b@host", "", "host", 6379, "me", "a@b", 0},
-        {"redis://me:a:b@host", "", "host", 6379, "me", "a:b", 0},
-        {"unix:/run/redis.sock", "/run/redis.sock", "", 0, "", "", 0},
-        {"unix:///run/redis.sock", "/run/redis.sock", "", 0, "", "", 0},
+        {"redis://localhost", "", "localhost", "", "", 6379, 0},
+        {"redis://localhost/", "", "localhost", "", "", 6379, 0},
+        {"redis://10.0.0.1:7000/3", "", "10.0.0.1", "", "", 7000, 3},
+        {"redis://[::1]:7000", "", "::1", "", "", 7000, 0},
+        {"redis://[::1]", "", "::1", "", "", 6379, 0},
+        {"redis://:secret@host", "", "host", "", "secret", 6379, 0},
+        {"redis://me:se%40c%2fret@host:1/15", "", "host", "me", "se@c/ret", 1, 15},
+        {"redis://me:a@b@host", "", "host", "me", "a@b", 6379, 0},
+        {"redis://me:a:b@host", "", "host", "me", "a:b", 6379, 0},
+        {"unix:/run/redis.sock", "/run/redis.sock", "", "", "", 0, 0},
+        {"unix:///run/redis.sock", "/run/redis.sock", "", "", "", 0, 0},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         struct url url;
