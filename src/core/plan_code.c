@@ -74,10 +74,18 @@ static int64_t run_timeout_ms(const struct job *job, const struct template_entry
     return job->timeout_ms > 0 ? MIN(job->timeout_ms, entry->timeout_ms) : entry->timeout_ms;
 }
 
+/* The interpreter's bash is one shell that lives on: `exit 3` would end it and with it the answer. In a
+ * subshell it ends the job with that code. */
+static const char *interpreter_text(const struct job *job, struct arena *arena)
+{
+    return job->language == LANGUAGE_BASH ? arena_printf(arena, "(\n%s\n)", job->code) : job->code;
+}
+
 static struct step interpreter_step(const struct job *job, const struct plan *plan, struct arena *arena)
 {
     struct code_spec *code = ARENA_NEW(arena, struct code_spec);
-    *code = (struct code_spec){.text = job->code, .language = language_name(job->language)};
+    *code =
+        (struct code_spec){.text = interpreter_text(job, arena), .language = language_name(job->language)};
     return (struct step){
         .name = "run",
         .timeout_ms = run_timeout_ms(job, plan->placement.entry),

@@ -188,6 +188,9 @@ static void report_step(struct execution_runner *run, size_t step, enum code cod
     if (step >= outcome->step_count)
         return;
     outcome->steps[step].code = code;
+    enum step_verb verb = run->execution.plan->steps[step].verb;
+    if (verb == STEP_RUN_CODE || verb == STEP_RUN_PROCESS)
+        outcome->steps[step].exit_code = outcome->exit_code;
     outcome->steps[step].ms = loop_now_ms(loop_of(run)) - run->step_began_ms;
 }
 

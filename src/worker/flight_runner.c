@@ -414,7 +414,7 @@ void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_err
         return;
     }
     timing->create_ms = runner->custody->created_ms - runner->granted_ms;
-    if (timing->started_unix_ms == 0)
+    if (timing->started_unix_ms < 0)
         timing->started_unix_ms = loop_unix_ms(loop_of(runner));
     (void)snprintf(this_attempt(runner)->sandbox_id, sizeof this_attempt(runner)->sandbox_id, "%s",
                    runner->custody->sandbox_id);
