@@ -237,6 +237,7 @@ static void refuse_too_large(struct http_exchange *exchange)
     http_exchange_reply(exchange, MHD_HTTP_CONTENT_TOO_LARGE, (struct bytes){text, sizeof text - 1});
 }
 
+/* libmicrohttpd gives the parameters. NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data,
                                   size_t *data_size, void **place)

@@ -847,8 +847,23 @@ def test_wrong_use_says_what_is_wrong():
     assert missing.returncode == 1 and "--python" in missing.stderr
 
 
-def test_without_isolation(tmp_path):
-    local = E2bLocal(tmp_path, "--isolation", "none", "--log-level", "warn", "--max-sandboxes", "1")
+@pytest.fixture
+def starts_local(tmp_path):
+    """Starts an e2b-local with options of its own; it ends with the test."""
+    started = []
+
+    def start(*options):
+        started.append(E2bLocal(tmp_path, "--log-level", "warn", *options))
+        return started[-1]
+
+    yield start
+    for local in started:
+        if local.process.poll() is None:
+            local.stop()
+
+
+def test_without_isolation(starts_local):
+    local = starts_local("--isolation", "none", "--max-sandboxes", "1")
     box = Raw(local)
     full = requests.post(local.url + "/sandboxes", json={"templateID": "base"}, headers=KEY, timeout=10)
     assert full.status_code == 429 and "concurrent E2B sandboxes (1)" in full.json()["message"]
@@ -863,8 +878,8 @@ def test_without_isolation(tmp_path):
         assert processes_with(marker) == []
 
 
-def test_a_sudden_death_takes_the_sandboxes_along(tmp_path):
-    local = E2bLocal(tmp_path, "--log-level", "warn")
+def test_a_sudden_death_takes_the_sandboxes_along(starts_local):
+    local = starts_local()
     box = Raw(local)
     marker = "95%d" % (time.time_ns() % 10 ** 9)
     box.start("setsid sleep %s >/dev/null 2>&1 &" % marker)

@@ -6,6 +6,7 @@
 #include "tree.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -46,7 +47,7 @@ struct cell {
     char *name, *path, *home;
     struct cgroup_limits limits;
     enum cell_state state;
-    bool has_group;
+    bool has_group, was_used; /* was_used: a process may be in it */
     int root_fd;
     struct link waiting; /* cell_ready */
     struct task ready_task;
@@ -303,6 +304,7 @@ void cell_when_ready(struct cell *cell, struct cell_ready *ready,
         loop_defer(cell->cells->loop, &cell->ready_task, tell_ready, cell);
         return;
     }
+    cell->was_used = true;
     cell->has_group = cgroups_is_on(cell->cells->cgroups);
     cgroups_make(cell->cells->cgroups, cell->name, &cell->limits);
     if (!cell->cells->is_isolated) {
@@ -457,11 +459,54 @@ static void bury(struct cell *cell)
     loop_work(cell->cells->loop, remove_traces, free_cell, cell);
 }
 
-/* Without namespaces there is no process whose end means that all ended: look until the group is empty. */
+static bool is_variable_in(const char *text, size_t length, const char *variable)
+{
+    for (size_t i = 0; i < length; i += strnlen(text + i, length - i) + 1)
+        if (strcmp(text + i, variable) == 0)
+            return true;
+    return false;
+}
+
+/* With neither namespace nor group a process that left its session is known by its environment only.
+ * Returns: how many there were. */
+static int signal_by_environment(const struct cell *cell)
+{
+    CLEANUP(base_freep) char *variable = base_printf("E2B_SANDBOX_ID=%s", cell->name);
+    static const size_t size = 128 * 1024;
+    CLEANUP(base_freep) char *text = base_alloc(size + 1);
+    DIR *folder = opendir("/proc");
+    int count = 0;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        char path[64];
+        long pid = strtol(entry->d_name, NULL, 10);
+        (void)snprintf(path, sizeof path, "/proc/%ld/environ", pid);
+        int fd = pid > 1 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        ssize_t length = fd >= 0 ? read(fd, text, size) : -1;
+        if (fd >= 0)
+            (void)close(fd);
+        if (length <= 0)
+            continue;
+        text[length] = '\0';
+        if (is_variable_in(text, (size_t)length, variable) && kill((pid_t)pid, SIGKILL) == 0)
+            count++;
+    }
+    if (folder)
+        (void)closedir(folder);
+    return count;
+}
+
+static int signal_all(const struct cell *cell)
+{
+    if (cell->has_group)
+        return cgroups_signal(cell->cells->cgroups, cell->name, SIGKILL);
+    return cell->cells->is_isolated || !cell->was_used ? 0 : signal_by_environment(cell);
+}
+
+/* Without namespaces there is no process whose end means that all ended: look until none is found. */
 static void wait_until_empty(void *arg)
 {
     struct cell *cell = arg;
-    bool is_empty = !cell->has_group || cgroups_signal(cell->cells->cgroups, cell->name, SIGKILL) == 0;
+    bool is_empty = signal_all(cell) == 0;
     if (is_empty || ++cell->polls > EMPTY_POLLS) {
         if (!is_empty)
             log_error(cell->cells->log, "cell.not_empty", LOG_TEXT("sandbox", cell->name));

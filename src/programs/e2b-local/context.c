@@ -78,8 +78,9 @@ static void on_room(void *arg, struct http_exchange *exchange)
 
 static void finish_run(struct context *context, const char *last_words)
 {
-    struct run *run = first_run(context);
-    assert(run);
+    struct link *link = list_pop_front(&context->runs);
+    assert(link);
+    struct run *run = LIST_OBJECT(link, struct run, link);
     if (last_words)
         (void)stream_write(&run->stream, (struct bytes){last_words, strlen(last_words)});
     (void)stream_write(&run->stream, (struct bytes){end_of_execution, sizeof end_of_execution - 1});
@@ -385,8 +386,9 @@ void context_free(struct context *context)
     close_kernel(context);
     if (context->is_running)
         finish_run(context, lost_connection);
-    while (!list_is_empty(&context->runs)) {
-        struct run *run = first_run(context);
+    struct link *link;
+    while ((link = list_pop_front(&context->runs))) {
+        struct run *run = LIST_OBJECT(link, struct run, link);
         stream_cut(&run->stream);
         free_run(run);
     }
@@ -398,10 +400,13 @@ void context_free(struct context *context)
 
 void contexts_end(struct sandbox *sandbox)
 {
-    while (!list_is_empty(&sandbox->contexts)) {
-        struct context *context = LIST_OBJECT(sandbox->contexts.next, struct context, link);
+    struct link *first;
+    while ((first = list_pop_front(&sandbox->contexts))) {
+        struct context *context = LIST_OBJECT(first, struct context, link);
         LIST_EACH(&context->runs, link)
-        stream_cut(&LIST_OBJECT(link, struct run, link)->stream);
+        {
+            stream_cut(&LIST_OBJECT(link, struct run, link)->stream);
+        }
         context_free(context);
     }
 }

@@ -40,8 +40,9 @@ static void free_remembered(struct service *service, struct remembered *remember
 
 void control_forget(struct service *service)
 {
-    while (!list_is_empty(&service->remembered))
-        free_remembered(service, LIST_OBJECT(service->remembered.next, struct remembered, link));
+    struct link *link;
+    while ((link = list_pop_front(&service->remembered)))
+        free_remembered(service, LIST_OBJECT(link, struct remembered, link));
 }
 
 static struct remembered *find_remembered(struct service *service, const char *key)

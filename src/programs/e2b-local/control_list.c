@@ -118,7 +118,7 @@ void control_list(struct service *service, struct http_exchange *exchange, bool 
     if (!decode_query(exchange, is_version_2, &query))
         return;
     CLEANUP(base_freep)
-    void *memory = base_alloc(sizeof(struct sandbox *) * (size_t)(service->sandbox_count + 1));
+    void *memory = base_alloc(sizeof(void *) * (size_t)(service->sandbox_count + 1));
     struct sandbox **found = memory;
     size_t count = 0, running_count = 0;
     LIST_EACH(&service->sandboxes, link)

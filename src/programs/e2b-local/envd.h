@@ -21,6 +21,13 @@ void envd_filesystem_handle(struct sandbox *sandbox, struct http_exchange *excha
 void envd_files_handle(struct sandbox *sandbox, struct http_exchange *exchange);
 void envd_compose(struct sandbox *sandbox, struct http_exchange *exchange);
 
+/* Of envd_files.c, for those who write files: the answer to a write that failed by errno, all bytes or false,
+ * the row that tells of a written file, the folders above a path. */
+void envd_refuse_write(struct http_exchange *exchange, const char *path);
+bool envd_write_all(int fd, struct bytes data) MUST_USE;
+json_t *envd_encode_written(const char *path, const json_t *metadata) MUST_USE;
+bool envd_make_parent(struct sandbox *sandbox, const char *path) MUST_USE;
+
 /* Unary answers of Connect: {} or {"code","message"}. Each ends the exchange; message is stolen. */
 void envd_answer(struct http_exchange *exchange, json_t *message);
 void envd_answer_error(struct http_exchange *exchange, const char *code, const char *format, ...)

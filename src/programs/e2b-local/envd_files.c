@@ -222,7 +222,7 @@ static void set_attributes(int fd, const json_t *metadata)
     }
 }
 
-static void refuse_write(struct http_exchange *exchange, const char *path)
+void envd_refuse_write(struct http_exchange *exchange, const char *path)
 {
     if (errno == EISDIR)
         answer_error(exchange, 400, "path is a directory: %s", path);
@@ -232,7 +232,7 @@ static void refuse_write(struct http_exchange *exchange, const char *path)
         answer_error(exchange, 500, "error opening file: open %s: %s", path, strerror(errno));
 }
 
-static bool write_all(int fd, struct bytes data)
+bool envd_write_all(int fd, struct bytes data)
 {
     const char *bytes = data.data;
     for (size_t done = 0; done < data.length;) {
@@ -244,7 +244,7 @@ static bool write_all(int fd, struct bytes data)
     return true;
 }
 
-static json_t *encode_written(const char *path, const json_t *metadata)
+json_t *envd_encode_written(const char *path, const json_t *metadata)
 {
     json_t *row = json_object();
     if (json_object_size(metadata) > 0)
@@ -255,7 +255,7 @@ static json_t *encode_written(const char *path, const json_t *metadata)
     return row;
 }
 
-static bool make_parent(struct sandbox *sandbox, const char *path)
+bool envd_make_parent(struct sandbox *sandbox, const char *path)
 {
     const char *slash = strrchr(path, '/');
     CLEANUP(base_freep)
@@ -268,18 +268,18 @@ static bool write_file(struct upload *upload, const char *given, struct bytes da
 {
     CLEANUP(base_freep) char *path = path_normalize(given);
     int fd = -1;
-    if (make_parent(upload->sandbox, path))
+    if (envd_make_parent(upload->sandbox, path))
         fd = path_open(upload->sandbox, path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, 0666);
-    bool is_written = fd >= 0 && write_all(fd, data);
+    bool is_written = fd >= 0 && envd_write_all(fd, data);
     if (is_written)
         set_attributes(fd, upload->metadata);
     if (!is_written)
-        refuse_write(upload->exchange, path);
+        envd_refuse_write(upload->exchange, path);
     if (fd >= 0)
         (void)close(fd);
     if (is_written) {
         upload->sandbox->service->stats.files_written++;
-        json_array_append_new(upload->written, encode_written(path, upload->metadata));
+        json_array_append_new(upload->written, envd_encode_written(path, upload->metadata));
     }
     return is_written;
 }
@@ -358,90 +358,4 @@ void envd_files_handle(struct sandbox *sandbox, struct http_exchange *exchange)
         download(sandbox, exchange);
     else
         upload_files(sandbox, exchange);
-}
-
-/* ---- compose ---- */
-
-static bool append_source(struct sandbox *sandbox, struct http_exchange *exchange, const char *path,
-                          int target)
-{
-    int fd = path_open(sandbox, path, O_RDONLY | O_NONBLOCK, 0);
-    if (fd < 0) {
-        answer_error(exchange, 404, "source file not found: %s", path);
-        return false;
-    }
-    char data[32 * 1024];
-    ssize_t length;
-    bool is_written = true;
-    while (is_written && (length = read(fd, data, sizeof data)) > 0)
-        is_written = write_all(target, (struct bytes){data, (size_t)length});
-    (void)close(fd);
-    if (!is_written)
-        refuse_write(exchange, path);
-    return is_written;
-}
-
-static void remove_sources(struct sandbox *sandbox, const json_t *sources)
-{
-    for (size_t i = 0; i < json_array_size(sources); i++) {
-        CLEANUP(base_freep) char *path = path_normalize(json_string_value(json_array_get(sources, i)));
-        const char *name;
-        int parent = path_open_parent(sandbox, path, &name);
-        if (parent < 0)
-            continue;
-        (void)unlinkat(parent, name, 0);
-        (void)close(parent);
-    }
-}
-
-static bool are_texts(const json_t *list)
-{
-    for (size_t i = 0; i < json_array_size(list); i++)
-        if (!json_is_string(json_array_get(list, i)))
-            return false;
-    return json_array_size(list) > 0;
-}
-
-static bool append_sources(struct sandbox *sandbox, struct http_exchange *exchange, const json_t *sources,
-                           int target)
-{
-    for (size_t i = 0; i < json_array_size(sources); i++) {
-        CLEANUP(base_freep) char *path = path_normalize(json_string_value(json_array_get(sources, i)));
-        if (!append_source(sandbox, exchange, path, target))
-            return false;
-    }
-    return true;
-}
-
-void envd_compose(struct sandbox *sandbox, struct http_exchange *exchange)
-{
-    json_auto_t *body = answer_parse_body(exchange);
-    if (!body)
-        return;
-    json_t *sources = json_object_get(body, "source_paths");
-    const char *given = json_string_value(json_object_get(body, "destination")), *name;
-    if (!given || !are_texts(sources)) {
-        answer_error(exchange, 400, "source_paths and destination are required");
-        return;
-    }
-    CLEANUP(base_freep) char *path = path_normalize(given);
-    int parent = make_parent(sandbox, path) ? path_open_parent(sandbox, path, &name) : -1;
-    CLEANUP(base_freep) char *part = base_printf(".%s.part", parent < 0 ? "" : name);
-    int target =
-        parent < 0 ? -1 : openat(parent, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (target < 0) {
-        refuse_write(exchange, path);
-    } else if (!append_sources(sandbox, exchange, sources, target)) {
-        (void)unlinkat(parent, part, 0);
-    } else if (renameat(parent, part, parent, name) != 0) {
-        refuse_write(exchange, path);
-        (void)unlinkat(parent, part, 0);
-    } else {
-        remove_sources(sandbox, sources);
-        answer_json(exchange, 200, encode_written(path, NULL));
-    }
-    if (target >= 0)
-        (void)close(target);
-    if (parent >= 0)
-        (void)close(parent);
 }

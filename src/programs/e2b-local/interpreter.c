@@ -210,7 +210,9 @@ static void list_contexts(struct sandbox *sandbox, struct http_exchange *exchang
     make_boot_contexts(sandbox);
     json_t *list = json_array();
     LIST_EACH(&sandbox->contexts, link)
-    json_array_append_new(list, encode_context(LIST_OBJECT(link, struct context, link)));
+    {
+        json_array_append_new(list, encode_context(LIST_OBJECT(link, struct context, link)));
+    }
     answer_json(exchange, 200, list);
 }
 

@@ -34,7 +34,7 @@ static bool has_pair(const json_t *metadata, const char *key, const char *value)
     return found && strcmp(found, value) == 0;
 }
 
-/* The SDKs encode keys and values once more than the specification says, and the real server takes both. */
+/* The SDKs encode keys and values once more than E2B's specification says: both forms are taken. */
 static bool pair_matches(const char *pair, size_t length, const json_t *metadata)
 {
     const char *equals = memchr(pair, '=', length);

@@ -505,11 +505,12 @@ void process_resize(struct process *process, int columns, int rows)
 
 void processes_end(struct sandbox *sandbox)
 {
-    while (!list_is_empty(&sandbox->processes)) {
-        struct process *process = LIST_OBJECT(sandbox->processes.next, struct process, link);
-        while (!list_is_empty(&process->listeners)) {
-            struct process_listener *listener =
-                LIST_OBJECT(process->listeners.next, struct process_listener, link);
+    struct link *first;
+    while ((first = list_pop_front(&sandbox->processes))) {
+        struct process *process = LIST_OBJECT(first, struct process, link);
+        LIST_EACH(&process->listeners, link)
+        {
+            struct process_listener *listener = LIST_OBJECT(link, struct process_listener, link);
             process_unlisten(listener);
             listener->on_lost(listener->arg);
         }

@@ -32,7 +32,7 @@ static void make_token(char token[SANDBOX_TOKEN_SIZE])
     unsigned char secret[32];
     if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
         base_die("the system gives no random numbers");
-    memcpy(token, "ea_", 3);
+    (void)snprintf(token, 4, "ea_");
     for (size_t i = 0; i < sizeof secret; i++)
         (void)snprintf(token + 3 + 2 * i, 3, "%02x", secret[i]);
 }

@@ -49,6 +49,6 @@ enum { PORT_ENVD = 49983, PORT_INTERPRETER = 49999 };
 #define ENVD_VERSION "0.6.13" /* the version whose recordings this program imitates */
 
 /* Every request comes in here; it is told apart into control plane, sandbox and test switches. */
-void router_handle(void *service, struct http_exchange *exchange);
+void router_handle(void *arg, struct http_exchange *exchange); /* arg: the service */
 
 #endif

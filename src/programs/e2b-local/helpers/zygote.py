@@ -27,6 +27,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 def preload():
     """What is not installed is not preloaded; a context then fails at its own import, as anywhere else."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        os.environ.setdefault("MPLCONFIGDIR", os.path.join(HELPERS, "matplotlib"))
     for name in ("asyncio", "decimal", "fractions", "statistics", "datetime", "re", "random", "csv", "numpy",
                  "pandas", "matplotlib.pyplot"):
         try:
