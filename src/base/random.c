@@ -59,7 +59,7 @@ int64_t random_jitter_ms(struct random *random, int64_t ms)
 void random_uuid(struct random *random, char text[RANDOM_UUID_SIZE])
 {
     uint64_t high = random_next(random), low = random_next(random);
-    high = (high & ~0xf000u) | 0x4000u;
+    high = (high & ~0xf000ull) | 0x4000u;
     low = (low & ~(3ull << 62)) | 2ull << 62;
     (void)snprintf(text, RANDOM_UUID_SIZE, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(high >> 32),
                    (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xffff), (unsigned)(low >> 48),

@@ -26,6 +26,7 @@ static struct draft describe(json_t *object, struct bytes value, struct arena *a
     draft.job_id = text_of(job, "job_id", arena);
     if (!draft.job_id && draft.is_structured)
         draft.job_id = text_of(object, "id", arena); /* the worker takes it so, too */
+    draft.has_id = draft.job_id || json_object_get(job, "job_id");
     draft.tenant_id = text_of(job, "tenant_id", arena);
     draft.task_type = text_of(job, "task_type", arena);
     return draft;

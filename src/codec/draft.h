@@ -8,7 +8,8 @@
 
 struct draft {
     struct bytes value;                         /* one JSON object */
-    const char *job_id, *tenant_id, *task_type; /* NULL: not said */
+    const char *job_id, *tenant_id, *task_type; /* NULL: not said, or no text */
+    bool has_id;                                /* job_id is there, whatever it is */
     bool is_structured;                         /* a CloudEvent with the job inside: sent without headers */
 };
 

@@ -1,6 +1,7 @@
 add_unit_test(base/buffer BODIES base)
 add_unit_test(base/clock BODIES base)
 add_unit_test(base/nearest BODIES base)
+add_unit_test(base/random BODIES base)
 add_unit_test(base/text BODIES base)
 add_unit_test(loop/timers BODIES timers base)
 add_unit_test(loop/loop BODIES loop timers base FOREIGN PkgConfig::UV)

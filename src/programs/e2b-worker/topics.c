@@ -67,6 +67,27 @@ static size_t print_table(const struct topic_list *list, const struct kafka_topi
     return wrong;
 }
 
+/* Makes what the reports call missing. Returns: false when the cluster does not do such things. */
+static bool create_missing(const struct kafka_cluster *cluster, const struct topic_list *list,
+                           int64_t timeout_ms, struct kafka_topic_report *reports, struct arena *arena,
+                           struct error *reterr)
+{
+    struct kafka_topic *missing = ARENA_ARRAY(arena, struct kafka_topic, list->count + 1);
+    struct kafka_topic_report *made = ARENA_ARRAY(arena, struct kafka_topic_report, list->count + 1);
+    size_t count = 0, taken = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (reports[i].state == KAFKA_TOPIC_MISSING)
+            missing[count++] = list->items[i];
+    if (count == 0)
+        return true;
+    if (!kafka_topics_create(cluster, missing, count, timeout_ms, made, reterr))
+        return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (reports[i].state == KAFKA_TOPIC_MISSING)
+            reports[i] = made[taken++];
+    return true;
+}
+
 static int work(const struct config *config, const struct topic_shape *shape, bool is_create,
                 int64_t timeout_ms, struct arena *arena)
 {
@@ -79,18 +100,22 @@ static int work(const struct config *config, const struct topic_shape *shape, bo
                 "e2b-worker topics: no topic's name is known for the pattern %s; name task types with "
                 "--task-types\n",
                 list.unmatched.items[i]);
-    bool is_answered =
-        is_create ? kafka_topics_create(&cluster, list.items, list.count, timeout_ms, reports, &error)
-                  : kafka_topics_check(&cluster, list.items, list.count, timeout_ms, reports, &error);
-    if (!is_answered) {
-        fprintf(stderr, "e2b-worker topics: Kafka at %s: %s\n", config->kafka_bootstrap_servers, error.text);
+    if (!kafka_topics_check(&cluster, list.items, list.count, timeout_ms, reports, &error)) {
+        fprintf(stderr, "e2b-worker topics: Kafka at %s: %s\n", cluster.bootstrap_servers, error.text);
+        return EXIT_UNAVAILABLE;
+    }
+    if (is_create && !create_missing(&cluster, &list, timeout_ms, reports, arena, &error)) {
+        fprintf(
+            stderr,
+            "e2b-worker topics: Kafka at %s answers, but makes no topics: %s. A broker of 'e2b-worker dev' "
+            "has no\nAdmin API: name its topics when it is started.\n",
+            cluster.bootstrap_servers, error.text);
         return EXIT_UNAVAILABLE;
     }
     size_t wrong = print_table(&list, reports) + list.unmatched.count;
     if (wrong > 0 && !is_create)
         fprintf(stderr,
-                "e2b-worker topics: %zu of %zu are not as they should be; see: e2b-worker topics "
-                "create\n",
+                "e2b-worker topics: %zu of %zu are not as they should be; see: e2b-worker topics create\n",
                 wrong, list.count);
     return wrong > 0 ? EXIT_FAILED : EXIT_OK;
 }
