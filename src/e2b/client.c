@@ -13,6 +13,7 @@
 enum {
     API_CONNECTIONS = 16,
     ENVD_CONNECTIONS = 32,
+    API_LOST_MS = 20000,
     MAX_ANSWER_BYTES = 8 << 20,
     MAX_LINE_BYTES = 16 << 20,
 };
@@ -58,12 +59,14 @@ static void open_pools(struct e2b_client *client, const struct e2b_client_option
     pool.max_connections = api;
     pool.is_always_limited = true;
     pool.max_idle = api;
+    pool.lost_ms = API_LOST_MS;
     client->api = http_client_new(client->loop, &pool);
 
     /* Streams of processes stay open for long: without HTTP/2 each needs a connection of its own. */
     pool.max_connections = envd;
     pool.is_always_limited = false;
     pool.max_idle = 0;
+    pool.lost_ms = 0; /* a run outlives a gap in the network that TCP bridges */
     client->envd = http_client_new(client->loop, &pool);
 
     pool.version = HTTP_SINGLE;

@@ -108,7 +108,7 @@ static const struct {
 int event_signal_of(const char *status)
 {
     static const char prefix[] = "signal: ", core[] = " (core dumped)";
-    if (strncmp(status, prefix, sizeof prefix - 1))
+    if (strncmp(status, prefix, sizeof prefix - 1) != 0)
         return 0;
     const char *name = status + sizeof prefix - 1;
     size_t length = strlen(name);
@@ -117,7 +117,7 @@ int event_signal_of(const char *status)
     for (size_t i = 0; i < ARRAY_LENGTH(signals); i++)
         if (strlen(signals[i].text) == length && !strncmp(signals[i].text, name, length))
             return signals[i].signal;
-    long number = strncmp(name, "signal ", 7) ? 0 : strtol(name + 7, NULL, 10);
+    long number = strncmp(name, "signal ", 7) != 0 ? 0 : strtol(name + 7, NULL, 10);
     return number > 0 && number < NSIG ? (int)number : SIGKILL; /* ended by one, whatever its name */
 }
 

@@ -339,8 +339,9 @@ void operation_close_all(struct e2b_client *client)
     struct e2b_error error;
     error_fill(&error, E2B_CLOSED, "the client was closed");
     while (!list_is_empty(&client->operations)) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the end of an operation takes it off the list first */
         struct e2b_operation *operation = LIST_OBJECT(client->operations.next, struct e2b_operation, link);
-        error.undecided = operation->exchange != NULL;
+        error.undecided = operation->exchange != NULL; /* NOLINT(clang-analyzer-unix.Malloc): as above */
         operation_fail(operation, &error);
     }
 }

@@ -242,11 +242,8 @@ static bool create_refused(struct e2b_operation *operation, const struct e2b_err
 {
     struct create *create = (struct create *)operation;
     struct e2b_client *client = operation->client;
-    if (create->is_v1 || client->create_path == CREATE_V2 || !is_about_path(error)) {
-        if (!create->is_v1 && error->http_status != 0 && error->http_status / 100 != 5)
-            client->create_path = CREATE_V2;
+    if (create->is_v1 || client->create_path == CREATE_V2 || !is_about_path(error))
         return false;
-    }
     client->create_path = CREATE_V1;
     create->is_v1 = true;
     add_secure(&operation->body);

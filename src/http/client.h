@@ -30,6 +30,7 @@ struct http_client_options {
     bool is_always_limited; /* also when the host only speaks HTTP/1.1: requests wait for a free connection */
     int max_idle;           /* connections kept for later; 0: four for each request in flight */
     int64_t connect_ms;     /* 0: 10,000 */
+    unsigned lost_ms; /* sent bytes unacknowledged for so long: the path is dead; 0: as the system does */
 };
 
 /* ---- Life cycle ---- */

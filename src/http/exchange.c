@@ -10,10 +10,9 @@
 #include <sys/socket.h>
 
 enum {
-    RECEIVE_BYTES = 4096,    /* curl's buffer per transfer: most of what a waiting request costs */
-    SEND_BYTES = 16384,      /* the least that curl takes */
-    INLINE_BYTES = 32768,    /* a body up to this leaves in one piece with its head */
-    USER_TIMEOUT_MS = 20000, /* unacknowledged bytes: then the path is dead */
+    RECEIVE_BYTES = 4096, /* curl's buffer per transfer: most of what a waiting request costs */
+    SEND_BYTES = 16384,   /* the least that curl takes */
+    INLINE_BYTES = 32768, /* a body up to this leaves in one piece with its head */
     KEEPALIVE_S = 30,
     KEEPALIVE_STEP_S = 10,
     CONNECT_TRIES = 3,
@@ -25,10 +24,11 @@ enum {
 static int on_socket_opened(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
     struct http_exchange *exchange = arg;
-    unsigned timeout_ms = USER_TIMEOUT_MS;
+    unsigned lost_ms = exchange->client->options.lost_ms;
     (void)purpose;
     exchange->client->connections++;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+    if (lost_ms > 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
     return CURL_SOCKOPT_OK;
 }
 
@@ -265,6 +265,8 @@ static void set_static_options(struct http_exchange *exchange)
     CURL *easy = exchange->easy;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* a cancel must not wait for a name that is being looked up */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
     curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);

@@ -427,6 +427,73 @@ static void a_process_over_its_deadline_is_told_so_by_the_server_first(void **st
     world_free(world);
 }
 
+/* ---- at every moment ---- */
+
+/* One step of each kind, told in pieces; the n-th turn of the loop is where something happens to it. */
+static bool run_turns(struct world *world, int act, int turns)
+{
+    static const char *const argv[] = {"x", NULL};
+    static const char exited[] = "HTTP/1.1 200 OK\r\nContent-Type: application/connect+json\r\n"
+                                 "Content-Length: 56\r\n\r\n"
+                                 "\0\0\0\0\x1d{\"event\":{\"start\":{\"pid\":7}}}"
+                                 "\0\0\0\0\x10{\"event\":{\"end\":"; /* and then nothing: it is cut */
+    world->answers[0] = server_says(200, NULL, ran);
+    if (act == 1)
+        world->answers[0] = (struct server_answer){.bytes = {.data = exited, .length = sizeof exited - 1}};
+    world->answers[0].split = SPLIT_RANDOM;
+    world->answers[1] = server_says(204, NULL, ""); /* the probe, or nothing */
+    if (act == 0)
+        e2b_code_run(world->sandbox, &world->call, &(struct e2b_code){.text = "1"}, world_on_output,
+                     world_on_code);
+    else if (act == 1)
+        e2b_process_start(world->sandbox, &world->call, &(struct e2b_process_options){.argv = argv},
+                          world_on_output, world_on_exit);
+    else
+        e2b_file_read(world->sandbox, &world->call, "a", NULL, world_on_done);
+    for (int i = 0; i < turns && e2b_call_is_active(&world->call); i++)
+        uv_run(&world->uv, UV_RUN_NOWAIT);
+    return e2b_call_is_active(&world->call);
+}
+
+static void a_cancel_in_any_turn_is_silent(void **state)
+{
+    (void)state;
+    for (int act = 0; act < 3; act++) {
+        bool was_active = true;
+        for (int turns = 0; was_active; turns++) {
+            struct world *world = world_new(NULL);
+            world_open(world);
+            was_active = run_turns(world, act, turns);
+            size_t told = world->story.length;
+            e2b_call_cancel(&world->call);
+            for (int i = 0; i < 30; i++)
+                uv_run(&world->uv, UV_RUN_NOWAIT);
+            assert_int_equal(world->story.length, told);
+            world_free(world);
+        }
+    }
+}
+
+static void a_close_in_any_turn_is_heard_once(void **state)
+{
+    (void)state;
+    for (int act = 0; act < 3; act++) {
+        bool was_active = true;
+        for (int turns = 0; was_active; turns++) {
+            struct world *world = world_new(NULL);
+            world_open(world);
+            was_active = run_turns(world, act, turns);
+            world_close(world);
+            uv_run(&world->uv, UV_RUN_DEFAULT);
+            assert_false(e2b_call_is_active(&world->call));
+            const char *end = strstr(world->story.data, "!15");
+            assert_true(!was_active || end);
+            assert_true(!end || !strstr(end + 1, "!15"));
+            world_free(world);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +513,8 @@ int main(void)
         cmocka_unit_test(pause_holds_every_single_event),
         cmocka_unit_test(a_long_pause_holds_the_server_and_loses_nothing),
         cmocka_unit_test(cancel_while_paused_is_silent),
+        cmocka_unit_test(a_cancel_in_any_turn_is_silent),
+        cmocka_unit_test(a_close_in_any_turn_is_heard_once),
         cmocka_unit_test(a_run_over_its_deadline_is_a_timeout),
         cmocka_unit_test(a_process_over_its_deadline_is_told_so_by_the_server_first),
     };
