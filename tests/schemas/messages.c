@@ -51,7 +51,9 @@ static void save_result(const char *directory, const char *name, const struct jo
 
 static void fill(struct outcome *outcome)
 {
-    static struct step_report steps[] = {{"files", CODE_NONE, -1, 3}, {"run", CODE_RUNTIME_ERROR, 1, 120}};
+    static struct step_report steps[] = {
+        {.name = "files", .exit_code = -1, .ms = 3},
+        {.name = "run", .code = CODE_RUNTIME_ERROR, .exit_code = 1, .ms = 120}};
     static const char bundle[] = "{\"text\":\"<Figure>\",\"png\":\"iVBORw0KGgo=\",\"is_main_result\":false}";
     static const char printed[] = "line\n\xff\x01";
     capture_append(&outcome->out, (struct bytes){printed, strlen(printed)});
