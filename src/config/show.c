@@ -328,9 +328,15 @@ static json_t *key_schema(const struct config_key *key)
     return json_object();
 }
 
+/* null stands for "not said", which is what an absent key means. */
+static json_t *or_null(const struct config_key *key, json_t *schema)
+{
+    return key->absent ? json_pack("{s[oo]}", "anyOf", schema, json_pack("{ss}", "type", "null")) : schema;
+}
+
 static json_t *described(const struct config_key *key)
 {
-    json_t *schema = key_schema(key);
+    json_t *schema = or_null(key, key_schema(key));
     CLEANUP(buffer_release) struct buffer text = {0};
     buffer_append_text(&text, key->help);
     buffer_append_byte(&text, '.');

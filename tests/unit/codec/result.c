@@ -262,8 +262,8 @@ static void the_verdict_survives_every_size(void **state)
         struct outcome outcome;
         outcome_init(&outcome, &limits);
         for (size_t i = 0; i < ARRAY_LENGTH(steps); i++)
-            steps[i] =
-                (struct step_report){.name = "a step with a long name", .code = CODE_DEPENDENCY_INSTALL_FAILED, .exit_code = 255, .ms = 1};
+            steps[i] = (struct step_report){
+                .name = "a step with a long name", .code = CODE_DEPENDENCY_INSTALL_FAILED, .exit_code = 255};
         fill_hostile(&random, &outcome, steps);
         char id[65], long_id[257], label[257];
         memset(id, 'x', 64);
