@@ -85,6 +85,7 @@ read_cpu() {
 read_peak() {
     peak_bytes=-1
     [[ -d $cgroup ]] && { read -r peak_bytes <"$cgroup/memory.peak"; } 2>/dev/null
+    [[ -d $cgroup ]] && rmdir "$cgroup" 2>/dev/null
     [[ -s $dir/usage ]] && read -r peak_bytes <"$dir/usage"
     [[ $peak_bytes =~ ^[0-9]{1,15}$ ]] || peak_bytes=-1
 }
@@ -259,6 +260,7 @@ stop() {
     exit 0
 }
 
+HOME=${HOME:-~}
 locale=${LC_ALL-unset}
 LC_ALL=C # bytes, not characters
 "$0" "$@"
