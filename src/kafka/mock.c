@@ -32,8 +32,13 @@ struct kafka_mock *kafka_mock_new(int brokers, const struct kafka_topic *topics,
 {
     char text[160] = "";
     struct kafka_mock *mock = base_alloc(sizeof *mock);
-    mock->rk = rd_kafka_new(RD_KAFKA_PRODUCER, NULL, text, sizeof text);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    (void)rd_kafka_conf_set(conf, "log_level", "3", NULL,
+                            0); /* that it has no brokers of its own is meant so */
+    mock->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
     mock->cluster = mock->rk ? rd_kafka_mock_cluster_new(mock->rk, brokers) : NULL;
+    if (!mock->rk)
+        rd_kafka_conf_destroy(conf);
     if (!mock->cluster)
         error_set(reterr, ERROR_INTERNAL, "kafka", 0, "the mock cluster does not start: %s", text);
     else if (add_topics(mock, brokers, topics, count, reterr))

@@ -180,6 +180,7 @@ static void on_tick(void *arg)
     loop_timer_start(source->loop, &source->tick, source->phase == SOURCE_RUNNING ? TICK_MS : CLOSE_TICK_MS,
                      on_tick, source);
     on_wakeup(source);
+    source->is_commit_resting = false;
     if (source->phase != SOURCE_RUNNING || !source->handle)
         return;
     source_commit(source);
@@ -232,7 +233,7 @@ static void close_handle(struct kafka_source *source, void (*destroyed)(void *ar
     close_queue(&source->close_queue);
     facts_cancel(TAKE(source->probe));
     source_group_cancel(source);
-    source->is_committing = source->owes_assign = source->has_joined = false;
+    source->is_committing = source->is_commit_resting = source->owes_assign = source->has_joined = false;
     if (!source->handle)
         return;
     source->ending = destroyed ? source->handle : NULL;

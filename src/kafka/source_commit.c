@@ -26,35 +26,35 @@ static void add(rd_kafka_topic_partition_list_t *list, struct partition *partiti
     partition->change_sent = partition->change;
 }
 
-static void on_failure(struct kafka_source *source, rd_kafka_resp_err_t code, const char *topic,
-                       int32_t number)
+/* The next try is the tick's. */
+static void on_failure(struct kafka_source *source, rd_kafka_resp_err_t code, int partitions)
 {
     source->commit_failures++;
-    log_warn(&source->log, "kafka.commit_failed", LOG_TEXT("topic", topic), LOG_INT("partition", number),
+    source->is_commit_resting = true;
+    log_warn(&source->log, "kafka.commit_failed", LOG_INT("partitions", partitions),
              LOG_TEXT("code", rd_kafka_err2name(code)), LOG_TEXT("text", rd_kafka_err2str(code)));
 }
 
 void source_commit(struct kafka_source *source)
 {
-    if (source->is_committing || source->is_frozen || !source->handle || !source_has_dirty(source))
+    if (source->is_committing || source->is_frozen || source->is_commit_resting || !source->handle ||
+        !source_has_dirty(source))
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)source->count);
     for (size_t i = 0; i < source->count; i++)
         if (partition_is_dirty(source->partitions[i]))
             add(list, source->partitions[i]);
     rd_kafka_resp_err_t code = rd_kafka_commit_queue(source->handle->rk, list, source->queue, NULL, NULL);
-    rd_kafka_topic_partition_list_destroy(list);
     source->finished = 0;
     source->is_committing = code == RD_KAFKA_RESP_ERR_NO_ERROR;
     if (code)
-        on_failure(source, code, NULL, -1);
+        on_failure(source, code, list->cnt);
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
 static void on_element(struct kafka_source *source, const rd_kafka_topic_partition_t *element)
 {
     struct partition *partition = source_find(source, element->topic, element->partition);
-    if (element->err)
-        on_failure(source, element->err, element->topic, element->partition);
     if (!partition)
         return;
     if (!element->err) {
@@ -71,16 +71,18 @@ void source_on_commit_event(struct kafka_source *source, rd_kafka_event_t *event
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
-    bool has_elements = false;
+    int failed = 0;
     source->is_committing = false;
     for (int i = 0; list && i < list->cnt; i++) {
-        has_elements = has_elements || list->elems[i].err;
-        if (!code || list->elems[i].err)
+        rd_kafka_resp_err_t own = list->elems[i].err;
+        failed += own || code;
+        code = code ? code : own;
+        if (own || !rd_kafka_event_error(event))
             on_element(source, &list->elems[i]);
     }
-    if (code && !has_elements)
-        on_failure(source, code, NULL, -1);
-    if (!code)
+    if (code)
+        on_failure(source, code, failed);
+    else
         source->commits++;
     source_on_committed(source);
 }

@@ -48,7 +48,8 @@ struct kafka_source {
     /* Commits. */
     bool is_frozen; /* a rebalance is going on */
     bool is_committing;
-    int64_t finished; /* since the last commit */
+    bool is_commit_resting; /* one failed: until the next tick */
+    int64_t finished;       /* since the last commit */
 
     /* Delivery. */
     size_t turn; /* whose turn it is */
