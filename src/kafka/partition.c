@@ -98,6 +98,13 @@ enum partition_finding partition_load(struct partition *partition, const struct 
     return finding;
 }
 
+void partition_lose(struct partition *partition)
+{
+    partition->phase = PARTITION_AWAY;
+    partition->position = partition->base_kept = -1;
+    partition->in_flight = 0;
+}
+
 /* ---- records ---- */
 
 enum partition_verdict partition_judge(const struct partition *partition, int64_t offset)

@@ -64,6 +64,9 @@ enum partition_finding {
 enum partition_finding partition_load(struct partition *partition, const struct partition_facts *facts,
                                       struct error *reterr);
 
+/* It is not ours any more, and the user forgets its records; what is finished stays known. AWAY. */
+void partition_lose(struct partition *partition);
+
 enum partition_verdict {
     PARTITION_SKIP,    /* finished before, or seen already */
     PARTITION_RECOVER, /* pulled by an earlier owner and not finished */

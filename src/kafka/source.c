@@ -260,7 +260,7 @@ void source_rebuild(struct kafka_source *source, const char *why)
     log_error(&source->log, "kafka.source_fatal", LOG_TEXT("text", why));
     source_state(source, false, text);
     close_handle(source, NULL);
-    source_drop_all(source, /* is_lost= */ true);
+    source_lose_all(source);
     if (source->phase != SOURCE_RUNNING)
         return; /* closing goes on without an instance */
     source->rebuild_delay_ms = MIN(MAX(source->rebuild_delay_ms * 2, REBUILD_MIN_MS), REBUILD_MAX_MS);
@@ -377,7 +377,7 @@ static void end(struct kafka_source *source, void (*destroyed)(void *arg))
     bool has_handle = source->handle != NULL;
     source->phase = SOURCE_ENDING;
     close_handle(source, destroyed);
-    source_drop_all(source, /* is_lost= */ false);
+    source_drop_all(source);
     if (!has_handle || !destroyed)
         finish_closing(source);
 }

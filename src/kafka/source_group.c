@@ -14,6 +14,7 @@ enum {
     RETRY_MAX_MS = 10000,
     REVOKE_COMMIT_MS = 2000, /* how long a revocation waits for the commit under way */
     AWAY_MAX_MS = 60000,     /* a rebalance takes less; then the partition is somebody else's for sure */
+    FORGET_MS = 600000,      /* how long we remember what was finished of a partition that went */
 };
 
 /* ---- the set of partitions ---- */
@@ -39,7 +40,7 @@ void source_close_queue(struct partition *partition)
     rd_kafka_queue_destroy(TAKE(partition->queue));
 }
 
-static void drop(struct kafka_source *source, struct partition *partition, bool is_lost)
+static void drop(struct kafka_source *source, struct partition *partition)
 {
     for (size_t i = 0; i < source->count; i++)
         if (source->partitions[i] == partition) {
@@ -48,23 +49,47 @@ static void drop(struct kafka_source *source, struct partition *partition, bool 
         }
     source_close_queue(partition);
     if (partition->is_announced)
-        source->events.on_revoked(source->events.arg, partition->topic, partition->number, is_lost);
+        source->events.on_revoked(source->events.arg, partition->topic, partition->number,
+                                  /* is_lost= */ false);
     partition_free(partition);
 }
 
-void source_drop_all(struct kafka_source *source, bool is_lost)
+/* It is another's; but what is finished stays finished, should it come back soon: the last commit may have
+ * been refused, and jobs that go on without the partition still finish. */
+static void lose(struct kafka_source *source, struct partition *partition, bool is_lost)
+{
+    source_close_queue(partition);
+    partition_lose(partition);
+    partition->away_since_ms = loop_now_ms(source->loop);
+    if (!partition->is_announced)
+        return;
+    partition->is_announced = false;
+    source->events.on_revoked(source->events.arg, partition->topic, partition->number, is_lost);
+}
+
+void source_lose_all(struct kafka_source *source)
+{
+    for (size_t i = source->count; i-- > 0;)
+        lose(source, source->partitions[i], /* is_lost= */ true);
+}
+
+void source_drop_all(struct kafka_source *source)
 {
     while (source->count > 0)
-        drop(source, source->partitions[source->count - 1], is_lost);
+        drop(source, source->partitions[source->count - 1]);
 }
 
 void source_away_too_long(struct kafka_source *source)
 {
-    int64_t now_ms = loop_now_ms(source->loop);
     for (size_t i = source->count; i-- > 0;) {
         struct partition *partition = source->partitions[i];
-        if (partition->phase == PARTITION_AWAY && now_ms - partition->away_since_ms > AWAY_MAX_MS)
-            drop(source, partition, /* is_lost= */ true);
+        int64_t away_ms = loop_now_ms(source->loop) - partition->away_since_ms;
+        if (partition->phase != PARTITION_AWAY)
+            continue;
+        if (partition->is_announced && away_ms > AWAY_MAX_MS)
+            lose(source, partition, /* is_lost= */ true);
+        else if (!partition->is_announced && away_ms > FORGET_MS)
+            drop(source, partition);
     }
 }
 
@@ -256,8 +281,9 @@ static void on_assign(struct kafka_source *source, const rd_kafka_topic_partitio
     source_group_cancel(source);
     source->has_joined = source->owes_assign = source->is_frozen = true;
     for (size_t i = source->count; i-- > 0 && !source->is_cooperative;)
-        if (!list_has(list, source->partitions[i]))
-            drop(source, source->partitions[i], /* is_lost= */ false);
+        if (!list_has(list, source->partitions[i]) &&
+            (source->partitions[i]->is_announced || source->partitions[i]->phase != PARTITION_AWAY))
+            lose(source, source->partitions[i], /* is_lost= */ false);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *element = &list->elems[i];
         struct partition *partition = source_find(source, element->topic, element->partition);
@@ -277,14 +303,15 @@ static void on_assign(struct kafka_source *source, const rd_kafka_topic_partitio
 static void give_back(struct kafka_source *source, struct partition *partition)
 {
     source_close_queue(partition);
-    bool may_come_back =
-        !source->is_cooperative && !source->is_revoked_lost && source->phase == SOURCE_RUNNING;
-    if (!may_come_back) {
-        drop(source, partition, source->is_revoked_lost);
-        return;
+    bool may_come_back = !source->is_cooperative && !source->is_revoked_lost;
+    if (source->phase != SOURCE_RUNNING) {
+        drop(source, partition);
+    } else if (may_come_back && partition->phase != PARTITION_AWAY) {
+        partition->phase = PARTITION_AWAY;
+        partition->away_since_ms = loop_now_ms(source->loop);
+    } else if (!may_come_back) {
+        lose(source, partition, source->is_revoked_lost);
     }
-    partition->phase = PARTITION_AWAY;
-    partition->away_since_ms = loop_now_ms(source->loop);
 }
 
 /* librdkafka sends the commit before it rejoins, and waits for its answer by itself. */

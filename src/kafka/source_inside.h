@@ -84,7 +84,8 @@ void source_on_rebalance(struct kafka_source *source, rd_kafka_event_t *event);
 void source_restart(struct kafka_source *source, struct partition *partition);
 void source_on_committed(struct kafka_source *source); /* a commit was answered: a revocation may go on */
 void source_close_queue(struct partition *partition);
-void source_drop_all(struct kafka_source *source, bool is_lost);
+void source_drop_all(struct kafka_source *source);
+void source_lose_all(struct kafka_source *source);
 void source_away_too_long(struct kafka_source *source);
 void source_group_cancel(struct kafka_source *source);
 

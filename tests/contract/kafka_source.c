@@ -530,20 +530,20 @@ static void a_fatal_error_ends_the_membership_and_a_new_one_goes_on(void **state
     cluster_name(cluster, "g", group);
     cluster_fill(cluster, topic, PARTITIONS, EACH);
     struct loop *loop = loop_new();
-    struct pair pair = {.first = member_new(loop, topic, group, 50)};
-    pair.first->keeps = keeps_a_third;
-    assert_true(wait_for(loop, PATIENCE_MS, is_busy, pair.first));
-    (void)rd_kafka_test_fatal_error(source_librdkafka(pair.first->source),
-                                    RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID, "a test");
-    assert_true(wait_for(loop, PATIENCE_MS, is_back, pair.first));
-    assert_int_equal(pair.first->lost, PARTITIONS);
-    pair.first->keeps = NULL;
+    struct member *first = member_new(loop, topic, group, 50);
+    first->keeps = keeps_a_third;
+    assert_true(wait_for(loop, PATIENCE_MS, is_busy, first));
+    (void)rd_kafka_test_fatal_error(source_librdkafka(first->source), RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+                                    "a test");
+    assert_true(wait_for(loop, PATIENCE_MS, is_back, first));
+    assert_int_equal(first->lost, PARTITIONS);
+    first->keeps = NULL;
     wanted = PARTITIONS * EACH;
-    /* What was finished and not committed comes again: that is no second owner's doing. */
-    memset(pair.first->finished, 0, sizeof pair.first->finished);
-    (void)wait_for(loop, 100, never, NULL);
-    member_close(pair.first);
-    member_free(pair.first);
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, first));
+    member_close(first);
+    for (int32_t partition = 0; partition < PARTITIONS; partition++)
+        assert_committed(group, topic, partition, EACH);
+    member_free(first);
     loop_free(loop, NULL, NULL);
 }
 
