@@ -245,6 +245,18 @@ static bool read_runs(struct reader *reader, int64_t high, struct offset_map *ma
     return true;
 }
 
+static bool is_checksum_right(uint32_t crc, int64_t base, const struct buffer *bytes)
+{
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    (void)crc;
+    (void)base;
+    (void)bytes;
+    return true;
+#else
+    return crc == checksum_over(base, bytes->data + CHECKSUM_BYTES, bytes->length - CHECKSUM_BYTES);
+#endif
+}
+
 static bool open_text(struct bytes text, int64_t base, struct buffer *ret, struct error *reterr)
 {
     if (text.length < MARK_LENGTH || memcmp(text.data, MARK, MARK_LENGTH) != 0)
@@ -255,7 +267,7 @@ static bool open_text(struct bytes text, int64_t base, struct buffer *ret, struc
     uint32_t crc = 0;
     for (size_t i = 0; i < CHECKSUM_BYTES; i++)
         crc |= (uint32_t)(unsigned char)ret->data[i] << (8 * i);
-    if (crc != checksum_over(base, ret->data + CHECKSUM_BYTES, ret->length - CHECKSUM_BYTES))
+    if (!is_checksum_right(crc, base, ret))
         return error_set(reterr, ERROR_REJECTED, "kafka", 0, "its checksum is wrong for this offset");
     return true;
 }

@@ -110,6 +110,34 @@ void cluster_fill(struct cluster *cluster, const char *topic, int partitions, in
     assert_int_equal(rd_kafka_flush(cluster->producer, WAIT_MS), 0);
 }
 
+void cluster_fill_transaction(struct cluster *cluster, const char *topic, int count, bool is_committed)
+{
+    char text[200];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    (void)rd_kafka_conf_set(conf, "bootstrap.servers", cluster->bootstrap, text, sizeof text);
+    (void)rd_kafka_conf_set(conf, "transactional.id", topic, text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    assert_non_null(rk);
+    assert_null(rd_kafka_init_transactions(rk, WAIT_MS));
+    assert_null(rd_kafka_begin_transaction(rk));
+    int64_t first = cluster_end(cluster, topic, 0);
+    for (int i = 0; i < count; i++) {
+        char value[32];
+        int length = snprintf(value, sizeof value, "%lld", (long long)first + i);
+        rd_kafka_resp_err_t code = rd_kafka_producev(
+            rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_VALUE(value, (size_t)length), RD_KAFKA_V_HEADER("number", value, length),
+            RD_KAFKA_V_END);
+        assert_int_equal(code, 0);
+    }
+    assert_int_equal(rd_kafka_flush(rk, WAIT_MS), 0);
+    if (is_committed)
+        assert_null(rd_kafka_commit_transaction(rk, WAIT_MS));
+    else
+        assert_null(rd_kafka_abort_transaction(rk, WAIT_MS));
+    rd_kafka_destroy(rk);
+}
+
 void cluster_delete_below(struct cluster *cluster, const char *topic, int32_t partition, int64_t offset)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);

@@ -26,6 +26,9 @@ void cluster_make(struct cluster *cluster, const char *topic, int partitions);
 
 /* Writes `count` small records into each partition. */
 void cluster_fill(struct cluster *cluster, const char *topic, int partitions, int count);
+/* The same into partition 0, by a transaction that is committed or aborted: its marker takes an offset too.
+ * Real clusters only. */
+void cluster_fill_transaction(struct cluster *cluster, const char *topic, int count, bool is_committed);
 /* Removes everything below `offset`. Real clusters only. */
 void cluster_delete_below(struct cluster *cluster, const char *topic, int32_t partition, int64_t offset);
 int64_t cluster_end(struct cluster *cluster, const char *topic, int32_t partition);

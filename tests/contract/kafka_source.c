@@ -515,6 +515,38 @@ static void a_base_that_retention_passed_starts_at_the_earliest_record(void **st
     loop_free(loop, NULL, NULL);
 }
 
+static bool has_no_backlog(void *arg)
+{
+    struct kafka_source_stats stats;
+    struct member *member = arg;
+    kafka_source_stats(member->source, &stats);
+    return stats.has_joined && stats.partitions > 0 && stats.backlog == 0;
+}
+
+static void aborted_records_and_markers_do_not_hold_back_the_base(void **state)
+{
+    (void)state;
+    if (!is_real)
+        skip(); /* the mock's transactions leave nothing in the log */
+    char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
+    cluster_topic(cluster, "markers", 1, topic);
+    cluster_name(cluster, "g", group);
+    cluster_fill_transaction(cluster, topic, 10, true);  /* 0 to 9, marker 10 */
+    cluster_fill_transaction(cluster, topic, 10, false); /* 11 to 20 aborted, marker 21 */
+    cluster_fill_transaction(cluster, topic, 10, true);  /* 22 to 31, marker 32 */
+    cluster_fill_transaction(cluster, topic, 5, false);  /* 33 to 37 aborted, marker 38 */
+    struct loop *loop = loop_new();
+    struct member *member = member_new(loop, topic, group, 100);
+    wanted = 20;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, member));
+    assert_true(wait_for(loop, PATIENCE_MS, has_no_backlog, member));
+    assert_int_equal(member->delivered_count, 20);
+    member_close(member);
+    assert_committed(group, topic, 0, 39);
+    member_free(member);
+    loop_free(loop, NULL, NULL);
+}
+
 static bool is_back(void *arg)
 {
     struct member *member = arg;
@@ -621,6 +653,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_map_that_would_not_fit_rests_its_own_partition_only),
         cmocka_unit_test(a_base_beyond_the_end_starts_at_the_earliest_record),
         cmocka_unit_test(a_base_that_retention_passed_starts_at_the_earliest_record),
+        cmocka_unit_test(aborted_records_and_markers_do_not_hold_back_the_base),
         cmocka_unit_test(a_fatal_error_ends_the_membership_and_a_new_one_goes_on),
         cmocka_unit_test(wrong_properties_are_named),
         cmocka_unit_test(an_absent_cluster_is_a_state_and_closing_keeps_its_deadline),
