@@ -113,7 +113,25 @@ class Local(Part):
         super().__init__("e2b-local", folder, [LOCAL_PROGRAM, "--listen", "127.0.0.1:0", "--port-file", port_file,
                                                "--dir", folder / "sandboxes", *options])
         wait_until(lambda: port_file.exists() and port_file.read_text().strip(), 20, "e2b-local listens")
-        self.url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        self.port = int(port_file.read_text())
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.directory = folder / "sandboxes"
+
+    def groups(self) -> list[pathlib.Path]:
+        """The control groups of its sandboxes."""
+        own = f"e2b-local-{self.process.pid}"
+        return [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{own}/*") if path.is_dir()]
+
+    def folders(self) -> list[str]:
+        """The directories of its sandboxes."""
+        return [path.name for path in self.directory.glob("e2b-local.*/i*")]
+
+    def stop(self, timeout_s: float = 30) -> int:
+        status = super().stop(timeout_s)
+        assert status == 0, self.output()[-4000:]
+        assert list(self.directory.iterdir()) == [], "a sandbox left its directory behind"
+        assert self.groups() == [], "a sandbox left its control group behind"
+        return status
 
     def stats(self) -> dict:
         return json.loads(http_get(self.url + "/__stats")[1])

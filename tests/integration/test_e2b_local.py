@@ -17,7 +17,7 @@ import time
 import pytest
 import requests
 
-from conftest import API_KEY, BUILD, E2bLocal
+from stack import API_KEY, LOCAL_PROGRAM, Local
 
 KEY = {"X-API-KEY": API_KEY}
 
@@ -833,7 +833,7 @@ def test_a_hundred_at_once_leave_nothing_behind(e2b_local):
 
 def run_program(*arguments):
     import subprocess
-    program = BUILD / "src" / "programs" / "e2b-local" / "e2b-local"
+    program = LOCAL_PROGRAM
     return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
 
 
@@ -853,7 +853,7 @@ def starts_local(tmp_path):
     started = []
 
     def start(*options):
-        started.append(E2bLocal(tmp_path, "--log-level", "warn", *options))
+        started.append(Local(tmp_path, "--log-level", "warn", *options))
         return started[-1]
 
     yield start
