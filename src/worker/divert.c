@@ -15,6 +15,7 @@ struct diversion {
     struct worker *worker;
     struct kafka_send send;
     struct buffer raw, key;
+    struct arena arena; /* what is unpacked of raw */
     char *topic;
     int32_t partition;
     int64_t offset;
@@ -25,16 +26,14 @@ static struct kafka_header text_header(const char *name, const char *text)
     return (struct kafka_header){name, {text, strlen(text)}};
 }
 
-bool divert_send(struct worker *worker, struct kafka_send *send, struct bytes raw, struct bytes key,
-                 const struct divert_cause *cause, kafka_sent_fn sent)
+bool divert_send(struct worker *worker, struct kafka_send *send, struct arena *arena, struct bytes raw,
+                 struct bytes key, const struct divert_cause *cause, kafka_sent_fn sent)
 {
-    struct arena arena;
     struct header headers[HEADERS_MAX];
     struct bytes value;
     size_t count = 0;
-    arena_init(&arena, 0);
     bool is_there =
-        raw.length > 0 && record_unpack(raw, headers, ARRAY_LENGTH(headers), &arena, &count, &value, NULL);
+        raw.length > 0 && record_unpack(raw, headers, ARRAY_LENGTH(headers), arena, &count, &value, NULL);
     if (is_there) {
         struct kafka_header copies[HEADERS_MAX + CAUSE_HEADERS];
         for (size_t i = 0; i < count; i++)
@@ -55,7 +54,6 @@ bool divert_send(struct worker *worker, struct kafka_send *send, struct bytes ra
         kafka_sink_send(worker->sink, send, &record, sent);
         observe_diverted(worker, cause->topic, cause->partition, cause->offset, cause->code, cause->message);
     }
-    arena_release(&arena);
     return is_there;
 }
 
@@ -63,6 +61,7 @@ static void free_diversion(void *object)
 {
     struct diversion *diversion = object;
     buffer_release(&diversion->raw);
+    arena_release(&diversion->arena);
     buffer_release(&diversion->key);
     free(diversion->topic);
     free(diversion);
@@ -109,7 +108,7 @@ void divert_record(struct worker *worker, const struct kafka_message *message, c
                                        .offset = message->offset,
                                        .code = code,
                                        .message = text};
-    if (!divert_send(worker, &diversion->send, buffer_bytes(&diversion->raw), buffer_bytes(&diversion->key),
-                     &cause, on_sent))
+    if (!divert_send(worker, &diversion->send, &diversion->arena, buffer_bytes(&diversion->raw),
+                     buffer_bytes(&diversion->key), &cause, on_sent))
         on_sent(&diversion->send, NULL, -1, -1);
 }

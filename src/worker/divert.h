@@ -15,9 +15,11 @@ struct divert_cause {
     bool without_value; /* the record is too large for the DLQ: its headers alone go there */
 };
 
-/* Sends the packed record (codec/envelope.h, record_pack) to the DLQ; `raw` is borrowed until `sent`. */
-bool divert_send(struct worker *worker, struct kafka_send *send, struct bytes raw, struct bytes key,
-                 const struct divert_cause *cause, kafka_sent_fn sent) MUST_USE;
+/* Sends the packed record (codec/envelope.h, record_pack) to the DLQ. `raw` and what is unpacked into `arena`
+ * are borrowed until `sent`. Returns: false when there is no such record any more; `sent` does not run then.
+ */
+bool divert_send(struct worker *worker, struct kafka_send *send, struct arena *arena, struct bytes raw,
+                 struct bytes key, const struct divert_cause *cause, kafka_sent_fn sent) MUST_USE;
 
 /* The whole way for a record without identity. */
 void divert_record(struct worker *worker, const struct kafka_message *message, const char *code,

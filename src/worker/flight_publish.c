@@ -173,7 +173,8 @@ static bool divert(struct flight_runner *runner, bool with_value, kafka_sent_fn 
         .without_value = !with_value,
     };
     struct bytes key = {runner->job.job_id, strlen(runner->job.job_id)};
-    return divert_send(runner->worker, &runner->send, buffer_bytes(&runner->raw), key, &cause, sent);
+    return divert_send(runner->worker, &runner->send, &runner->arena, buffer_bytes(&runner->raw), key, &cause,
+                       sent);
 }
 
 void flight_publish_result(struct flight_runner *runner, bool is_small)

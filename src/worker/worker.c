@@ -17,7 +17,8 @@ enum {
     ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
     SOURCE_GRACE_MS = 10000,
-    SINK_GRACE_MS = 30000,
+    SINK_GRACE_MS = 30000, /* for records that somebody waits for */
+    POSTS_GRACE_MS = 2000, /* for events that nobody does */
     LEDGER_GRACE_MS = 5000,
     CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
 };
@@ -355,7 +356,10 @@ static void close_rest(struct worker *worker)
     worker->provider = NULL;
     observe_free(worker->observe);
     worker->observe = NULL;
-    kafka_sink_close(worker->sink, SINK_GRACE_MS, on_sink_closed, worker);
+    struct kafka_sink_stats stats;
+    kafka_sink_stats(worker->sink, &stats);
+    kafka_sink_close(worker->sink, stats.waiting > 0 ? SINK_GRACE_MS : POSTS_GRACE_MS, on_sink_closed,
+                     worker);
 }
 
 /* A doubtful create is not waited for: its permit lies behind everything that it can have made. */
