@@ -17,6 +17,12 @@ struct e2b_sandbox {
     const char *id_line, *token_line, *traffic_line; /* header lines; the tokens' may be NULL */
 };
 
+struct answer_handle;
+
+/* From what the control plane said. Returns: NULL when its texts cannot stand in a header or a host name.
+ * Owns: e2b_sandbox_free. */
+struct e2b_sandbox *sandbox_new(struct e2b_client *client, const struct answer_handle *answer) MUST_USE;
+
 /* Header lines of one request. The lines belong to the handle or are literals; add your own. */
 struct sandbox_lines {
     const char *items[HTTP_MAX_HEADERS];
