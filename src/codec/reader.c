@@ -179,7 +179,7 @@ bool reader_text(struct reader *reader, json_t *value, size_t max_bytes, struct 
 
 bool reader_line(struct reader *reader, json_t *value, size_t max_bytes, const char **ret)
 {
-    struct bytes text;
+    struct bytes text = {0};
     if (!reader_text(reader, value, max_bytes, &text))
         return false;
     const unsigned char *p = text.data;
