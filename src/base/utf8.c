@@ -1,6 +1,8 @@
 /* UTF-8, by the table of RFC 3629 section 4. */
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* Returns: the length of the valid character at `p`, 0 when there is none within `left` bytes. */
 static size_t character(const unsigned char *p, size_t left)
 {
@@ -29,10 +31,27 @@ static size_t character(const unsigned char *p, size_t left)
     return length;
 }
 
+/* Most text is ASCII: eight bytes at a time are passed over as long as none is 0 or above 0x7f.
+ * Returns: how many bytes of `p` that is. */
+static size_t plain_run(const unsigned char *p, size_t left)
+{
+    size_t n = 0;
+    for (uint64_t word; left - n >= sizeof word; n += sizeof word) {
+        memcpy(&word, p + n, sizeof word);
+        uint64_t zeros = (word - 0x0101010101010101u) & ~word;
+        if ((word | zeros) & 0x8080808080808080u)
+            break;
+    }
+    return n;
+}
+
 bool utf8_is_valid(struct bytes text)
 {
     const unsigned char *p = text.data;
     for (size_t i = 0, n; i < text.length; i += n) {
+        i += plain_run(p + i, text.length - i);
+        if (i == text.length)
+            break;
         n = character(p + i, text.length - i);
         if (n == 0)
             return false;
@@ -46,6 +65,9 @@ void utf8_append_repaired(struct buffer *out, struct bytes text)
     size_t good = 0; /* start of the valid run not yet appended */
     buffer_reserve(out, text.length);
     for (size_t i = 0; i < text.length;) {
+        i += plain_run(p + i, text.length - i);
+        if (i == text.length)
+            break;
         size_t n = p[i] == 0 ? 0 : character(p + i, text.length - i);
         if (n > 0) {
             i += n;

@@ -46,7 +46,8 @@ uint64_t histogram_count_up_to(const struct histogram *histogram, int64_t ms)
     if (ms < 1)
         return 0;
     uint64_t seen = 0;
-    size_t bucket = bucket_of(MIN(ms, LARGEST_MS)); /* holds values above ms, too: what lies below it is sure */
+    size_t bucket =
+        bucket_of(MIN(ms, LARGEST_MS)); /* holds values above ms, too: what lies below it is sure */
     for (size_t i = 0; i < bucket; i++)
         seen += histogram->counts[i];
     return seen;

@@ -2,6 +2,7 @@
 #include "base/base64.h"
 #include "codec/job_fields.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -126,6 +127,7 @@ static bool read_file(struct reader *reader, json_t *value, struct input_file *r
 /* Whether both are the same, or one is a directory on the other's way. */
 static bool is_conflict(const char *a, const char *b)
 {
+    assert(a && b); /* check_file has seen to it */
     size_t a_length = strlen(a), b_length = strlen(b), shorter = MIN(a_length, b_length);
     if (strncmp(a, b, shorter) != 0)
         return false;

@@ -57,15 +57,19 @@ static void append_pointer(const struct reader *reader, struct buffer *out)
     buffer_append_text(out, ": ");
 }
 
-static const char *located(struct reader *reader, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static const char *located(struct reader *reader, const char *format,
+                                                                 va_list args)
 {
     CLEANUP(buffer_release) struct buffer text = {0};
     char sentence[320];
     append_pointer(reader, &text);
     int length = vsnprintf(sentence, sizeof sentence, format, args);
     assert(length >= 0);
-    size_t kept = MIN((size_t)length, sizeof sentence - 1);
-    buffer_append(&text, sentence, utf8_prefix((struct bytes){sentence, kept}, kept));
+    /* Names and foreign texts in it may have been cut in the middle of a character, or hold anything. */
+    for (char *p = sentence; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    utf8_append_repaired(&text, (struct bytes){sentence, strlen(sentence)});
     return arena_strndup(reader->arena, text.data, text.length);
 }
 
@@ -175,7 +179,7 @@ bool reader_text(struct reader *reader, json_t *value, size_t max_bytes, struct 
 
 bool reader_line(struct reader *reader, json_t *value, size_t max_bytes, const char **ret)
 {
-    struct bytes text;
+    struct bytes text = {0};
     if (!reader_text(reader, value, max_bytes, &text))
         return false;
     const unsigned char *p = text.data;

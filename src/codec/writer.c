@@ -52,11 +52,25 @@ static void append_escape(struct buffer *out, unsigned char byte)
     static const char shorts[][2] = {{'\n', 'n'}, {'"', '"'}, {'\\', '\\'}, {'\t', 't'}, {'\r', 'r'}};
     for (size_t i = 0; i < ARRAY_LENGTH(shorts); i++)
         if (shorts[i][0] == (char)byte) {
-            buffer_append_byte(out, '\\');
-            buffer_append_byte(out, shorts[i][1]);
+            buffer_append(out, (const char[]){'\\', shorts[i][1]}, 2);
             return;
         }
     buffer_append_format(out, "\\u%04x", byte);
+}
+
+/* Bits where a byte of the word is 0. */
+static uint64_t zero_bytes(uint64_t word)
+{
+    return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
+}
+
+/* Whether eight bytes need no escape: none below 0x20, no quote, no backslash. */
+static bool is_plain(const unsigned char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    uint64_t controls = (word - 0x2020202020202020u) & ~word & 0x8080808080808080u;
+    return !(controls | zero_bytes(word ^ 0x2222222222222222u) | zero_bytes(word ^ 0x5c5c5c5c5c5c5c5cu));
 }
 
 /* `text` is valid UTF-8 without NUL. */
@@ -67,6 +81,8 @@ static void append_quoted(struct buffer *out, struct bytes text)
     buffer_reserve(out, text.length + 2);
     buffer_append_byte(out, '"');
     for (size_t i = 0; i < text.length; i++) {
+        while (text.length - i > 8 && is_plain(p + i))
+            i += 8;
         if (p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
             continue;
         buffer_append(out, p + plain, i - plain);

@@ -171,20 +171,11 @@ static bool assign_pair(struct assignment *assignment, const struct config_key *
     return true;
 }
 
-/* The pointer and its count stand one behind the other in struct config. */
-struct limit_list {
-    struct plan_limit *items;
-    size_t count;
-};
-_Static_assert(offsetof(struct config, limit_tenant_count) ==
-                   offsetof(struct config, limit_tenants) + offsetof(struct limit_list, count),
-               "a count stands behind its pointer");
-
 static bool assign_limit(struct assignment *assignment, const struct config_key *key, const char *name,
                          const json_t *value)
 {
-    struct limit_list *list = place(assignment, key);
-    int64_t max;
+    struct config_limits *list = place(assignment, key);
+    int64_t max = 0;
     char full[128];
     (void)snprintf(full, sizeof full, "%s.%.64s", key->name, name);
     if (!job_is_name(name))
@@ -201,7 +192,7 @@ static bool assign_limit(struct assignment *assignment, const struct config_key 
     if (list->count > 0)
         memcpy(grown, list->items, sizeof *grown * list->count);
     grown[list->count] = (struct plan_limit){arena_strdup(assignment->arena, name), max};
-    *list = (struct limit_list){grown, list->count + 1};
+    *list = (struct config_limits){grown, list->count + 1};
     return true;
 }
 

@@ -2,7 +2,6 @@
 #include "config/keys.h"
 #include "base/nearest.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -171,8 +170,7 @@ bool config_key_is_group(const char *name)
 
 const char *config_key_near(const char *name)
 {
-    const char *names[96];
-    assert(config_key_count <= ARRAY_LENGTH(names));
+    const char *names[ARRAY_LENGTH(config_keys)];
     for (size_t i = 0; i < config_key_count; i++)
         names[i] = config_keys[i].name;
     const char *near = nearest_name(name, names, config_key_count);

@@ -18,6 +18,15 @@ enum config_type {
     CONFIG_TEMPLATES, /* an object of templates; becomes the catalogue */
 };
 
+/* A CONFIG_LIMITS in struct config: the pointer and its count stand one behind the other. */
+struct config_limits {
+    struct plan_limit *items;
+    size_t count;
+};
+_Static_assert(offsetof(struct config, limit_tenant_count) ==
+                   offsetof(struct config, limit_tenants) + offsetof(struct config_limits, count),
+               "a count stands behind its pointer");
+
 struct config_key {
     const char *name; /* with dots: limits.global */
     enum config_type type;

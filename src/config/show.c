@@ -166,8 +166,8 @@ static json_t *value_of(const struct config *config, const struct config_key *ke
     case CONFIG_PAIRS:
         return pairs(place);
     case CONFIG_LIMITS: {
-        struct plan_limit *items = *(struct plan_limit *const *)place;
-        return limits(items, *(const size_t *)((const char *)place + sizeof items));
+        const struct config_limits *list = place;
+        return limits(list->items, list->count);
     }
     case CONFIG_TEMPLATES:
         return templates(&config->catalog);

@@ -1,5 +1,6 @@
 /* The sources of a configuration, each walked by the table of keys. */
 #include "config/sources.h"
+#include "base/utf8.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -265,8 +266,10 @@ bool source_sets(struct assignment *assignment, const char *const *sets, size_t 
     assignment->source = "--set";
     for (size_t i = 0; i < count; i++) {
         const char *equals = strchr(sets[i], '='), *member;
-        if (!equals || equals == sets[i])
+        if (!equals || equals == sets[i] || equals - sets[i] > NAME_BYTES_MAX)
             return fail(assignment->reterr, "--set %.100s: must be KEY=VALUE", sets[i]);
+        if (!utf8_is_valid((struct bytes){sets[i], strlen(sets[i])}))
+            return fail(assignment->reterr, "--set %.*s: is no UTF-8", (int)strcspn(sets[i], "="), sets[i]);
         const char *name = arena_strndup(assignment->arena, sets[i], (size_t)(equals - sets[i]));
         const struct config_key *key = config_key_find(name, &member);
         if (!key)
