@@ -878,6 +878,19 @@ def test_without_isolation(starts_local):
         assert processes_with(marker) == []
 
 
+def test_the_kernels_parent_is_started_again(starts_local):
+    local = starts_local("--log-level", "none")
+    box = Raw(local)
+    box.execute("x = 1")
+    children = "/proc/%d/task/%d/children" % (local.process.pid, local.process.pid)
+    parents = [int(pid) for pid in open(children).read().split()
+               if b"zygote.py" in open("/proc/%s/cmdline" % pid, "rb").read()]
+    for pid in parents:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: [event.get("name") for event in box.execute("x")][1:2] == ["NameError"], 20)
+    assert box.kill() == 204
+
+
 def test_a_sudden_death_takes_the_sandboxes_along(starts_local):
     local = starts_local()
     box = Raw(local)
