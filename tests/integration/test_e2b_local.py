@@ -544,6 +544,19 @@ def test_one_run_at_a_time_and_leaving_while_queued(raw):
     assert raw.execute("ran")[1]["text"] == "['first']"
 
 
+@pytest.mark.parametrize("language, endless, then, text", [
+    ("javascript", "var q = 1; await new Promise((done) => setTimeout(done, 60000))", "1 + 1", "2"),
+    ("javascript", "while (true) {}", "1 + 1", "2"),
+    ("bash", "V=7; sleep 60", "echo $V", "7\n"),
+])
+def test_leaving_interrupts_other_kernels_too(raw, language, endless, then, text):
+    connection, answer = raw.start_execute(endless, language=language)
+    assert answer.readline()
+    time.sleep(0.2)
+    connection.close()
+    assert raw.execute(then, language=language)[1]["text"] == text
+
+
 def test_silence_is_filled_with_keepalives(raw):
     events = raw.execute("import time; time.sleep(5.5)")
     assert [event["type"] for event in events] == ["number_of_executions", "keepalive", "end_of_execution"]
