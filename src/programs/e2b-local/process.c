@@ -469,6 +469,13 @@ void process_signal(struct process *process, int signal)
         (void)kill(process->pid, signal);
 }
 
+void process_kill(struct process *process)
+{
+    process_signal(process, SIGKILL);
+    if (process->state == PROCESS_STARTING)
+        free_process(process);
+}
+
 bool process_write(struct process *process, struct bytes data, bool to_terminal, struct error *reterr)
 {
     if (process->input < 0 || to_terminal != process->is_terminal)
