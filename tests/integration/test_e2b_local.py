@@ -544,6 +544,19 @@ def test_one_run_at_a_time_and_leaving_while_queued(raw):
     assert raw.execute("ran")[1]["text"] == "['first']"
 
 
+@pytest.mark.parametrize("language, endless, then, text", [
+    ("javascript", "var q = 1; await new Promise((done) => setTimeout(done, 60000))", "1 + 1", "2"),
+    ("javascript", "while (true) {}", "1 + 1", "2"),
+    ("bash", "V=7; sleep 60", "echo $V", "7\n"),
+])
+def test_leaving_interrupts_other_kernels_too(raw, language, endless, then, text):
+    connection, answer = raw.start_execute(endless, language=language)
+    assert answer.readline()
+    time.sleep(0.2)
+    connection.close()
+    assert raw.execute(then, language=language)[1]["text"] == text
+
+
 def test_silence_is_filled_with_keepalives(raw):
     events = raw.execute("import time; time.sleep(5.5)")
     assert [event["type"] for event in events] == ["number_of_executions", "keepalive", "end_of_execution"]
@@ -579,13 +592,15 @@ def test_exit_code_zero_is_left_out(raw):
 
 
 def test_the_deadline_has_no_end_event(raw):
-    found = raw.start("sleep 30", headers={"Connect-Timeout-Ms": "500"})
-    assert found[1:] == [(2, {"error": {"code": "deadline_exceeded", "message": "context deadline exceeded"}})]
+    found = raw.start("sleep 30", headers={"Connect-Timeout-Ms": "1500"})
+    assert found[-1] == (2, {"error": {"code": "deadline_exceeded", "message": "context deadline exceeded"}})
+    assert ["end" in message.get("event", {}) for _, message in found] == [False] * len(found)
 
 
 def test_keepalives_of_a_process(raw):
-    found = raw.start("sleep 2.5", headers={"Keepalive-Ping-Interval": "1"})
-    assert [message["event"] for _, message in found[1:3]] == [{"keepalive": {}}, {"keepalive": {}}]
+    found = [message["event"] for flags, message in raw.start("sleep 2.5", headers={"Keepalive-Ping-Interval": "1"})[:-1]]
+    assert "start" in found[0] and "end" in found[-1]
+    assert found[1:3] == [{"keepalive": {}}, {"keepalive": {}}]
 
 
 @pytest.mark.parametrize("message, headers, code, text", [
@@ -876,6 +891,19 @@ def test_without_isolation(starts_local):
     local.stop()
     if os.path.exists("/sys/fs/cgroup/memory") or os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
         assert processes_with(marker) == []
+
+
+def test_the_kernels_parent_is_started_again(starts_local):
+    local = starts_local("--log-level", "none")
+    box = Raw(local)
+    box.execute("x = 1")
+    children = "/proc/%d/task/%d/children" % (local.process.pid, local.process.pid)
+    parents = [int(pid) for pid in open(children).read().split()
+               if b"zygote.py" in open("/proc/%s/cmdline" % pid, "rb").read()]
+    for pid in parents:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: [event.get("name") for event in box.execute("x")][1:2] == ["NameError"], 20)
+    assert box.kill() == 204
 
 
 def test_a_sudden_death_takes_the_sandboxes_along(starts_local):

@@ -1,7 +1,7 @@
 /* Cells: directories, control groups, and the bubblewrap process that holds the namespaces. */
 #include "cell.h"
 
-#include "base/buffer.h"
+#include "bubblewrap.h"
 #include "loop/loop.h"
 #include "tree.h"
 
@@ -9,7 +9,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,15 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* One digit each: dash knows no others. */
-enum { HOLDER_INFO_FD = 4, HOLDER_READY_FD = 5 };
-enum {
-    HOLDER_START_MS = 20000,
-    EMPTY_POLL_MS = 5,
-    EMPTY_POLLS = 2000,
-    MAX_ARGUMENTS = 96,
-    LAST_CAPABILITY = 63
-};
+enum { HOLDER_START_MS = 20000, EMPTY_POLL_MS = 5, EMPTY_POLLS = 2000, LAST_CAPABILITY = 63 };
 
 struct cells {
     struct loop *loop;     /* borrowed */
@@ -52,9 +43,10 @@ struct cell {
     struct link waiting; /* cell_ready */
     struct task ready_task;
     struct error error;
-    pid_t holder, first; /* bubblewrap, and process 1 inside */
+    struct bubblewrap holder;
+    pid_t first; /* process 1 inside */
     struct watch *holder_watch, *ready_watch;
-    int holder_pidfd, ready_fd, info_fd;
+    int holder_pidfd;
     int namespaces[CELL_NAMESPACE_COUNT];
     struct timer timer;
     int polls;
@@ -75,70 +67,6 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* ---- starting the holder ---- */
-
-static void add(char **arguments, int *count, const char *text)
-{
-    assert(*count < MAX_ARGUMENTS - 1);
-    arguments[(*count)++] = base_strdup(text);
-}
-
-static void add_bind(char **arguments, int *count, const char *how, const char *source, const char *target)
-{
-    add(arguments, count, how);
-    add(arguments, count, source);
-    add(arguments, count, target);
-}
-
-/* /bin and its like are links into /usr on some systems and folders on others. */
-static void add_system_folder(char **arguments, int *count, const char *path)
-{
-    char target[256];
-    ssize_t length = readlink(path, target, sizeof target - 1);
-    if (length > 0) {
-        target[length] = '\0';
-        add_bind(arguments, count, "--symlink", target, path);
-    } else if (access(path, F_OK) == 0) {
-        add_bind(arguments, count, "--ro-bind", path, path);
-    }
-}
-
-static void add_arguments(char **arguments, const struct cells *cells, const char *root)
-{
-    static const char *const first[] = {
-        "bwrap",         "--die-with-parent", "--new-session", "--unshare-pid",
-        "--unshare-ipc", "--unshare-uts",     "--hostname",    "e2b"};
-    static const char *const folders[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
-    int count = 0;
-    for (size_t i = 0; i < ARRAY_LENGTH(first); i++)
-        add(arguments, &count, first[i]);
-    add_bind(arguments, &count, "--bind", root, "/");
-    add_bind(arguments, &count, "--ro-bind", "/usr", "/usr");
-    add_bind(arguments, &count, "--ro-bind", "/etc", "/etc");
-    for (size_t i = 0; i < ARRAY_LENGTH(folders); i++)
-        add_system_folder(arguments, &count, folders[i]);
-    for (const char *const *extra = cells->options.extra_folders; extra && *extra && count < 70; extra++)
-        add_bind(arguments, &count, "--ro-bind", *extra, *extra);
-    add(arguments, &count, "--dev");
-    add(arguments, &count, "/dev");
-    add(arguments, &count, "--proc");
-    add(arguments, &count, "/proc");
-    CLEANUP(base_freep) char *info = base_printf("%d", HOLDER_INFO_FD);
-    add(arguments, &count, "--info-fd");
-    add(arguments, &count, info);
-    CLEANUP(base_freep)
-    char *script = base_printf("echo >&%d; exec /bin/sleep infinity %d>&-", HOLDER_READY_FD, HOLDER_READY_FD);
-    add(arguments, &count, "/bin/sh");
-    add(arguments, &count, "-c");
-    add(arguments, &count, script);
-}
-
-static void free_arguments(char **arguments)
-{
-    for (int i = 0; i < MAX_ARGUMENTS; i++)
-        free(arguments[i]);
-}
-
 static void join_groups(const int *fds, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -153,56 +81,7 @@ static void close_all(int *fds, int count)
         (void)close(fds[i]);
 }
 
-/* Returns: the process, with the reading ends of both pipes; -1 with errno. */
-static pid_t spawn_holder(struct cells *cells, const char *root, const char *group, int *ret_info,
-                          int *ret_ready)
-{
-    int info[2], ready[2], groups[CGROUP_MAX_HIERARCHIES];
-    if (pipe2(info, O_CLOEXEC) != 0)
-        return -1;
-    if (pipe2(ready, O_CLOEXEC) != 0) {
-        close_all(info, 2);
-        return -1;
-    }
-    char *arguments[MAX_ARGUMENTS] = {NULL};
-    add_arguments(arguments, cells, root);
-    int group_count = group ? cgroups_open(cells->cgroups, group, groups) : 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        join_groups(groups, group_count);
-        int info_high = fcntl(info[1], F_DUPFD, HOLDER_READY_FD + 1);
-        int ready_high = fcntl(ready[1], F_DUPFD, HOLDER_READY_FD + 1);
-        (void)dup2(info_high, HOLDER_INFO_FD);
-        (void)dup2(ready_high, HOLDER_READY_FD);
-        (void)close(info_high);
-        (void)close(ready_high);
-        int null = open("/dev/null", O_RDWR);
-        (void)dup2(null, 0);
-        (void)dup2(null, 1);
-        execvp("bwrap", arguments);
-        _exit(127);
-    }
-    close_all(groups, group_count);
-    free_arguments(arguments);
-    (void)close(info[1]);
-    (void)close(ready[1]);
-    if (pid < 0) {
-        (void)close(info[0]);
-        (void)close(ready[0]);
-        return -1;
-    }
-    *ret_info = info[0];
-    *ret_ready = ready[0];
-    return pid;
-}
-
-static pid_t read_first_pid(int info_fd)
-{
-    char text[1024];
-    ssize_t length = read(info_fd, text, sizeof text);
-    json_auto_t *info = length > 0 ? json_loadb(text, (size_t)length, 0, NULL) : NULL;
-    return (pid_t)json_integer_value(json_object_get(info, "child-pid"));
-}
+/* ---- starting the holder ---- */
 
 static void tell_ready(void *arg)
 {
@@ -224,8 +103,8 @@ static void stop_waiting_for_holder(struct cell *cell)
 {
     if (cell->ready_watch)
         watch_close(TAKE(cell->ready_watch));
-    close_fd(&cell->ready_fd);
-    close_fd(&cell->info_fd);
+    close_fd(&cell->holder.ready_fd);
+    close_fd(&cell->holder.info_fd);
     loop_timer_stop(cell->cells->loop, &cell->timer);
 }
 
@@ -250,11 +129,11 @@ static void on_holder_ready(void *arg, int events, int error)
     (void)error;
     struct cell *cell = arg;
     char byte;
-    if (read(cell->ready_fd, &byte, 1) != 1) {
+    if (read(cell->holder.ready_fd, &byte, 1) != 1) {
         fail(cell, "bubblewrap ended; its reason stands on standard error");
         return;
     }
-    cell->first = read_first_pid(cell->info_fd);
+    cell->first = bubblewrap_read_first(&cell->holder);
     for (int i = 0; i < CELL_NAMESPACE_COUNT; i++) {
         char path[64];
         (void)snprintf(path, sizeof path, "/proc/%ld/ns/%s", (long)cell->first, namespace_kinds[i].name);
@@ -273,20 +152,23 @@ static void on_holder_exit(void *arg, int events, int error);
 static void start_holder(struct cell *cell)
 {
     struct cells *cells = cell->cells;
-    cell->holder = spawn_holder(cells, cell->path, cell->name, &cell->info_fd, &cell->ready_fd);
-    if (cell->holder < 0) {
-        cell->holder = 0;
+    int groups[CGROUP_MAX_HIERARCHIES];
+    int group_count = cgroups_open(cells->cgroups, cell->name, groups);
+    bool is_started =
+        bubblewrap_start(cell->path, cells->options.extra_folders, groups, group_count, &cell->holder);
+    close_all(groups, group_count);
+    if (!is_started) {
         fail(cell, "no further process can be made");
         return;
     }
-    cell->holder_pidfd = (int)syscall(SYS_pidfd_open, cell->holder, 0);
+    cell->holder_pidfd = (int)syscall(SYS_pidfd_open, cell->holder.pid, 0);
     if (cell->holder_pidfd < 0) {
         fail(cell, "no descriptor for the process");
         return;
     }
     cell->holder_watch = loop_watch_new(cells->loop, cell->holder_pidfd, on_holder_exit, cell);
     watch_set(cell->holder_watch, WATCH_READ);
-    cell->ready_watch = loop_watch_new(cells->loop, cell->ready_fd, on_holder_ready, cell);
+    cell->ready_watch = loop_watch_new(cells->loop, cell->holder.ready_fd, on_holder_ready, cell);
     watch_set(cell->ready_watch, WATCH_READ);
     loop_timer_start(cells->loop, &cell->timer, HOLDER_START_MS, on_holder_late, cell);
 }
@@ -411,7 +293,7 @@ struct cell *cell_new(struct cells *cells, const char *name, const struct cgroup
     cell->path = base_printf("%s/%s", cells->options.directory, name);
     cell->home = base_printf("%s/home/user", cell->path);
     cell->limits = *limits;
-    cell->root_fd = cell->holder_pidfd = cell->ready_fd = cell->info_fd = -1;
+    cell->root_fd = cell->holder_pidfd = cell->holder.ready_fd = cell->holder.info_fd = -1;
     for (int i = 0; i < CELL_NAMESPACE_COUNT; i++)
         cell->namespaces[i] = -1;
     list_init(&cell->waiting);
@@ -523,9 +405,9 @@ static void on_holder_exit(void *arg, int events, int error)
     (void)error;
     struct cell *cell = arg;
     int status = 0;
-    if (waitpid(cell->holder, &status, WNOHANG) == 0)
+    if (waitpid(cell->holder.pid, &status, WNOHANG) == 0)
         return;
-    cell->holder = cell->first = 0;
+    cell->holder.pid = cell->first = 0;
     watch_close(TAKE(cell->holder_watch));
     close_fd(&cell->holder_pidfd);
     if (cell->state == CELL_DYING)
@@ -544,8 +426,8 @@ void cell_destroy(struct cell *cell, void (*on_destroyed)(void *arg), void *arg)
     cell->state = CELL_DYING;
     if (cell->first > 0)
         (void)kill(cell->first, SIGKILL);
-    else if (cell->holder > 0)
-        (void)kill(cell->holder, SIGKILL);
+    else if (cell->holder.pid > 0)
+        (void)kill(cell->holder.pid, SIGKILL);
     if (cell->has_group) {
         (void)cgroups_signal(cell->cells->cgroups, cell->name, SIGKILL);
         cell_thaw(cell);
@@ -556,28 +438,6 @@ void cell_destroy(struct cell *cell, void (*on_destroyed)(void *arg), void *arg)
 
 /* ---- all cells ---- */
 
-/* Returns: whether a holder comes up in a directory made for the purpose. Blocks, a few ms, at the start
- * only. */
-static bool probe_bubblewrap(struct cells *cells)
-{
-    CLEANUP(base_freep) char *root = base_printf("%s/probe", cells->options.directory);
-    int info = -1, ready = -1;
-    if (geteuid() != 0 || mkdir(root, 0755) != 0)
-        return false;
-    pid_t pid = spawn_holder(cells, root, NULL, &info, &ready);
-    char byte;
-    bool is_up = pid > 0 && read(ready, &byte, 1) == 1;
-    if (pid > 0) {
-        pid_t first = is_up ? read_first_pid(info) : 0;
-        (void)kill(first > 0 ? first : pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
-        (void)close(info);
-        (void)close(ready);
-    }
-    (void)tree_remove(root);
-    return is_up;
-}
-
 struct cells *cells_new(struct loop *loop, const struct log *log, const struct cells_options *options,
                         struct error *reterr)
 {
@@ -587,7 +447,8 @@ struct cells *cells_new(struct loop *loop, const struct log *log, const struct c
     cells->options = *options;
     cells->cgroups = cgroups_new();
     cells->own_pid_namespace = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-    cells->is_isolated = options->isolation != ISOLATION_NONE && probe_bubblewrap(cells);
+    CLEANUP(base_freep) char *probe = base_printf("%s/probe", options->directory);
+    cells->is_isolated = options->isolation != ISOLATION_NONE && bubblewrap_probe(probe);
     if (options->isolation == ISOLATION_BUBBLEWRAP && !cells->is_isolated) {
         (void)error_set(
             reterr, ERROR_REJECTED, "e2b-local", 0,

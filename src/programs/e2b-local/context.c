@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { KEEPALIVE_MS = 5000, READ_BYTES = 64 * 1024, MAX_LINE_BYTES = 64 * 1024 * 1024 };
+enum { KEEPALIVE_MS = 5000, INTERRUPT_MS = 2000, READ_BYTES = 64 * 1024, MAX_LINE_BYTES = 64 * 1024 * 1024 };
 
 struct run {
     struct link link;        /* in context->runs */
@@ -88,6 +88,7 @@ static void finish_run(struct context *context, const char *last_words)
     free_run(run);
     context->is_running = false;
     loop_timer_stop(loop_of(context), &context->keepalive);
+    loop_timer_stop(loop_of(context), &context->patience);
 }
 
 /* ---- the kernel ---- */
@@ -298,6 +299,11 @@ static void start_next(struct context *context)
 
 /* ---- runs ---- */
 
+static void on_patience_over(void *arg)
+{
+    on_kernel_gone(arg, restarting);
+}
+
 static void on_left(void *arg, struct http_exchange *exchange)
 {
     (void)exchange;
@@ -306,6 +312,10 @@ static void on_left(void *arg, struct http_exchange *exchange)
     stream_end(&run->stream);
     if (run == first_run(context) && context->is_running) {
         child_signal_pidfd(context->pidfd, SIGINT);
+        /* Node sees a signal between two callbacks only: a loop without end gets a new kernel instead.
+         * Python's code may catch the interrupt and go on, as with the real server. */
+        if (strcmp(context->request.language, "javascript") == 0)
+            loop_timer_start(loop_of(context), &context->patience, INTERRUPT_MS, on_patience_over, context);
         watch_set(context->socket_watch, WATCH_READ);
         return; /* the run stays in its place until the kernel says that it ended */
     }
@@ -393,6 +403,7 @@ void context_free(struct context *context)
         free_run(run);
     }
     loop_timer_stop(loop_of(context), &context->keepalive);
+    loop_timer_stop(loop_of(context), &context->patience);
     link_remove(&context->link);
     free(context->cwd);
     free(context);

@@ -33,9 +33,9 @@ struct context {
     json_t *variables; /* of the kernel that is up or starting */
     int socket, pidfd;
     struct watch *socket_watch, *exit_watch;
-    struct buffer input;  /* from the kernel, up to the next line's end */
-    struct buffer output; /* to the kernel, not yet taken */
-    struct timer keepalive;
+    struct buffer input;              /* from the kernel, up to the next line's end */
+    struct buffer output;             /* to the kernel, not yet taken */
+    struct timer keepalive, patience; /* patience: after an interrupt that a kernel may not be able to see */
 };
 
 struct run_request {

@@ -130,7 +130,7 @@ void control_list(struct service *service, struct http_exchange *exchange, bool 
         if (is_after_token(&query, sandbox))
             found[count++] = sandbox;
     }
-    qsort(found, count, sizeof *found, query.is_ascending ? compare_ascending : compare_descending);
+    qsort(found, count, sizeof(void *), query.is_ascending ? compare_ascending : compare_descending);
     json_t *list = json_array();
     for (size_t i = 0; i < count && i < query.limit; i++)
         json_array_append_new(list, encode(found[i]));

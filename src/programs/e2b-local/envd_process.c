@@ -171,9 +171,10 @@ static void on_room(void *arg, struct http_exchange *exchange)
 static void on_deadline(void *arg)
 {
     struct call *call = arg;
-    if (call->kills_at_deadline && call->process)
-        process_signal(call->process, SIGKILL);
+    struct process *doomed = call->kills_at_deadline ? call->process : NULL;
     end_with_error(call, "deadline_exceeded", "context deadline exceeded");
+    if (doomed)
+        process_kill(doomed);
 }
 
 static int64_t header_number(struct http_exchange *exchange, const char *name)
@@ -201,7 +202,6 @@ static struct call *call_new(struct sandbox *sandbox, struct http_exchange *exch
     http_exchange_set_header(exchange, "Content-Type", stream_type);
     http_exchange_on_left(exchange, on_left, call);
     stream_start(&call->stream, sandbox->service, exchange, STREAM_PROCESS, 200, on_room, call);
-    loop_timer_start(loop, &call->keepalive, call->keepalive_ms, on_keepalive, call);
     if (timeout_ms > 0)
         loop_timer_start(loop, &call->deadline, timeout_ms, on_deadline, call);
     return call;

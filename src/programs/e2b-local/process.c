@@ -469,6 +469,13 @@ void process_signal(struct process *process, int signal)
         (void)kill(process->pid, signal);
 }
 
+void process_kill(struct process *process)
+{
+    process_signal(process, SIGKILL);
+    if (process->state == PROCESS_STARTING)
+        free_process(process);
+}
+
 bool process_write(struct process *process, struct bytes data, bool to_terminal, struct error *reterr)
 {
     if (process->input < 0 || to_terminal != process->is_terminal)
@@ -503,20 +510,24 @@ void process_resize(struct process *process, int columns, int rows)
         (void)ioctl(process->outputs[0], TIOCSWINSZ, &size);
 }
 
+static void tell_lost(struct process *process)
+{
+    LIST_EACH(&process->listeners, link)
+    {
+        struct process_listener *listener = LIST_OBJECT(link, struct process_listener, link);
+        process_unlisten(listener);
+        listener->on_lost(listener->arg);
+    }
+}
+
 void processes_end(struct sandbox *sandbox)
 {
-    struct link *first;
-    while ((first = list_pop_front(&sandbox->processes))) {
-        struct process *process = LIST_OBJECT(first, struct process, link);
-        LIST_EACH(&process->listeners, link)
-        {
-            struct process_listener *listener = LIST_OBJECT(link, struct process_listener, link);
-            process_unlisten(listener);
-            listener->on_lost(listener->arg);
-        }
+    LIST_EACH(&sandbox->processes, link)
+    {
+        struct process *process = LIST_OBJECT(link, struct process, link);
+        tell_lost(process);
         if (process->pid > 0 && !process->has_exited)
-            (void)kill(-process->pid,
-                       SIGKILL); /* its session's first group: all there is to reach without groups */
+            (void)kill(-process->pid, SIGKILL); /* its session's first group; the cell finds the rest */
         free_process(process);
     }
 }

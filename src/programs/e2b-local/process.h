@@ -77,6 +77,8 @@ void process_release(struct process_listener *listener);
 /* Returns: NULL when there is none; by pid, or by tag when tag is not NULL. */
 struct process *process_find(struct sandbox *sandbox, int64_t inner_pid, const char *tag);
 void process_signal(struct process *process, int signal);
+/* Kills it even if it has not begun; then it is forgotten, and must not be named again. */
+void process_kill(struct process *process);
 bool process_write(struct process *process, struct bytes data, bool to_terminal, struct error *reterr);
 bool process_close_input(struct process *process);
 void process_resize(struct process *process, int columns, int rows);

@@ -8,7 +8,15 @@
 #include "faults.h"
 #include "stats.h"
 
-/* What all parts of e2b-local share: one struct, made by main.c, open to the files of this program only. */
+/* What all parts of e2b-local share: one struct, made by main.c, open to the files of this program only.
+ *
+ * Where it knowingly differs from the real E2B: everything in a sandbox runs as one Linux user without
+ * capabilities
+ * ("user" and "root" differ in HOME and the variables only); a run that follows an abandoned one waits for
+ * its end, where the real server may swallow it; folders are not watched; files are not compressed; fork,
+ * snapshots, network rules and template builds are not there; a paused sandbox stays in memory; languages are
+ * Python, JavaScript, TypeScript as far as Node takes it, and bash. Without root there are no namespaces: see
+ * cell.h. */
 
 struct loop;
 struct http_server;

