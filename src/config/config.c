@@ -53,7 +53,7 @@ static void settle_creates(struct config *config)
  * not starve where the limit is small. */
 static void settle_classes(struct config *config)
 {
-    int64_t reserve = (config->limit_global * config->interactive_percent + 99) / 100;
+    int64_t reserve = config->limit_global * config->interactive_percent / 100;
     int64_t others = MAX(config->limit_global - reserve, 1);
     int64_t batch = MAX(config->limit_global * config->batch_percent / 100, 1);
     config->class_max[PRIORITY_INTERACTIVE] = 0;

@@ -44,6 +44,7 @@ struct worker {
     bool is_pump_wanted, is_source_closing;
     bool source_is_usable, sink_is_usable;
     char source_why[200], sink_why[200];
+    char why[1024]; /* of the last worker_is_ready */
 };
 
 /* There may be something to start, or room to pull: looked at once, at the end of this turn. */

@@ -208,7 +208,7 @@ static void append_permits(struct buffer *out, const struct observe *observe)
                              (long long)observe->usage[i].used);
 }
 
-void worker_metrics(const struct worker *worker, struct buffer *out)
+void worker_metrics(struct worker *worker, struct buffer *out)
 {
     const struct observe *observe = worker->observe;
     const char *why;

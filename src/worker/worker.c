@@ -432,20 +432,30 @@ void worker_free(struct worker *worker)
 
 /* ---- looking ---- */
 
-bool worker_is_ready(const struct worker *worker, const char **ret_why)
+static void add_reason(struct worker *worker, const char *part, const char *why)
 {
-    *ret_why = "";
-    if (worker->phase != WORKER_RUNNING)
-        *ret_why = "the worker is draining";
-    else if (ledger_state(worker->ledger) != LEDGER_READY)
-        *ret_why = ledger_why(worker->ledger);
-    else if (!provider_is_usable(worker->provider))
-        *ret_why = provider_why(worker->provider);
-    else if (!worker->source_is_usable)
-        *ret_why = worker->source_why;
-    else if (!worker->sink_is_usable)
-        *ret_why = worker->sink_why;
-    return **ret_why == '\0';
+    size_t length = strlen(worker->why);
+    if (*why)
+        (void)snprintf(worker->why + length, sizeof worker->why - length, "%s%s: %s", length > 0 ? "; " : "",
+                       part, why);
+}
+
+/* All reasons at once: one part may only wait for another (a new ledger for E2B's list), and the last named
+ * would hide the first to be mended. */
+bool worker_is_ready(struct worker *worker, const char **ret_why)
+{
+    worker->why[0] = '\0';
+    if (worker->phase == WORKER_RUNNING) {
+        add_reason(worker, "E2B", provider_is_usable(worker->provider) ? "" : provider_why(worker->provider));
+        add_reason(worker, "Redis",
+                   ledger_state(worker->ledger) == LEDGER_READY ? "" : ledger_why(worker->ledger));
+        add_reason(worker, "Kafka jobs", worker->source_is_usable ? "" : worker->source_why);
+        add_reason(worker, "Kafka results", worker->sink_is_usable ? "" : worker->sink_why);
+    } else {
+        add_reason(worker, "worker", "draining");
+    }
+    *ret_why = worker->why;
+    return worker->why[0] == '\0';
 }
 
 const char *worker_mode(const struct worker *worker)

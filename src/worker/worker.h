@@ -32,12 +32,12 @@ void worker_free(struct worker *worker); /* after stopped; NULL: nothing */
 
 /* ---- Looking: for health, metrics, statistics ---- */
 
-/* Whether it could take a job now; *ret_why is a sentence for people ("" when ready), valid until the next
- * turn. */
-bool worker_is_ready(const struct worker *worker, const char **ret_why);
+/* Whether it could take a job now; *ret_why names every part that is in the way ("" when ready), valid until
+ * the next call. */
+bool worker_is_ready(struct worker *worker, const char **ret_why);
 const char *worker_mode(const struct worker *worker); /* "production" | "simulation" */
 /* Prometheus text, and the live statistics as JSON. Append. */
-void worker_metrics(const struct worker *worker, struct buffer *out);
+void worker_metrics(struct worker *worker, struct buffer *out);
 void worker_stats(const struct worker *worker, struct buffer *out);
 
 #endif

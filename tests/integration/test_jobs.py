@@ -163,13 +163,13 @@ def test_python_bash_and_javascript_bring_their_results(deployment):
 
 def test_bad_input_gets_a_clear_answer_and_loses_nothing(deployment):
     stream = deployment.begin({"general": 1, "quick": 1, "strange": 1})
-    deployment.worker("w1")
+    deployment.worker("w1", jobs__max_bytes=200_000)
     past = "2020-01-01T00:00:00Z"
     cases = {
         "type": ({"job_id": "type", "code": 5}, "INVALID_JOB", "/code"),
         "template": ({"job_id": "template", "code": "1", "template": "data_analysys"}, "UNKNOWN_TEMPLATE", "data_analysis"),
         "dots": ({"job_id": "dots", "code": "1", "files": [{"path": "../x", "content": ""}]}, "FILE_PATH_INVALID", "/files/0"),
-        "big": ({"job_id": "big", "code": "#" * 1_100_000}, "PAYLOAD_TOO_LARGE", ""),
+        "big": ({"job_id": "big", "code": "#" * 300_000}, "PAYLOAD_TOO_LARGE", "200000"),
         "later": ({"job_id": "later", "code": "1", "not_before": "2030-01-01T00:00:00Z"}, "UNSUPPORTED_FEATURE", "/not_before"),
         "packages": ({"job_id": "packages", "code": "1", "requirements": {"packages": ["no-such-package"]}}, "NO_TEMPLATE_FITS", "no-such-package"),
     }
@@ -247,7 +247,7 @@ def test_two_thousand_jobs_over_twelve_partitions_by_two_workers_under_one_limit
 
 def test_one_worker_holds_five_hundred_jobs_at_once(deployment):
     stream = deployment.begin({"general": 4, "quick": 4})
-    deployment.worker("w1", limits__global=600, worker__max_in_flight=600, log__level="info")
+    deployment.worker("w1", limits__global=500, limits__interactive_percent=0, worker__max_in_flight=600, log__level="info")
     jobs = [f"sleep-{i:03}" for i in range(500)]
     for job in jobs:
         stream.publish("quick", {"job_id": job, "language": "bash", "code": "sleep 5; echo done"})
