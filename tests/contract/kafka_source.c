@@ -12,6 +12,7 @@ enum { PARTITIONS = 6, RECORDS_MAX = 20000, PATIENCE_MS = 90000, WORK_PER_TICK =
 
 static struct cluster *cluster;
 static bool is_real;
+static const char *assignor = "eager";
 
 struct flight {
     int32_t partition;
@@ -126,7 +127,7 @@ static struct kafka_source *open_source(struct loop *loop, const char *topic, co
                                                         .group_id = group,
                                                         .topics = &topic,
                                                         .topic_count = 1,
-                                                        .assignor = "eager",
+                                                        .assignor = assignor,
                                                         .client_id = "contract",
                                                         .events = events},
                          &error);
@@ -320,9 +321,8 @@ static bool is_busy(void *arg)
     return member->finished_count > 200 || member->count >= member->limit;
 }
 
-static void two_members_share_and_lose_nothing_in_rebalances(void **state)
+static void share(void)
 {
-    (void)state;
     enum { EACH = 1500 };
     char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
     cluster_topic(cluster, "share", PARTITIONS, topic);
@@ -347,6 +347,22 @@ static void two_members_share_and_lose_nothing_in_rebalances(void **state)
     member_free(pair.first);
     member_free(pair.second);
     loop_free(loop, NULL, NULL);
+}
+
+static void two_members_share_and_lose_nothing_in_rebalances(void **state)
+{
+    (void)state;
+    share();
+}
+
+static void cooperative_members_share_too(void **state)
+{
+    (void)state;
+    if (rd_kafka_version() < 0x020a0000)
+        skip(); /* refused there: wrong_properties_are_named */
+    assignor = "cooperative-sticky";
+    share();
+    assignor = "eager";
 }
 
 static bool keeps_the_first(int32_t partition, int64_t offset)
@@ -582,7 +598,7 @@ static void a_fatal_error_ends_the_membership_and_a_new_one_goes_on(void **state
 static void wrong_properties_are_named(void **state)
 {
     (void)state;
-    static const struct {
+    const struct {
         struct kafka_property property;
         const char *assignor, *expected;
     } samples[] = {
@@ -590,6 +606,9 @@ static void wrong_properties_are_named(void **state)
         {{"session.timeout.ms", "soon"}, "eager", "session.timeout.ms"},
         {{"enable.auto.commit", "true"}, "eager", "enable.auto.commit"},
         {{"client.rack", "a"}, "sticky", "kafka.assignor"},
+        {{"no.such.thing", "1"},
+         "cooperative-sticky",
+         rd_kafka_version() < 0x020a0000 ? "librdkafka 2.10" : "no.such.thing"},
     };
     struct loop *loop = loop_new();
     for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
@@ -648,6 +667,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(everything_finished_in_any_order_moves_the_base_to_the_end),
         cmocka_unit_test(a_restart_delivers_exactly_what_was_not_finished),
         cmocka_unit_test(two_members_share_and_lose_nothing_in_rebalances),
+        cmocka_unit_test(cooperative_members_share_too),
         cmocka_unit_test(one_record_that_runs_long_holds_back_nothing_but_the_base),
         cmocka_unit_test(without_room_nothing_is_pulled),
         cmocka_unit_test(a_map_that_would_not_fit_rests_its_own_partition_only),
