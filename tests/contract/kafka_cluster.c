@@ -62,7 +62,8 @@ struct kafka_cluster cluster_address(const struct cluster *cluster)
 {
     /* The mock waits for members as long as their session, so that is short. */
     static const struct kafka_property quick[] = {{"session.timeout.ms", "6000"},
-                                                  {"heartbeat.interval.ms", "300"}};
+                                                  {"heartbeat.interval.ms", "300"},
+                                                  {"topic.metadata.refresh.interval.ms", "2000"}};
     return (struct kafka_cluster){
         .bootstrap_servers = cluster->bootstrap, .properties = quick, .property_count = ARRAY_LENGTH(quick)};
 }

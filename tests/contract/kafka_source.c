@@ -32,6 +32,7 @@ struct member {
     bool (*keeps)(int32_t partition, int64_t offset); /* NULL: nothing is kept */
     bool is_idle;                                     /* finishes nothing */
     bool is_usable, is_closed;
+    char why[200];
     struct timer work;
 };
 
@@ -87,6 +88,7 @@ static void on_state(void *arg, bool is_usable, const char *why)
 {
     struct member *member = arg;
     member->is_usable = is_usable;
+    (void)snprintf(member->why, sizeof member->why, "%s", why);
     assert_true(is_usable == (why[0] == '\0'));
 }
 
@@ -595,6 +597,39 @@ static void a_fatal_error_ends_the_membership_and_a_new_one_goes_on(void **state
     loop_free(loop, NULL, NULL);
 }
 
+static bool names_its_topic(void *arg)
+{
+    const struct member *member = arg;
+    return !member->is_usable && strstr(member->why, member->topic);
+}
+
+static bool is_usable_again(void *arg)
+{
+    return ((struct member *)arg)->is_usable;
+}
+
+static void a_missing_topic_is_a_state_until_it_is_made(void **state)
+{
+    (void)state;
+    enum { EACH = 10 };
+    if (!is_real)
+        skip(); /* the mock makes every topic that somebody asks for */
+    char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
+    cluster_name(cluster, "missing", topic);
+    cluster_name(cluster, "g", group);
+    struct loop *loop = loop_new();
+    struct member *member = member_new(loop, topic, group, 100);
+    assert_true(wait_for(loop, PATIENCE_MS, names_its_topic, member));
+    cluster_make(cluster, topic, 2);
+    cluster_fill(cluster, topic, 2, EACH);
+    wanted = 2 * EACH;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, member));
+    assert_true(wait_for(loop, PATIENCE_MS, is_usable_again, member));
+    member_close(member);
+    member_free(member);
+    loop_free(loop, NULL, NULL);
+}
+
 static void wrong_properties_are_named(void **state)
 {
     (void)state;
@@ -675,6 +710,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_base_that_retention_passed_starts_at_the_earliest_record),
         cmocka_unit_test(aborted_records_and_markers_do_not_hold_back_the_base),
         cmocka_unit_test(a_fatal_error_ends_the_membership_and_a_new_one_goes_on),
+        cmocka_unit_test(a_missing_topic_is_a_state_until_it_is_made),
         cmocka_unit_test(wrong_properties_are_named),
         cmocka_unit_test(an_absent_cluster_is_a_state_and_closing_keeps_its_deadline),
     };
