@@ -382,25 +382,25 @@ void kafka_source_hold(struct kafka_source *source, bool is_held)
         loop_defer(source->loop, &source->deliver, on_deliver, source);
 }
 
-void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t number, int64_t offset)
+void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t partition, int64_t offset)
 {
-    struct partition *partition = source_find(source, topic, number);
-    if (!partition)
+    struct partition *found = source_find(source, topic, partition);
+    if (!found)
         return;
-    if (!partition_finish(partition, offset))
+    if (!partition_finish(found, offset))
         return;
     if (++source->finished >= COMMIT_AFTER)
         source_commit(source);
-    if (partition->is_full && partition_has_room(partition)) {
-        partition->is_full = false;
+    if (found->is_full && partition_has_room(found)) {
+        found->is_full = false;
         wakeup_send(source->wakeup);
     }
 }
 
-bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t number)
+bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t partition)
 {
-    const struct partition *partition = source_find(source, topic, number);
-    return partition && partition_is_owned(partition);
+    const struct partition *found = source_find(source, topic, partition);
+    return found && partition_is_owned(found);
 }
 
 const char *kafka_source_cluster_id(const struct kafka_source *source)

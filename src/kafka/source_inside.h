@@ -78,10 +78,10 @@ struct partition *source_find(const struct kafka_source *source, const char *top
 void source_state(struct kafka_source *source, bool is_usable, const char *why);
 void source_rebuild(struct kafka_source *source, const char *why);
 
-void source_on_queue(rd_kafka_t *rk, void *wakeup); /* on librdkafka's threads */
-void source_tick(void *source);
+void source_on_queue(rd_kafka_t *rk, void *arg); /* on librdkafka's threads */
+void source_tick(void *arg);
 void source_close_handle(struct kafka_source *source, void (*destroyed)(void *arg));
-void source_free(void *source);
+void source_free(void *object);
 
 /* source_close.c */
 void source_go_on_closing(struct kafka_source *source);
