@@ -33,7 +33,7 @@ static void look_at_topics(struct facts *facts)
         rd_kafka_topic_t *topic = rd_kafka_topic_new(facts->handle->rk, name, NULL);
         facts->error = topic ? rd_kafka_metadata(facts->handle->rk, 0, topic, &metadata, ANSWER_MS)
                              : rd_kafka_last_error();
-        if (!facts->error && metadata->topic_cnt == 1)
+        if (!facts->error && metadata && metadata->topic_cnt == 1)
             facts->error = metadata->topics[0].err;
         if (facts->error)
             facts->failed_topic = name;

@@ -296,9 +296,9 @@ void sink_requeue(struct kafka_sink *sink)
 
 void sink_silence(struct kafka_sink *sink)
 {
-    struct link *link;
     loop_defer_cancel(sink->loop, &sink->answer);
-    while ((link = list_pop_front(&sink->all))) {
+    LIST_EACH(&sink->all, link)
+    {
         struct kafka_delivery *delivery = LIST_OBJECT(link, struct kafka_delivery, in_all);
         delivery->is_flying = false;
         forget(delivery);

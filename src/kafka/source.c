@@ -1,4 +1,4 @@
-/* A member of the consumer group: life cycle, events, state. Its parts are named in source_inside.h. */
+/* A member of the consumer group: beginning, events, state. Its parts are named in source_inside.h. */
 #include "kafka/source_inside.h"
 
 #include "kafka/conf.h"
@@ -13,7 +13,6 @@ enum {
     COMMIT_AFTER = 500, /* records finished */
     PROBE_TICKS = 5,    /* while not usable */
     WATERMARK_TICKS = 10,
-    LAST_COMMIT_MS = 2000,
     CLOSE_TICK_MS = 50,
     REBUILD_MIN_MS = 1000,
     REBUILD_MAX_MS = 30000,
@@ -105,6 +104,14 @@ static void refresh_watermarks(struct kafka_source *source)
 
 /* ---- events ---- */
 
+/* librdkafka says of a subscribed topic only that something is wrong with one: ask which. */
+static bool is_about_some_topic(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_t *where)
+{
+    return !where && (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                      code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+                      code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION);
+}
+
 static void on_error(struct kafka_source *source, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
@@ -115,7 +122,9 @@ static void on_error(struct kafka_source *source, rd_kafka_event_t *event)
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
     log_debug(&source->log, "kafka.error", LOG_TEXT("code", rd_kafka_err2name(code)),
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
-    if (explain_needs_hands(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    if (is_about_some_topic(code, where)) {
+        probe(source);
+    } else if (explain_needs_hands(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         char text[EXPLAIN_SIZE];
         explain(code, where ? where->topic : NULL, text);
         source_state(source, false, text);
@@ -160,8 +169,6 @@ static void serve(struct kafka_source *source)
     }
 }
 
-static void go_on_closing(struct kafka_source *source);
-
 static void on_wakeup(void *arg)
 {
     struct kafka_source *source = arg;
@@ -169,16 +176,16 @@ static void on_wakeup(void *arg)
     if (source->phase == SOURCE_RUNNING && source->handle)
         source_deliver(source);
     else if (source->phase != SOURCE_RUNNING)
-        go_on_closing(source);
+        source_go_on_closing(source);
 }
 
 /* Polls the consumer's queue even when nothing happens: that is what tells librdkafka that we live
  * (max.poll.interval.ms). */
-static void on_tick(void *arg)
+void source_tick(void *arg)
 {
     struct kafka_source *source = arg;
     loop_timer_start(source->loop, &source->tick, source->phase == SOURCE_RUNNING ? TICK_MS : CLOSE_TICK_MS,
-                     on_tick, source);
+                     source_tick, source);
     on_wakeup(source);
     source->is_commit_resting = false;
     if (source->phase != SOURCE_RUNNING || !source->handle)
@@ -194,7 +201,7 @@ static void on_tick(void *arg)
 
 /* ---- the instance ---- */
 
-static void on_queue(rd_kafka_t *rk, void *arg)
+void source_on_queue(rd_kafka_t *rk, void *arg)
 {
     (void)rk;
     wakeup_send(arg); /* librdkafka's thread: nothing else here */
@@ -209,7 +216,7 @@ static bool open_handle(struct kafka_source *source, struct error *reterr)
     (void)rd_kafka_poll_set_consumer(rk); /* errors and logs come through the consumer's queue too */
     source->queue = rd_kafka_queue_get_consumer(rk);
     (void)rd_kafka_set_log_queue(rk, source->queue);
-    rd_kafka_queue_cb_event_enable(source->queue, on_queue, source->wakeup);
+    rd_kafka_queue_cb_event_enable(source->queue, source_on_queue, source->wakeup);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(rk, source->subscription);
     if (code)
         return error_set(reterr, ERROR_REJECTED, "config", code, "topics.jobs: %s", rd_kafka_err2str(code));
@@ -225,7 +232,7 @@ static void close_queue(rd_kafka_queue_t **queue)
     rd_kafka_queue_destroy(TAKE(*queue));
 }
 
-static void close_handle(struct kafka_source *source, void (*destroyed)(void *arg))
+void source_close_handle(struct kafka_source *source, void (*destroyed)(void *arg))
 {
     for (size_t i = 0; i < source->count; i++)
         source_close_queue(source->partitions[i]);
@@ -247,7 +254,7 @@ static void on_rebuild(void *arg)
     source->is_frozen = false;
     if (open_handle(source, &error))
         return;
-    close_handle(source, NULL);
+    source_close_handle(source, NULL);
     source->rebuild_delay_ms = MIN(source->rebuild_delay_ms * 2, REBUILD_MAX_MS);
     loop_timer_start(source->loop, &source->rebuild, source->rebuild_delay_ms, on_rebuild, source);
     log_error(&source->log, "kafka.source_failed", LOG_TEXT("text", error.text));
@@ -259,7 +266,7 @@ void source_rebuild(struct kafka_source *source, const char *why)
     (void)snprintf(text, sizeof text, "Kafka ended this worker's membership: %s", why);
     log_error(&source->log, "kafka.source_fatal", LOG_TEXT("text", why));
     source_state(source, false, text);
-    close_handle(source, NULL);
+    source_close_handle(source, NULL);
     source_lose_all(source);
     if (source->phase != SOURCE_RUNNING)
         return; /* closing goes on without an instance */
@@ -311,7 +318,7 @@ static bool choose_assignor(const char *name, bool *ret_cooperative, struct erro
     return true;
 }
 
-static void source_free(void *object)
+void source_free(void *object)
 {
     struct kafka_source *source = object;
     assert(source->count == 0);
@@ -341,120 +348,13 @@ struct kafka_source *kafka_source_new(const struct kafka_source_options *options
         rd_kafka_topic_partition_list_add(source->subscription, options->topics[i], RD_KAFKA_PARTITION_UA);
     source->wakeup = loop_wakeup_new(source->loop, on_wakeup, source);
     if (!open_handle(source, reterr)) {
-        close_handle(source, NULL);
+        source_close_handle(source, NULL);
         wakeup_close(source->wakeup);
         source_free(source);
         return NULL;
     }
-    loop_timer_start(source->loop, &source->tick, TICK_MS, on_tick, source);
+    loop_timer_start(source->loop, &source->tick, TICK_MS, source_tick, source);
     return source;
-}
-
-/* ---- closing ---- */
-
-static void finish_closing(struct kafka_source *source)
-{
-    loop_timer_stop(source->loop, &source->tick);
-    loop_timer_stop(source->loop, &source->deadline);
-    loop_timer_stop(source->loop, &source->commit_deadline);
-    loop_timer_stop(source->loop, &source->rebuild);
-    loop_defer_cancel(source->loop, &source->deliver);
-    wakeup_close(source->wakeup);
-    void (*closed)(void *) = source->closed;
-    void *arg = source->closed_arg;
-    loop_reap(source->loop, source, source_free);
-    if (closed)
-        closed(arg);
-}
-
-static void on_destroyed(void *arg)
-{
-    finish_closing(arg);
-}
-
-static void end(struct kafka_source *source, void (*destroyed)(void *arg))
-{
-    bool has_handle = source->handle != NULL;
-    source->phase = SOURCE_ENDING;
-    close_handle(source, destroyed);
-    source_drop_all(source);
-    if (!has_handle || !destroyed)
-        finish_closing(source);
-}
-
-/* librdkafka has hung here in more than one version: its thread is left behind. */
-static void on_deadline(void *arg)
-{
-    struct kafka_source *source = arg;
-    log_warn(&source->log, "kafka.source_close_late");
-    if (source->phase != SOURCE_ENDING) {
-        end(source, NULL);
-        return;
-    }
-    source->ending->destroyed = NULL;
-    finish_closing(source);
-}
-
-static void on_last_commit_late(void *arg)
-{
-    struct kafka_source *source = arg;
-    if (source->phase == SOURCE_COMMITTING)
-        source_leave(source);
-}
-
-void source_leave(struct kafka_source *source)
-{
-    source->phase = SOURCE_LEAVING;
-    rd_kafka_t *rk = source->handle->rk;
-    source->close_queue = rd_kafka_queue_new(rk);
-    rd_kafka_queue_cb_event_enable(source->close_queue, on_queue, source->wakeup);
-    rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, source->close_queue);
-    if (error) {
-        log_warn(&source->log, "kafka.leave_failed", LOG_TEXT("text", rd_kafka_error_string(error)));
-        rd_kafka_error_destroy(error);
-        end(source, on_destroyed);
-        return;
-    }
-    if (source->owes_assign) { /* an assignment without an answer would hold up the leaving */
-        source->owes_assign = false;
-        (void)rd_kafka_assign(rk, NULL);
-    }
-    wakeup_send(source->wakeup);
-}
-
-static void go_on_closing(struct kafka_source *source)
-{
-    if (source->phase == SOURCE_ENDING)
-        return;
-    if (!source->handle) {
-        end(source, NULL);
-        return;
-    }
-    if (source->phase == SOURCE_COMMITTING) {
-        source_commit(source);
-        if (!source->is_committing)
-            source_leave(source);
-    } else if (rd_kafka_consumer_closed(source->handle->rk)) {
-        end(source, on_destroyed);
-    }
-}
-
-void kafka_source_close(struct kafka_source *source, int64_t grace_ms, void (*closed)(void *arg), void *arg)
-{
-    if (!source)
-        return;
-    assert(source->phase == SOURCE_RUNNING);
-    source->phase = SOURCE_COMMITTING;
-    source->closed = closed;
-    source->closed_arg = arg;
-    facts_cancel(TAKE(source->facts));
-    facts_cancel(TAKE(source->probe));
-    loop_timer_stop(source->loop, &source->retry);
-    loop_timer_stop(source->loop, &source->rebuild);
-    loop_timer_start(source->loop, &source->deadline, grace_ms, on_deadline, source);
-    loop_timer_start(source->loop, &source->commit_deadline, MIN(grace_ms / 2, LAST_COMMIT_MS),
-                     on_last_commit_late, source);
-    loop_timer_start(source->loop, &source->tick, 0, on_tick, source);
 }
 
 /* ---- use ---- */
@@ -482,25 +382,25 @@ void kafka_source_hold(struct kafka_source *source, bool is_held)
         loop_defer(source->loop, &source->deliver, on_deliver, source);
 }
 
-void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t number, int64_t offset)
+void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t partition, int64_t offset)
 {
-    struct partition *partition = source_find(source, topic, number);
-    if (!partition)
+    struct partition *found = source_find(source, topic, partition);
+    if (!found)
         return;
-    if (!partition_finish(partition, offset))
+    if (!partition_finish(found, offset))
         return;
     if (++source->finished >= COMMIT_AFTER)
         source_commit(source);
-    if (partition->is_full && partition_has_room(partition)) {
-        partition->is_full = false;
+    if (found->is_full && partition_has_room(found)) {
+        found->is_full = false;
         wakeup_send(source->wakeup);
     }
 }
 
-bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t number)
+bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t partition)
 {
-    const struct partition *partition = source_find(source, topic, number);
-    return partition && partition_is_owned(partition);
+    const struct partition *found = source_find(source, topic, partition);
+    return found && partition_is_owned(found);
 }
 
 const char *kafka_source_cluster_id(const struct kafka_source *source)

@@ -95,19 +95,13 @@ void source_away_too_long(struct kafka_source *source)
 
 /* ---- starting ---- */
 
-static void on_queue(rd_kafka_t *rk, void *arg)
-{
-    (void)rk;
-    wakeup_send(arg); /* librdkafka's thread: nothing else here */
-}
-
 static void open_queue(struct kafka_source *source, struct partition *partition)
 {
     source_close_queue(partition);
     partition->queue = rd_kafka_queue_get_partition(source->handle->rk, partition->topic, partition->number);
     assert(partition->queue);
     rd_kafka_queue_forward(partition->queue, NULL);
-    rd_kafka_queue_cb_event_enable(partition->queue, on_queue, source->wakeup);
+    rd_kafka_queue_cb_event_enable(partition->queue, source_on_queue, source->wakeup);
 }
 
 static void announce(struct kafka_source *source)

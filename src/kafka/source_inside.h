@@ -6,7 +6,7 @@
 #include "kafka/partition.h"
 #include "kafka/source.h"
 
-/* The source's parts know each other: source.c (life, events, state), source_group.c (rebalances, starting
+/* The source's parts know each other: source.c (beginning, events, state), source_close.c, source_group.c
  * partitions), source_commit.c, source_deliver.c. Private to the layer. */
 
 enum source_phase {
@@ -76,8 +76,15 @@ struct kafka_source {
 /* source.c */
 struct partition *source_find(const struct kafka_source *source, const char *topic, int32_t number);
 void source_state(struct kafka_source *source, bool is_usable, const char *why);
-void source_leave(struct kafka_source *source); /* the last commit has been answered */
 void source_rebuild(struct kafka_source *source, const char *why);
+
+void source_on_queue(rd_kafka_t *rk, void *arg); /* on librdkafka's threads */
+void source_tick(void *arg);
+void source_close_handle(struct kafka_source *source, void (*destroyed)(void *arg));
+void source_free(void *object);
+
+/* source_close.c */
+void source_go_on_closing(struct kafka_source *source);
 
 /* source_group.c */
 void source_on_rebalance(struct kafka_source *source, rd_kafka_event_t *event);

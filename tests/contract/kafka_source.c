@@ -12,6 +12,7 @@ enum { PARTITIONS = 6, RECORDS_MAX = 20000, PATIENCE_MS = 90000, WORK_PER_TICK =
 
 static struct cluster *cluster;
 static bool is_real;
+static const char *assignor = "eager";
 
 struct flight {
     int32_t partition;
@@ -31,6 +32,7 @@ struct member {
     bool (*keeps)(int32_t partition, int64_t offset); /* NULL: nothing is kept */
     bool is_idle;                                     /* finishes nothing */
     bool is_usable, is_closed;
+    char why[200];
     struct timer work;
 };
 
@@ -86,6 +88,7 @@ static void on_state(void *arg, bool is_usable, const char *why)
 {
     struct member *member = arg;
     member->is_usable = is_usable;
+    (void)snprintf(member->why, sizeof member->why, "%s", why);
     assert_true(is_usable == (why[0] == '\0'));
 }
 
@@ -126,7 +129,7 @@ static struct kafka_source *open_source(struct loop *loop, const char *topic, co
                                                         .group_id = group,
                                                         .topics = &topic,
                                                         .topic_count = 1,
-                                                        .assignor = "eager",
+                                                        .assignor = assignor,
                                                         .client_id = "contract",
                                                         .events = events},
                          &error);
@@ -320,9 +323,8 @@ static bool is_busy(void *arg)
     return member->finished_count > 200 || member->count >= member->limit;
 }
 
-static void two_members_share_and_lose_nothing_in_rebalances(void **state)
+static void share(void)
 {
-    (void)state;
     enum { EACH = 1500 };
     char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
     cluster_topic(cluster, "share", PARTITIONS, topic);
@@ -347,6 +349,22 @@ static void two_members_share_and_lose_nothing_in_rebalances(void **state)
     member_free(pair.first);
     member_free(pair.second);
     loop_free(loop, NULL, NULL);
+}
+
+static void two_members_share_and_lose_nothing_in_rebalances(void **state)
+{
+    (void)state;
+    share();
+}
+
+static void cooperative_members_share_too(void **state)
+{
+    (void)state;
+    if (rd_kafka_version() < 0x020a0000)
+        skip(); /* refused there: wrong_properties_are_named */
+    assignor = "cooperative-sticky";
+    share();
+    assignor = "eager";
 }
 
 static bool keeps_the_first(int32_t partition, int64_t offset)
@@ -579,10 +597,43 @@ static void a_fatal_error_ends_the_membership_and_a_new_one_goes_on(void **state
     loop_free(loop, NULL, NULL);
 }
 
+static bool names_its_topic(void *arg)
+{
+    const struct member *member = arg;
+    return !member->is_usable && strstr(member->why, member->topic);
+}
+
+static bool is_usable_again(void *arg)
+{
+    return ((struct member *)arg)->is_usable;
+}
+
+static void a_missing_topic_is_a_state_until_it_is_made(void **state)
+{
+    (void)state;
+    enum { EACH = 10 };
+    if (!is_real)
+        skip(); /* the mock makes every topic that somebody asks for */
+    char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
+    cluster_name(cluster, "missing", topic);
+    cluster_name(cluster, "g", group);
+    struct loop *loop = loop_new();
+    struct member *member = member_new(loop, topic, group, 100);
+    assert_true(wait_for(loop, PATIENCE_MS, names_its_topic, member));
+    cluster_make(cluster, topic, 2);
+    cluster_fill(cluster, topic, 2, EACH);
+    wanted = 2 * EACH;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, member));
+    assert_true(wait_for(loop, PATIENCE_MS, is_usable_again, member));
+    member_close(member);
+    member_free(member);
+    loop_free(loop, NULL, NULL);
+}
+
 static void wrong_properties_are_named(void **state)
 {
     (void)state;
-    static const struct {
+    const struct {
         struct kafka_property property;
         const char *assignor, *expected;
     } samples[] = {
@@ -590,6 +641,9 @@ static void wrong_properties_are_named(void **state)
         {{"session.timeout.ms", "soon"}, "eager", "session.timeout.ms"},
         {{"enable.auto.commit", "true"}, "eager", "enable.auto.commit"},
         {{"client.rack", "a"}, "sticky", "kafka.assignor"},
+        {{"no.such.thing", "1"},
+         "cooperative-sticky",
+         rd_kafka_version() < 0x020a0000 ? "librdkafka 2.10" : "no.such.thing"},
     };
     struct loop *loop = loop_new();
     for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
@@ -648,6 +702,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(everything_finished_in_any_order_moves_the_base_to_the_end),
         cmocka_unit_test(a_restart_delivers_exactly_what_was_not_finished),
         cmocka_unit_test(two_members_share_and_lose_nothing_in_rebalances),
+        cmocka_unit_test(cooperative_members_share_too),
         cmocka_unit_test(one_record_that_runs_long_holds_back_nothing_but_the_base),
         cmocka_unit_test(without_room_nothing_is_pulled),
         cmocka_unit_test(a_map_that_would_not_fit_rests_its_own_partition_only),
@@ -655,6 +710,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_base_that_retention_passed_starts_at_the_earliest_record),
         cmocka_unit_test(aborted_records_and_markers_do_not_hold_back_the_base),
         cmocka_unit_test(a_fatal_error_ends_the_membership_and_a_new_one_goes_on),
+        cmocka_unit_test(a_missing_topic_is_a_state_until_it_is_made),
         cmocka_unit_test(wrong_properties_are_named),
         cmocka_unit_test(an_absent_cluster_is_a_state_and_closing_keeps_its_deadline),
     };
