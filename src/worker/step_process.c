@@ -18,6 +18,8 @@ enum {
     FILE_MIN_BYTES = 1024 * 1024, /* what the sandbox keeps of a stream, or more: */
     FILE_FACTOR = 4,              /* so many times what the outcome keeps */
     EXCEPTION_BYTES = 256 * 1024, /* room in the results file beyond the results */
+    UNATTENDED_MS =
+        3000,         /* the program's own clock ends so much after the worker's: for when none is there */
     AFTER_MS = 10000, /* for the call, beyond the step's deadline: the stop, and the last output */
 };
 
@@ -257,7 +259,7 @@ static void add_wrapper(struct step_run *step, struct words *words)
     words_add(words, process_wrapper);
     words_add(words, "step");
     words_add(words, state->record);
-    words_add_number(words, step_remaining_ms(step));
+    words_add_number(words, step_remaining_ms(step) + UNATTENDED_MS);
     words_add_number(words, report->out_bytes);
     words_add_number(words, report->err_bytes);
     words_add_number(words, file_max(&outcome->out));
