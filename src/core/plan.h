@@ -11,7 +11,8 @@
 
 /* What belongs to us in the sandbox, below the working directory: no input file may lie there. */
 #define PLAN_STATE_DIR ".e2b-worker"
-/* In the argv of a Python process: to be replaced by the path of the driver that keeps rich results. */
+/* In the argv of a Python process: to be replaced by the driver that keeps rich results, as
+ * python3 -c takes it. */
 #define PLAN_DRIVER "{driver}"
 
 enum step_verb { STEP_PUT_FILES, STEP_RUN_CODE, STEP_RUN_PROCESS, STEP_GET_FILES };
@@ -34,10 +35,9 @@ struct code_spec { /* by the interpreter: dies with its stream */
 /* By start-or-attach: asked twice it runs once; its record lies in the sandbox under the attempt's permit and
  * `name`. */
 struct process_spec {
-    struct text_list
-        argv;        /* the element PLAN_DRIVER stands for the driver file: argv[2], has_rich_results only */
-    const char *cwd; /* NULL: the home directory */
-    const char *input; /* stdin; NULL: closed */
+    struct text_list argv; /* the element PLAN_DRIVER stands for the driver: argv[2], has_rich_results only */
+    const char *cwd;       /* NULL: the home directory */
+    const char *input;     /* stdin; NULL: closed */
     size_t input_length;
     struct pair_list env;
     int64_t cpu_percent;   /* of one core, 0: no bound */

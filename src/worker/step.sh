@@ -248,8 +248,14 @@ stop() {
     dir=$1
     [[ $dir == /* ]] || dir=$HOME/$dir
     exec 3<> <(:)
-    read_line pid || exit 0
-    local group=${words[2]} i
+    local group i
+    for ((i = 0; i < 20; i++)); do # it may be starting just now
+        read_line pid && break
+        [[ -d $dir ]] || exit 0
+        read -r -t 0.05 -u 3
+    done
+    group=${words[2]}
+    [[ -n $group ]] || exit 0
     read_line status && exit 0
     kill -TERM -- "-$group" 2>/dev/null
     for ((i = 0; i < 40; i++)); do

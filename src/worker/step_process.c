@@ -18,7 +18,8 @@ enum {
     FILE_MIN_BYTES = 1024 * 1024, /* what the sandbox keeps of a stream, or more: */
     FILE_FACTOR = 4,              /* so many times what the outcome keeps */
     EXCEPTION_BYTES = 256 * 1024, /* room in the results file beyond the results */
-    AFTER_MS = 10000, /* for the call, beyond the step's deadline: the stop, and the last output */
+    UNATTENDED_MS = 3000,         /* by which the program's own clock outlasts the worker's */
+    AFTER_MS = 10000,             /* by which the call does: for the stop, and the last output */
 };
 
 struct process_state {
@@ -184,12 +185,6 @@ static void read_results(struct step_run *step)
 
 /* ---- Output ---- */
 
-static void add_stdout(struct step_run *step, struct bytes bytes)
-{
-    step_report(step)->out_bytes += (int64_t)bytes.length;
-    capture_append(&step_outcome(step)->out, bytes);
-}
-
 /* The first `length` of the held bytes are the program's. What is still held when a stream breaks counts as
  * never read. */
 static void add_held(struct step_run *step, size_t length)
@@ -208,7 +203,9 @@ static void on_output(struct e2b_call *call, const struct e2b_output *output)
     case E2B_RESULT:
         return;
     case E2B_STDOUT:
-        add_stdout(state->step, (struct bytes){output->bytes.data, output->bytes.length});
+        step_report(state->step)->out_bytes += (int64_t)output->bytes.length;
+        capture_append(&step_outcome(state->step)->out,
+                       (struct bytes){output->bytes.data, output->bytes.length});
         return;
     case E2B_STDERR:
         buffer_append(&state->held, output->bytes.data, output->bytes.length);
@@ -257,7 +254,7 @@ static void add_wrapper(struct step_run *step, struct words *words)
     words_add(words, process_wrapper);
     words_add(words, "step");
     words_add(words, state->record);
-    words_add_number(words, step_remaining_ms(step));
+    words_add_number(words, step_remaining_ms(step) + UNATTENDED_MS);
     words_add_number(words, report->out_bytes);
     words_add_number(words, report->err_bytes);
     words_add_number(words, file_max(&outcome->out));

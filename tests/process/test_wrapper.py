@@ -170,6 +170,14 @@ def test_stop_kills_what_does_not_listen(record):
     assert 1.5 < time.monotonic() - began < 4
 
 
+def test_stop_of_what_is_just_starting(record):
+    call = Call(record, ["sleep", "30"])
+    while not record.exists():
+        pass
+    stop(record)
+    assert call.answer().report == ("signal", 15)
+
+
 def test_stop_before_and_after(record):
     stop(record)
     assert shell(record, "exit 4").report == ("exit", 4)

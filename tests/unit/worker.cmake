@@ -1,0 +1,1 @@
+add_unit_test(worker/process_record BODIES worker core base)
