@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "redis/connection.h"
+#include "redis/ledger.h"
+#include "redis/replies.h"
 #include "redis/url.h"
 
 #include <hiredis/hiredis.h>
@@ -49,35 +51,18 @@ static bool log_in(redisContext *context, const struct url *url, struct error *r
     return obeys(context, redisCommand(context, "SELECT %d", url->database), reterr);
 }
 
-/* ---- INFO: lines "name:value\r\n" ---- */
-
-static bool find_line(const char *info, const char *name, char *text, size_t size)
-{
-    size_t length = strlen(name);
-    for (const char *line = info; line; line = strchr(line, '\n')) {
-        line += *line == '\n' ? 1 : 0;
-        if (strncmp(line, name, length) != 0 || line[length] != ':')
-            continue;
-        size_t end = strcspn(line + length + 1, "\r\n");
-        (void)snprintf(text, size, "%.*s", (int)end, line + length + 1);
-        return true;
-    }
-    text[0] = '\0';
-    return false;
-}
-
-static int64_t find_number(const char *info, const char *name, int64_t missing)
+static int64_t find_number(const redisReply *info, const char *name, int64_t missing)
 {
     char text[32];
-    return find_line(info, name, text, sizeof text) ? strtoll(text, NULL, 10) : missing;
+    return replies_info(info, name, text, sizeof text) ? strtoll(text, NULL, 10) : missing;
 }
 
-static void read_info(const char *info, struct redis_facts *facts)
+static void read_info(const redisReply *info, struct redis_facts *facts)
 {
-    (void)find_line(info, "redis_version", facts->version, sizeof facts->version);
-    (void)find_line(info, "redis_mode", facts->mode, sizeof facts->mode);
-    (void)find_line(info, "role", facts->role, sizeof facts->role);
-    (void)find_line(info, "maxmemory_policy", facts->memory_policy, sizeof facts->memory_policy);
+    (void)!replies_info(info, "redis_version", facts->version, sizeof facts->version);
+    (void)!replies_info(info, "redis_mode", facts->mode, sizeof facts->mode);
+    (void)!replies_info(info, "role", facts->role, sizeof facts->role);
+    (void)!replies_info(info, "maxmemory_policy", facts->memory_policy, sizeof facts->memory_policy);
     facts->used_bytes = find_number(info, "used_memory", 0);
     facts->max_bytes = find_number(info, "maxmemory", 0);
     facts->replicas = find_number(info, "connected_slaves", 0);
@@ -93,7 +78,7 @@ static bool ask_info(redisContext *context, struct redis_facts *facts, struct er
         return false;
     bool is_text = reply->type == REDIS_REPLY_STRING;
     if (is_text)
-        read_info(reply->str, facts);
+        read_info(reply, facts);
     else
         error_set(reterr, ERROR_REJECTED, "redis", 0, "what answers to INFO is no Redis");
     freeReplyObject(reply);
