@@ -256,6 +256,7 @@ struct kafka_reader *kafka_reader_new(const struct kafka_reader_options *options
                               .events = options->events,
                               .topic = base_strdup(options->topic),
                               .from_unix_ms = options->from_unix_ms,
+                              .oldest_unix_ms = MAX(options->from_unix_ms, 0),
                               .handle = handle,
                               .kept = kept,
                               .queue = rd_kafka_queue_get_main(handle->rk),
