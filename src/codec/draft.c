@@ -92,18 +92,15 @@ static bool read_one(struct bytes text, size_t *place, struct drafts *drafts, st
     json_error_t where;
     json_t *value = json_loadb(start, text.length - *place, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &where);
     if (!value)
-        return error_set(reterr, ERROR_REJECTED, "job", 0, "line %zu, column %d: no JSON: %s",
+        return error_set(reterr, ERROR_REJECTED, "job", 0, "line %zu, column %d: no job: %s",
                          line_at(text.data, *place) + (size_t)MAX(where.line - 1, 0), where.column,
                          where.text);
     size_t length = (size_t)where.position;
     bool is_good = true;
-    if (json_is_object(value))
-        add(drafts, describe(value, (struct bytes){start, length}, arena));
-    else if (json_is_array(value))
+    if (json_is_array(value))
         is_good = add_array(drafts, value, arena, reterr);
-    else
-        is_good = error_set(reterr, ERROR_REJECTED, "job", 0, "line %zu: a job is a JSON object",
-                            line_at(text.data, *place));
+    else /* jansson takes nothing but arrays and objects */
+        add(drafts, describe(value, (struct bytes){start, length}, arena));
     json_decref(value);
     *place += length;
     return is_good;

@@ -17,7 +17,8 @@ struct kafka_reader {
     struct log log;
     struct kafka_reader_events events;
     char *topic;
-    int64_t from_unix_ms; /* of the next look: whatever is found after the first is read from its start */
+    int64_t from_unix_ms;   /* of the next look: whatever is found after the first is read from its start */
+    int64_t oldest_unix_ms; /* older records are passed over; 0: none */
 
     struct handle *handle;
     rd_kafka_topic_t *kept;  /* the topic that is read */
@@ -137,7 +138,8 @@ static void deliver(struct kafka_reader *reader, const rd_kafka_message_t *recor
     };
     message.header_count = read_headers(reader, record);
     message.headers = reader->headers;
-    reader->events.on_message(reader->events.arg, &message);
+    if (message.timestamp_unix_ms < 0 || message.timestamp_unix_ms >= reader->oldest_unix_ms)
+        reader->events.on_message(reader->events.arg, &message);
     if (!reader->is_closing)
         reach(reader, record->partition, record->offset + 1);
 }
@@ -254,6 +256,7 @@ struct kafka_reader *kafka_reader_new(const struct kafka_reader_options *options
                               .events = options->events,
                               .topic = base_strdup(options->topic),
                               .from_unix_ms = options->from_unix_ms,
+                              .oldest_unix_ms = MAX(options->from_unix_ms, 0),
                               .handle = handle,
                               .kept = kept,
                               .queue = rd_kafka_queue_get_main(handle->rk),

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The cluster has answered before it is asked for its topics' settings: a mock cluster never answers that. */
+enum { CONFIGS_MS = 2000 };
+
 /* One instance of librdkafka for one call. */
 struct admin {
     rd_kafka_t *rk;
@@ -157,7 +160,10 @@ static void read_configs(struct admin *admin, const struct kafka_topic *topics, 
                          struct kafka_topic_report *reports)
 {
     size_t asked = 0;
+    char text[160];
     rd_kafka_ConfigResource_t **resources = base_alloc((count + 1) * sizeof(rd_kafka_ConfigResource_t *));
+    admin->timeout_ms = MIN(admin->timeout_ms, CONFIGS_MS);
+    (void)rd_kafka_AdminOptions_set_request_timeout(admin->options, admin->timeout_ms, text, sizeof text);
     for (size_t i = 0; i < count; i++)
         if (reports[i].state == KAFKA_TOPIC_EXISTS)
             resources[asked++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].name);

@@ -78,9 +78,9 @@ static void show_finished(const struct event_view *view, struct buffer *out)
     buffer_append_text(out, view->status ? view->status : "finished");
     field(out, ": ", view->code);
     field(out, ": ", view->message);
-    if (view->exit_code >= 0)
+    if (view->exit_code >= 0 && !view->message) /* the message has it */
         buffer_append_format(out, ", exit code %lld", (long long)view->exit_code);
-    if (view->signal > 0)
+    if (view->signal > 0 && !view->message)
         buffer_append_format(out, ", signal %lld", (long long)view->signal);
     stage(out, "queued", view->queued_ms);
     stage(out, "waited", view->permit_wait_ms);
