@@ -49,16 +49,12 @@ static void settle_creates(struct config *config)
         config->create_burst = MAX((config->create_milli_per_s + 999) / 1000, 1);
 }
 
-/* What the classes may take, so that interactive jobs find their share free. At least one each: a class must
- * not starve where the limit is small. */
+/* Interactive jobs find a share free, batch jobs leave one; where the limit is small no place is kept at all.
+ */
 static void settle_classes(struct config *config)
 {
-    int64_t reserve = config->limit_global * config->interactive_percent / 100;
-    int64_t others = MAX(config->limit_global - reserve, 1);
-    int64_t batch = MAX(config->limit_global * config->batch_percent / 100, 1);
-    config->class_max[PRIORITY_INTERACTIVE] = 0;
-    config->class_max[PRIORITY_STANDARD] = reserve > 0 ? others : 0;
-    config->class_max[PRIORITY_BATCH] = MIN(batch, others);
+    config->interactive_reserve = config->limit_global * config->interactive_percent / 100;
+    config->class_max[PRIORITY_BATCH] = MAX(config->limit_global * config->batch_percent / 100, 1);
 }
 
 static void settle_names(struct config *config, struct arena *arena)

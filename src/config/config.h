@@ -45,7 +45,8 @@ struct config {
     struct plan_limit *tenant_weights;
     size_t tenant_weight_count;
     int64_t interactive_percent, batch_percent; /* of the global limit: kept free for, at most taken by */
-    int64_t class_max[PRIORITY_COUNT];          /* derived from them; 0: no bound of its own */
+    int64_t class_max[PRIORITY_COUNT];          /* derived: percent of the global limit, 0: all of it */
+    int64_t interactive_reserve;                /* derived likewise */
 
     struct output_limits outputs;
     const char *results_delivery; /* "at_least_once" */

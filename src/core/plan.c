@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { DIGEST_VERSION = 1, LIMITS_MAX = 4 };
+enum { DIGEST_VERSION = 1, LIMITS_MAX = 5 };
 
 static const char *const verb_names[] = {
     [STEP_PUT_FILES] = "put_files",
@@ -34,6 +34,7 @@ static int64_t value_of(const struct plan_limit *values, size_t count, const cha
 }
 
 /* In the order in which the ledger checks them, so that a job waits at the narrowest that denies it. */
+/* Tenant and class are always there, if need be as wide as the whole: fairness counts by them. */
 static void add_limits(const struct job *job, const struct plan_rules *rules, struct arena *arena,
                        struct plan *plan)
 {
@@ -42,15 +43,16 @@ static void add_limits(const struct job *job, const struct plan_rules *rules, st
     int64_t tenant_max = value_of(rules->tenants, rules->tenant_count, job->tenant_id, rules->tenant_max);
     int64_t class_max = rules->class_max[job->priority];
     size_t count = 0;
-    if (tenant_max > 0)
-        limits[count++] = (struct plan_limit){arena_printf(arena, "n:%s", job->tenant_id), tenant_max};
+    limits[count++] = (struct plan_limit){arena_printf(arena, "n:%s", job->tenant_id),
+                                          tenant_max > 0 ? tenant_max : rules->global_max};
     if (entry->max_concurrent > 0)
         limits[count++] =
             (struct plan_limit){arena_printf(arena, "t:%s", entry->name), entry->max_concurrent};
-    if (class_max > 0)
-        limits[count++] =
-            (struct plan_limit){arena_printf(arena, "c:%s", priority_name(job->priority)), class_max};
+    limits[count++] = (struct plan_limit){arena_printf(arena, "c:%s", priority_name(job->priority)),
+                                          class_max > 0 ? class_max : rules->global_max};
     limits[count++] = (struct plan_limit){"g", rules->global_max};
+    if (rules->interactive_reserve > 0)
+        limits[count++] = (struct plan_limit){"r:interactive", rules->interactive_reserve};
     plan->limits = limits;
     plan->limit_count = count;
     int64_t weight = value_of(rules->weights, rules->weight_count, job->tenant_id, 1);

@@ -60,7 +60,8 @@ struct step {
 };
 
 struct plan_limit {
-    const char *name; /* the ledger's: "n:<tenant>", "t:<template>", "c:<class>", "g" */
+    const char *name; /* the ledger's: "n:<tenant>", "t:<template>", "c:<class>", "g"; "r:<class>": places
+                         kept free */
     int64_t max;
 };
 
@@ -68,7 +69,7 @@ struct plan {
     struct placement placement;
     struct pair_list sandbox_env; /* into create's envVars */
     const struct network *network;
-    const struct plan_limit *limits; /* in the order s n t c g */
+    const struct plan_limit *limits; /* in the order n t c g r */
     size_t limit_count;
     int64_t tenant_weight;
     const struct step *steps;
@@ -83,7 +84,8 @@ struct plan {
 /* What the planner needs to know beyond job and catalogue. */
 struct plan_rules {
     int64_t global_max, tenant_max;    /* tenant_max 0: no bound */
-    int64_t class_max[PRIORITY_COUNT]; /* of the global limit, 0: no bound */
+    int64_t class_max[PRIORITY_COUNT]; /* of the global limit, 0: all of it */
+    int64_t interactive_reserve;       /* places of the global limit that other classes leave free, 0: none */
     const struct plan_limit *tenants;  /* by bare tenant id: its own maximum */
     size_t tenant_count;
     const struct plan_limit *weights; /* by bare tenant id: its weight; 1 where not named */

@@ -223,15 +223,10 @@ static void free_others(struct flight_runner *runner)
 
 static void on_granted(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
-    const struct provenance *from = &runner->job.from;
     runner->granted_ms = loop_now_ms(loop_of(runner));
     runner->wait_ms = answer->wait_ms;
     if (runner->outcome.timing.permit_wait_ms < 0)
         runner->outcome.timing.permit_wait_ms = runner->granted_ms - runner->received_ms;
-    /* A partition that is another's now is answered for by that worker. */
-    struct kafka_source *source = runner->worker->source;
-    if (!source || !kafka_source_owns(source, from->topic, from->partition))
-        flight_runner_leave(runner);
     free_others(runner);
     flight_runner_advance(runner,
                           &(struct flight_event){.kind = FLIGHT_EVENT_GRANTED, .attempt = answer->attempt});

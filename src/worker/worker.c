@@ -290,6 +290,7 @@ static struct plan_rules rules_of(const struct config *config)
                                .outputs = config->outputs,
                                .max_attempts = config->max_attempts};
     memcpy(rules.class_max, config->class_max, sizeof rules.class_max);
+    rules.interactive_reserve = config->interactive_reserve;
     return rules;
 }
 

@@ -99,7 +99,7 @@ static void nothing_at_all_is_the_local_simulation(void **state)
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
     assert_true(strlen(config->worker_name) > 0);
     assert_int_equal(config->class_max[PRIORITY_INTERACTIVE], 0);
-    assert_int_equal(config->class_max[PRIORITY_STANDARD], 15);
+    assert_int_equal(config->interactive_reserve, 3);
     assert_int_equal(config->class_max[PRIORITY_BATCH], 13);
     assert_int_equal(config->catalog.count, 6);
     struct text_list warnings;
@@ -300,10 +300,10 @@ static void class_shares_follow_the_global_limit(void **state)
     (void)state;
     static const struct {
         const char *global, *interactive, *batch;
-        int64_t standard_max, batch_max;
+        int64_t reserve, batch_max;
     } rows[] = {
-        {"100", "20", "70", 80, 70}, {"1", "20", "70", 1, 1},     {"3", "20", "70", 2, 2},
-        {"100", "0", "100", 0, 100}, {"100", "50", "70", 50, 50}, {"10", "100", "70", 1, 1},
+        {"100", "20", "70", 20, 70}, {"1", "20", "70", 0, 1},     {"4", "20", "70", 0, 2},
+        {"100", "0", "100", 0, 100}, {"100", "50", "70", 50, 70}, {"10", "100", "70", 10, 7},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         char global[64], interactive[64], batch[64];
@@ -312,7 +312,7 @@ static void class_shares_follow_the_global_limit(void **state)
         (void)snprintf(batch, sizeof batch, "limits.batch_percent=%s", rows[i].batch);
         LOAD(it, .sets = {global, interactive, batch});
         assert_true(it.is_good);
-        assert_int_equal(it.config.class_max[PRIORITY_STANDARD], rows[i].standard_max);
+        assert_int_equal(it.config.interactive_reserve, rows[i].reserve);
         assert_int_equal(it.config.class_max[PRIORITY_BATCH], rows[i].batch_max);
     }
 }

@@ -274,24 +274,28 @@ static void other_kinds_are_refused(void **state)
 /* ---- Limits, bounds, network -----------------------------------------------------------------------------
  */
 
-static void limits_come_from_narrow_to_wide(void **state)
+static void assert_limits(const struct plan *plan, const struct plan_limit *expected, size_t count)
 {
-    struct fixture *fixture = *state;
-    const struct plan *plan = compiled(fixture);
-    assert_int_equal(plan->limit_count, 1);
-    assert_text(plan->limits[0].name, "g");
-    assert_int_equal(plan->limits[0].max, 19);
-    fixture->catalog.entries[0].max_concurrent = 5;
-    fixture->rules.tenant_max = 7;
-    fixture->rules.class_max[PRIORITY_BATCH] = 13;
-    fixture->job.priority = PRIORITY_BATCH;
-    static const struct plan_limit expected[] = {{"n:acme", 7}, {"t:default", 5}, {"c:batch", 13}, {"g", 19}};
-    plan = compiled(fixture);
-    assert_int_equal(plan->limit_count, ARRAY_LENGTH(expected));
-    for (size_t i = 0; i < plan->limit_count; i++) {
+    assert_int_equal(plan->limit_count, count);
+    for (size_t i = 0; i < count; i++) {
         assert_text(plan->limits[i].name, expected[i].name);
         assert_int_equal(plan->limits[i].max, expected[i].max);
     }
+}
+
+static void limits_come_from_narrow_to_wide(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct plan_limit widest[] = {{"n:acme", 19}, {"c:standard", 19}, {"g", 19}};
+    assert_limits(compiled(fixture), widest, ARRAY_LENGTH(widest));
+    fixture->catalog.entries[0].max_concurrent = 5;
+    fixture->rules.tenant_max = 7;
+    fixture->rules.class_max[PRIORITY_BATCH] = 13;
+    fixture->rules.interactive_reserve = 3;
+    fixture->job.priority = PRIORITY_BATCH;
+    static const struct plan_limit narrow[] = {
+        {"n:acme", 7}, {"t:default", 5}, {"c:batch", 13}, {"g", 19}, {"r:interactive", 3}};
+    assert_limits(compiled(fixture), narrow, ARRAY_LENGTH(narrow));
 }
 
 static void tenants_have_their_own_maximum_and_weight(void **state)
@@ -308,7 +312,9 @@ static void tenants_have_their_own_maximum_and_weight(void **state)
     assert_int_equal(plan->limits[0].max, 4);
     assert_int_equal(plan->tenant_weight, 3);
     fixture->job.tenant_id = "third";
-    assert_int_equal(compiled(fixture)->limit_count, 1);
+    plan = compiled(fixture);
+    assert_text(plan->limits[0].name, "n:third");
+    assert_int_equal(plan->limits[0].max, 19);
 }
 
 static void jobs_may_only_lower_bounds_and_attempts(void **state)
