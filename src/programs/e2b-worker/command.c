@@ -1,6 +1,7 @@
 /* What the subcommands share: options, messages, the configuration. */
 #include "command.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,6 +61,7 @@ static bool take_option(int argc, char **argv, int *index, const struct command_
         return true;
     }
     for (size_t i = 0; i < own_count; i++) {
+        assert(own[i].name);
         if (!own[i].has_value && strcmp(argv[*index], own[i].name) == 0) {
             *own[i].value = own[i].name;
             return true;
