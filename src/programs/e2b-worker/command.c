@@ -39,7 +39,11 @@ static const char *value_of(const char *name, int argc, char **argv, int *index,
     if (word[length] != '\0')
         return NULL;
     *ret_is_missing = *index + 1 >= argc;
-    return *ret_is_missing ? "" : argv[++*index];
+    if (*ret_is_missing)
+        return "";
+    const char *value = argv[++*index];
+    assert(value); /* below argc */
+    return value;
 }
 
 /* One of ours or one of the subcommand's. Returns: whether the word was understood. */
