@@ -20,10 +20,10 @@ static int32_t count_partitions(struct look *look)
     rd_kafka_topic_t *topic = rd_kafka_topic_new(look->handle->rk, look->topic, NULL);
     look->error =
         topic ? rd_kafka_metadata(look->handle->rk, 0, topic, &metadata, ANSWER_MS) : rd_kafka_last_error();
-    if (!look->error && metadata->topic_cnt == 1)
+    if (metadata && metadata->topic_cnt == 1) {
         look->error = metadata->topics[0].err;
-    if (!look->error && metadata->topic_cnt == 1)
-        count = metadata->topics[0].partition_cnt;
+        count = look->error ? -1 : metadata->topics[0].partition_cnt;
+    }
     if (metadata)
         rd_kafka_metadata_destroy(metadata);
     if (topic)

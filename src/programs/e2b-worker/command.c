@@ -1,6 +1,7 @@
 /* What the subcommands share: options, messages, the configuration. */
 #include "command.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,7 +39,11 @@ static const char *value_of(const char *name, int argc, char **argv, int *index,
     if (word[length] != '\0')
         return NULL;
     *ret_is_missing = *index + 1 >= argc;
-    return *ret_is_missing ? "" : argv[++*index];
+    if (*ret_is_missing)
+        return "";
+    const char *value = argv[++*index];
+    assert(value); /* below argc */
+    return value;
 }
 
 /* One of ours or one of the subcommand's. Returns: whether the word was understood. */
@@ -60,6 +65,7 @@ static bool take_option(int argc, char **argv, int *index, const struct command_
         return true;
     }
     for (size_t i = 0; i < own_count; i++) {
+        assert(own[i].name);
         if (!own[i].has_value && strcmp(argv[*index], own[i].name) == 0) {
             *own[i].value = own[i].name;
             return true;

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 enum {
-    KAFKA_MS = 10000,
+    KAFKA_MS = 5000,
     REDIS_MS = 5000,
     CLOCK_AHEAD_MS = 1000,   /* more is told: messages carry wall time */
     OTHER_DESCRIPTORS = 200, /* beside those of sandboxes: Kafka, Redis, the control plane, logs */

@@ -6,8 +6,8 @@
 #include "codec/draft.h"
 #include "codec/event.h"
 #include "codec/job.h"
+#include "topic_list.h"
 
-#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,18 +37,6 @@ static struct plan_rules rules_of(const struct config *config)
 
 /* ---- topic ---- */
 
-static bool matches(const char *pattern, const char *name)
-{
-    regex_t regex;
-    if (pattern[0] != '^')
-        return strcmp(pattern, name) == 0;
-    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-        return false;
-    bool is_match = regexec(&regex, name, 0, NULL, 0) == 0;
-    regfree(&regex);
-    return is_match;
-}
-
 /* Returns: where workers of this configuration look for such a job. */
 static const char *choose_topic(const struct preparing *preparing, const char *task_type)
 {
@@ -58,7 +46,7 @@ static const char *choose_topic(const struct preparing *preparing, const char *t
         arena_printf(preparing->arena, "%s%s", topics->jobs_prefix, task_type ? task_type : GENERAL);
     bool is_subscribed = false;
     for (size_t i = 0; i < topics->jobs.count; i++) {
-        is_subscribed = is_subscribed || matches(topics->jobs.items[i], own);
+        is_subscribed = is_subscribed || topic_matches(topics->jobs.items[i], own);
         if (!plain && topics->jobs.items[i][0] != '^')
             plain = topics->jobs.items[i];
     }

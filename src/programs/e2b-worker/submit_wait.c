@@ -217,8 +217,10 @@ static void on_sent(struct kafka_send *send, const struct error *error, int32_t 
         if (!delivery->options->wait || submission->is_unreadable)
             end_one(delivery, submission, EXIT_OK); /* no result would come of what is no job */
     }
-    if (delivery->sent == delivery->submissions->count)
-        loop_timer_stop(delivery->loop, &delivery->reach);
+    loop_timer_stop(delivery->loop, &delivery->reach);
+    if (delivery->sent < delivery->submissions->count &&
+        !delivery->is_closing) /* many of them take their time */
+        loop_timer_start(delivery->loop, &delivery->reach, REACH_MS, on_unreachable, delivery);
 }
 
 static void send_all(void *arg)

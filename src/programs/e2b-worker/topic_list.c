@@ -61,22 +61,30 @@ static struct text_list all_task_types(const struct catalog *catalog, struct are
     return all;
 }
 
+bool topic_matches(const char *item, const char *name)
+{
+    regex_t regex;
+    if (item[0] != '^')
+        return strcmp(item, name) == 0;
+    if (regcomp(&regex, item, REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    bool is_match = regexec(&regex, name, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return is_match;
+}
+
 static void add_matching(struct topic_list *list, const char *pattern, const struct config *config,
                          const struct topic_shape *shape, struct arena *arena)
 {
     struct text_list types =
         shape->task_types.count > 0 ? shape->task_types : all_task_types(&config->catalog, arena);
-    regex_t regex;
     size_t matched = 0;
-    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) == 0) {
-        for (size_t i = 0; i < types.count; i++) {
-            const char *name = arena_printf(arena, "%s%s", config->topics.jobs_prefix, types.items[i]);
-            if (regexec(&regex, name, 0, NULL, 0) != 0)
-                continue;
-            topic_list_add(list, name, shape, arena);
-            matched++;
-        }
-        regfree(&regex);
+    for (size_t i = 0; i < types.count; i++) {
+        const char *name = arena_printf(arena, "%s%s", config->topics.jobs_prefix, types.items[i]);
+        if (!topic_matches(pattern, name))
+            continue;
+        topic_list_add(list, name, shape, arena);
+        matched++;
     }
     if (matched == 0)
         append(&list->unmatched, pattern, arena);

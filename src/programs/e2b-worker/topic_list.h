@@ -28,6 +28,9 @@ struct topic_list topic_list_of(const struct config *config, const struct topic_
 void topic_list_add(struct topic_list *list, const char *name, const struct topic_shape *shape,
                     struct arena *arena);
 
+/* Whether an item of topics.jobs, a name or a pattern that begins with '^', means this topic. */
+bool topic_matches(const char *item, const char *name) MUST_USE;
+
 /* "a,b,c" -> a list. */
 struct text_list split_list(const char *text, struct arena *arena);
 
