@@ -14,7 +14,7 @@ import time
 
 import examples
 import report
-from parts import QUICK_FETCH, Deployment, Failure, Interrupted, Interruption, Part, end_process, wait_until
+from parts import FOR_SIMPLE_BROKER, Deployment, Failure, Interrupted, Interruption, Part, end_process, set_options, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/release"
@@ -76,9 +76,9 @@ class Watch:
     """e2b-worker watch --json, read as it writes."""
 
     def __init__(self, deployment: Deployment):
-        sets = [word for key, value in QUICK_FETCH.items() for word in ("--set", f"{key}={value}")]
-        self.part = deployment.start("watch", [deployment.worker_program, "watch", "--json", *sets])
-        wait_until(lambda: "reading at" in self.part.log.read_text(), 20, "the results topic can be read", self.part)
+        self.part = deployment.start("watch", [deployment.worker_program, "watch", "--json",
+                                               *set_options(FOR_SIMPLE_BROKER)])
+        wait_until(lambda: "reading at" in self.part.log.read_text(), 20, "the results topic can be read", [self.part])
         self.file = open(self.part.output, encoding="utf-8")
         self.rest = ""
 

@@ -14,8 +14,10 @@ import urllib.error
 import urllib.request
 
 LOG_LINES = 12
-# The broker of `e2b-worker dev` answers a waiting fetch when its time is over, not when a record comes as Kafka does.
-QUICK_FETCH = {"kafka.properties.fetch.wait.max.ms": 20}
+# The broker of `e2b-worker dev` is simpler than Kafka: it answers a waiting fetch when its time is over, not when a record
+# comes, and gives a rebalance all of the session timeout. Shorter times make up for it; a real cluster needs none of them.
+FOR_SIMPLE_BROKER = {"kafka.properties.fetch.wait.max.ms": 20, "kafka.properties.session.timeout.ms": 6000,
+                     "kafka.properties.heartbeat.interval.ms": 500}
 
 
 class Interrupted(Exception):
@@ -59,18 +61,26 @@ class Failure(Exception):
         self.advice, self.part = advice, part
 
 
-def wait_until(condition, timeout_s: float, what: str, part: Part | None = None, advice: str = "", every_s: float = 0.05):
-    """Returns the first truthy value of condition(). Fails after timeout_s, or as soon as `part` has ended."""
+def wait_until(condition, timeout_s: float, what: str, parts: list[Part] = (), advice: str = "", every_s: float = 0.05,
+               why=lambda: ""):
+    """Returns the first truthy value of condition(). Fails after timeout_s, or as soon as one of `parts` has ended."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
         if value:
             return value
-        if part and not part.is_alive():
-            raise Failure(f"{part.name} ended (exit code {part.process.returncode}) before this: {what}", advice, part)
+        for part in parts:
+            if not part.is_alive():
+                raise Failure(f"{part.name} ended (exit code {part.process.returncode}) before this: {what}", advice, part)
         if time.monotonic() > deadline:
-            raise Failure(f"not within {timeout_s:g} s: {what}", advice, part)
+            reason = why()
+            raise Failure(f"not within {timeout_s:g} s: {what}" + (f" ({reason})" if reason else ""), advice,
+                          parts[-1] if parts else None)
         time.sleep(every_s)
+
+
+def set_options(values: dict) -> list[str]:
+    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
 
 
 def http_get(url: str) -> tuple[int, str]:
@@ -176,7 +186,7 @@ class Deployment:
     def start_broker(self) -> None:
         port_file = self.folder / "broker.port"
         part = self.start("broker", [self.worker_program, "dev", "broker", "--port-file", port_file])
-        wait_until(port_file.exists, 20, "the broker listens", part)
+        wait_until(port_file.exists, 20, "the broker listens", [part])
         self.addresses["KAFKA_BOOTSTRAP_SERVERS"] = port_file.read_text().strip()
         self.tell(f"broker         {self.addresses['KAFKA_BOOTSTRAP_SERVERS']}, in memory")
 
@@ -189,7 +199,7 @@ class Deployment:
             part = self.start("redis", ["redis-server", "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly",
                                         "no", "--maxmemory-policy", "noeviction", "--dir", self.folder])
             try:
-                wait_until(lambda: self.redis_answers(port), 20, f"redis-server answers on port {port}", part, advice)
+                wait_until(lambda: self.redis_answers(port), 20, f"redis-server answers on port {port}", [part], advice)
                 break
             except Failure:
                 if part.is_alive() or "already in use" not in part.last_lines() or attempt == 2:
@@ -212,7 +222,7 @@ class Deployment:
         sandboxes = self.folder / "sandboxes"
         part = self.start("e2b-local", [self.local_program, "--listen", "127.0.0.1:0", "--port-file", port_file, "--dir",
                                         sandboxes, "--python", "/usr/bin/python3"])
-        wait_until(port_file.exists, 30, "e2b-local listens", part)
+        wait_until(port_file.exists, 30, "e2b-local listens", [part])
         self.local_url = f"http://127.0.0.1:{port_file.read_text().strip()}"
         self.addresses.update(E2B_API_URL=self.local_url, E2B_SANDBOX_URL=self.local_url)
         self.tell(f"e2b-local      {self.local_url}, in place of E2B")
@@ -221,13 +231,22 @@ class Deployment:
         workers = [self.start(f"worker-{n}", self.worker_command(f"worker-{n}")) for n in range(1, count + 1)]
         for worker in workers:
             worker.url = f"http://127.0.0.1:{self.worker_port(worker)}"
-            self.wait_ready(worker)
+        # All at once: each that joins the group makes the others unready for a moment.
+        wait_until(lambda: all([self.is_ready(worker) for worker in workers]), 60, "all workers are ready", every_s=0.2,
+                   why=lambda: "; ".join(f"{worker.name}: {worker.said}" for worker in workers), parts=workers)
+        for worker in workers:
             self.tell(f"{worker.name:<14} {worker.url}, ready")
+
+    @staticmethod
+    def is_ready(worker: Part) -> bool:
+        status, text = http_get(worker.url + "/readyz")
+        worker.said = text.strip()
+        return status == 200
 
     def worker_command(self, name: str) -> list:
         values = {"worker.name": name, "mode": "simulation", "http.listen": "127.0.0.1:0", "limits.create_per_second": 0,
-                  **QUICK_FETCH}
-        return [self.worker_program, "run", *(word for key, value in values.items() for word in ("--set", f"{key}={value}"))]
+                  **FOR_SIMPLE_BROKER}
+        return [self.worker_program, "run", *set_options(values)]
 
     @staticmethod
     def worker_port(worker: Part) -> int:
@@ -237,19 +256,7 @@ class Deployment:
                     if '"http.listening"' in line:
                         return json.loads(line)["port"]
             return 0
-        return wait_until(listening, 20, f"{worker.name} listens for HTTP", worker)
-
-    @staticmethod
-    def wait_ready(worker: Part) -> None:
-        said = ["no answer"]
-
-        def is_ready():
-            status, said[0] = http_get(worker.url + "/readyz")
-            return status == 200
-        try:
-            wait_until(is_ready, 60, f"{worker.name} is ready", worker, every_s=0.2)
-        except Failure as failure:
-            raise Failure(f"{failure}; {worker.url}/readyz says: {said[0].strip()}", failure.advice, worker) from None
+        return wait_until(listening, 20, f"{worker.name} listens for HTTP", [worker])
 
     def sandboxes(self) -> dict:
         status, text = http_get(self.local_url + "/__stats")
