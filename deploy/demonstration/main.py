@@ -274,3 +274,6 @@ if __name__ == "__main__":
         sys.exit(main())
     except Interrupted:
         sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:  # nobody reads any more: everything is stopped, and there is nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_BROKEN)

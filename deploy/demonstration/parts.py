@@ -266,4 +266,7 @@ class Deployment:
 
     def stop(self) -> list[str]:
         """Workers first, so that they can end their sandboxes. Returns: what was not as it should be."""
+        for part in self.parts:
+            if part.is_alive() and part.name.startswith("worker-"):
+                part.process.terminate()  # all together; the second one, below, gives back what still runs
         return [text for part in reversed(self.parts) if (text := part.stop())]
