@@ -134,6 +134,7 @@ class Part:
             except OSError as error:
                 raise Failure(f"cannot start {name}: {error}", "deploy/install build local") from None
         self.started = start_time(self.process.pid)
+        self.is_told_to_end = False
 
     def is_alive(self) -> bool:
         return self.process.poll() is None
@@ -142,11 +143,15 @@ class Part:
         lines = [line for path in (self.output, self.log) for line in path.read_text(errors="replace").splitlines()]
         return "\n".join("    " + line[:300] for line in lines[-LOG_LINES:])
 
+    def tell_to_end(self) -> None:
+        self.is_told_to_end = self.is_told_to_end or self.is_alive()
+        self.process.terminate()
+
     def stop(self) -> str:
         """Returns: "" or what was not as it should be."""
-        if not self.is_alive():
+        self.tell_to_end()
+        if not self.is_told_to_end:
             return f"{self.name} had ended by itself, with exit code {self.process.returncode}"
-        self.process.terminate()
         try:
             self.process.wait(self.stop_s)
         except subprocess.TimeoutExpired:
@@ -267,6 +272,6 @@ class Deployment:
     def stop(self) -> list[str]:
         """Workers first, so that they can end their sandboxes. Returns: what was not as it should be."""
         for part in self.parts:
-            if part.is_alive() and part.name.startswith("worker-"):
-                part.process.terminate()  # all together; the second one, below, gives back what still runs
+            if part.name.startswith("worker-"):
+                part.tell_to_end()  # all together; the second one, below, gives back what still runs
         return [text for part in reversed(self.parts) if (text := part.stop())]
