@@ -143,19 +143,21 @@ class Local(Part):
 
 
 class Kafka:
-    """One real broker by tests/kafka/kafka."""
+    """A real broker: the one that E2BW_KAFKA names, or one of our own by tests/kafka/kafka."""
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
         self.script = ROOT / "tests/kafka/kafka"
-        port_file = folder / "kafka.port"
-        subprocess.run([self.script, "start", "--dir", folder / "kafka", "--port-file", port_file], check=True)
-        self.bootstrap = port_file.read_text().strip()
-        if ":" not in self.bootstrap:
-            self.bootstrap = "127.0.0.1:" + self.bootstrap
+        self.bootstrap = os.environ.get("E2BW_KAFKA", "")
+        self.is_own = not self.bootstrap
+        if self.is_own:
+            port_file = folder / "kafka.port"
+            subprocess.run([self.script, "start", "--dir", folder / "kafka", "--port-file", port_file], check=True)
+            self.bootstrap = port_file.read_text().strip()
 
     def stop(self) -> None:
-        subprocess.run([self.script, "stop", "--dir", self.folder / "kafka"], check=True)
+        if self.is_own:
+            subprocess.run([self.script, "stop", "--dir", self.folder / "kafka"], check=True)
 
 
 class Names:
