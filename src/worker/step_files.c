@@ -99,6 +99,8 @@ enum { LIST_DEPTH_MAX = 8, CANDIDATES_MAX = 1000 };
 
 struct candidate {
     char *path; /* as E2B lists it: absolute */
+    const char
+        *shown; /* as the job asked for it: a relative pattern brings relative paths. Points into path */
     int64_t bytes;
 };
 
@@ -140,6 +142,12 @@ static unsigned depth_of(const char *glob, const char *fixed)
     return MIN(depth, LIST_DEPTH_MAX);
 }
 
+static const char *from_home(const char *path)
+{
+    static const char home[] = "/home/user/";
+    return strncmp(path, home, sizeof home - 1) == 0 ? path + sizeof home - 1 : path;
+}
+
 /* Whether the listed path is what the glob means: an absolute one as it is, a relative one from the home
  * directory. */
 static bool matches(const char *glob, const char *path)
@@ -147,9 +155,7 @@ static bool matches(const char *glob, const char *path)
     int flags = strstr(glob, "**") ? FNM_PERIOD : FNM_PATHNAME | FNM_PERIOD;
     if (glob[0] == '/')
         return fnmatch(glob, path, flags) == 0;
-    static const char home[] = "/home/user/";
-    const char *relative = strncmp(path, home, sizeof home - 1) == 0 ? path + sizeof home - 1 : path;
-    return fnmatch(glob, relative, flags) == 0;
+    return fnmatch(glob, from_home(path), flags) == 0;
 }
 
 static bool is_known(const struct get_state *state, const char *path)
@@ -160,12 +166,14 @@ static bool is_known(const struct get_state *state, const char *path)
     return false;
 }
 
-static void add_candidate(struct get_state *state, const struct e2b_file_info *info)
+static void add_candidate(struct get_state *state, const char *glob, const struct e2b_file_info *info)
 {
     if (state->count == CANDIDATES_MAX || is_known(state, info->path))
         return;
     state->candidates = base_realloc(state->candidates, sizeof *state->candidates * (state->count + 1));
-    state->candidates[state->count++] = (struct candidate){base_strdup(info->path), info->bytes};
+    char *path = base_strdup(info->path);
+    state->candidates[state->count++] = (struct candidate){
+        .path = path, .shown = glob[0] == '/' ? path : from_home(path), .bytes = info->bytes};
 }
 
 static void on_listed(struct e2b_call *call, const struct e2b_error *error, const struct e2b_file_page *page)
@@ -180,7 +188,7 @@ static void on_listed(struct e2b_call *call, const struct e2b_error *error, cons
     size_t before = state->count;
     for (size_t i = 0; !error && i < page->count; i++)
         if (page->items[i].kind == E2B_FILE && matches(glob, page->items[i].path))
-            add_candidate(state, &page->items[i]);
+            add_candidate(state, glob, &page->items[i]);
     if (state->count == before)
         outcome_warn(step_outcome(step), "no file matches the artifact pattern '%s'", glob);
     state->glob++;
@@ -212,11 +220,11 @@ static void keep(struct step_run *step, const struct candidate *candidate)
     struct get_state *state = step->state;
     const struct get_files *get = step->step->as.get;
     struct outcome *outcome = step_outcome(step);
-    if (!outcome_add_artifact(outcome, candidate->path, &state->content, get->max_bytes, get->max_count))
+    if (!outcome_add_artifact(outcome, candidate->shown, &state->content, get->max_bytes, get->max_count))
         outcome_warn(
             outcome,
             "artifact '%s' was left out: %lld bytes would exceed limits.artifact_bytes or artifact_count",
-            candidate->path, (long long)candidate->bytes);
+            candidate->shown, (long long)candidate->bytes);
     buffer_release(&state->content);
 }
 
@@ -242,7 +250,7 @@ static void on_read(struct e2b_call *call, const struct e2b_error *error)
         return;
     }
     if (error || state->is_over_limit)
-        outcome_warn(step_outcome(step), "artifact '%s' could not be kept: %s", candidate->path,
+        outcome_warn(step_outcome(step), "artifact '%s' could not be kept: %s", candidate->shown,
                      error ? error->message : "it is larger than what limits.artifact_bytes leaves");
     else
         keep(step, candidate);
@@ -267,7 +275,7 @@ static void read_next(struct step_run *step)
         outcome_warn(
             outcome,
             "artifact '%s' was left out: %lld bytes would exceed limits.artifact_bytes or artifact_count",
-            candidate->path, (long long)candidate->bytes);
+            candidate->shown, (long long)candidate->bytes);
     }
     step_ended(step, CODE_NONE);
 }

@@ -157,7 +157,7 @@ def test_python_bash_and_javascript_bring_their_results(deployment):
     assert any("png" in result for result in results["figure"]["results"])
     assert results["env"]["stdout"]["text"] == "it's \"me\"\n"
     artifact = results["files"]["artifacts"][0]
-    assert artifact["path"].endswith("out.txt") and artifact["content_base64"] == "SEVMTE8="
+    assert artifact["path"] == "out.txt" and artifact["content_base64"] == "SEVMTE8="
     wait_until(lambda: deployment.local.stats()["live"] == 0, 10, "no sandbox lives")
 
 
