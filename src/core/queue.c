@@ -248,6 +248,32 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
     }
 }
 
+struct limit_names {
+    char **items;
+    size_t count;
+};
+
+static void note_name(const void *node, VISIT visit, void *arg)
+{
+    struct limit_names *names = arg;
+    const struct queue_limit *limit = *(const struct queue_limit *const *)node;
+    if (visit != postorder && visit != leaf)
+        return;
+    names->items = base_realloc(names->items, (names->count + 1) * sizeof *names->items);
+    names->items[names->count++] = base_strdup(limit->name);
+}
+
+void queue_free_each(struct queue *queue, size_t count)
+{
+    struct limit_names names = {0}; /* copied: freeing takes empty limits out of the tree */
+    twalk_r(queue->limits, note_name, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        queue_free_limit(queue, names.items[i], count);
+        free(names.items[i]);
+    }
+    free(names.items);
+}
+
 size_t queue_count(const struct queue *queue)
 {
     return queue->count;

@@ -39,6 +39,9 @@ void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char 
  * oldest first. */
 void queue_free_limit(struct queue *queue, const char *limit, size_t count);
 
+/* Likewise for every limit, whatever set its entries aside: nothing waits for a hint alone. */
+void queue_free_each(struct queue *queue, size_t count);
+
 size_t queue_count(const struct queue *queue); /* ready and set aside */
 size_t queue_ready_count(const struct queue *queue);
 size_t queue_bytes(const struct queue *queue);

@@ -41,6 +41,7 @@ struct worker {
 
     struct turn_hook pump;
     struct timer drain_timer, tick_timer;
+    unsigned ticks;
     bool is_pump_wanted, is_source_closing;
     bool source_is_usable, sink_is_usable;
     char source_why[200], sink_why[200];

@@ -16,6 +16,8 @@
 enum {
     ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
+    TICK_MS = 250,
+    TICKS_PER_POLL = 4, /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
     SINK_GRACE_MS = 30000, /* for records that somebody waits for */
     POSTS_GRACE_MS = 2000, /* for events that nobody does */
@@ -194,8 +196,10 @@ static void on_done(void *arg, const char *job)
 static void on_tick(void *arg)
 {
     struct worker *worker = arg;
+    if (++worker->ticks % TICKS_PER_POLL == 0)
+        queue_free_each(worker->queue, 1);
     worker_poke(worker);
-    loop_timer_start(worker->loop, &worker->tick_timer, 250, on_tick, worker);
+    loop_timer_start(worker->loop, &worker->tick_timer, TICK_MS, on_tick, worker);
 }
 
 /* ---- beginning ---- */

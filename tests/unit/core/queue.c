@@ -94,6 +94,28 @@ static void a_freed_limit_frees_the_higher_class_first(void **state)
     queue_free(queue);
 }
 
+static void every_limit_frees_its_oldest_at_once(void **state)
+{
+    (void)state;
+    static const char *const limits[] = {"g", "g", "n:a", "rate"};
+    struct queue_entry entries[4];
+    struct queue *queue = queue_new();
+    queue_free_each(queue, 1);
+    for (size_t i = 0; i < 4; i++) {
+        entries[i] = entry_of("a", PRIORITY_STANDARD, 1);
+        queue_push(queue, &entries[i]);
+        queue_set_aside(queue, queue_pop(queue), limits[i]);
+    }
+    queue_free_each(queue, 1);
+    assert_int_equal(queue_ready_count(queue), 3);
+    assert_int_equal(queue_aside_count(queue, "g"), 1);
+    queue_free_each(queue, 1);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(queue_pop(queue)->is_freed);
+    assert_null(queue_pop(queue));
+    queue_free(queue);
+}
+
 enum { TENANTS = 3, BACKLOG = 20 };
 
 static void backlogged_tenants_share_by_weight(void **state)
@@ -350,6 +372,7 @@ int main(void)
         cmocka_unit_test(classes_come_in_their_order),
         cmocka_unit_test(a_tenant_keeps_its_order_over_being_set_aside),
         cmocka_unit_test(a_freed_limit_frees_the_higher_class_first),
+        cmocka_unit_test(every_limit_frees_its_oldest_at_once),
         cmocka_unit_test(backlogged_tenants_share_by_weight),
         cmocka_unit_test(newcomers_and_one_at_a_time_senders_starve_nobody),
         cmocka_unit_test(a_pause_saves_up_no_turns),
