@@ -8,6 +8,7 @@
 
 struct world_partition {
     struct kafka_record **records; /* at index = offset */
+    int64_t *stamps;               /* when each came, unix ms */
     int64_t count, capacity, low;
 };
 

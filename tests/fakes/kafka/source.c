@@ -96,7 +96,7 @@ static bool deliver_one(struct kafka_source *source, struct partition *partition
     struct kafka_message message = {.topic = partition->topic,
                                     .partition = partition->number,
                                     .offset = offset,
-                                    .timestamp_unix_ms = loop_unix_ms(source->world->loop),
+                                    .timestamp_unix_ms = log->stamps[offset],
                                     .key = record->key,
                                     .value = record->value,
                                     .headers = record->headers,

@@ -42,6 +42,7 @@ static void free_topic(struct world_topic *topic)
         for (int64_t k = 0; k < topic->partitions[i].count; k++)
             free(topic->partitions[i].records[k]);
         free(topic->partitions[i].records);
+        free(topic->partitions[i].stamps);
     }
     free(topic->partitions);
     free(topic->name);
@@ -139,7 +140,10 @@ int64_t kafka_world_push(struct kafka_world *world, int32_t number, const struct
         partition->capacity = MAX(partition->capacity * 2, 16);
         partition->records =
             base_realloc(partition->records, (size_t)partition->capacity * sizeof *partition->records);
+        partition->stamps =
+            base_realloc(partition->stamps, (size_t)partition->capacity * sizeof *partition->stamps);
     }
+    partition->stamps[partition->count] = loop_unix_ms(world->loop);
     partition->records[partition->count] = world_copy(record, /* is_value_copied= */ true);
     LIST_EACH(&world->sources, link)
     fake_source_deliver_soon(LIST_OBJECT(link, struct kafka_source, link));

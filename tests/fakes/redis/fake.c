@@ -12,6 +12,8 @@ struct fake_redis {
     char url[64];
     bool is_unreachable;
     int replies_to_lose;
+    int skip; /* before the one that fails; -1: none does */
+    bool is_skipped_done;
     int64_t count;
 };
 
@@ -21,6 +23,7 @@ struct fake_redis *fake_redis_new(struct loop *loop)
     redis->loop = loop;
     store_init(&redis->store);
     list_init(&redis->listeners);
+    redis->skip = -1;
     /* A url is all that a ledger is told, so it names the object. */
     snprintf(redis->url, sizeof redis->url, "fake:%p", (void *)redis);
     return redis;
@@ -68,6 +71,26 @@ bool fake_redis_is_reachable(const struct fake_redis *redis)
 void fake_redis_lose_answers(struct fake_redis *redis, int count)
 {
     redis->replies_to_lose = count;
+}
+
+void fake_redis_fail_later(struct fake_redis *redis, int skip, bool is_done)
+{
+    redis->skip = skip;
+    redis->is_skipped_done = is_done;
+}
+
+bool fake_redis_has_failed(const struct fake_redis *redis)
+{
+    return redis->skip < 0;
+}
+
+/* Returns: true when the operation fails without being done. */
+bool fake_redis_take_failure(struct fake_redis *redis)
+{
+    if (redis->skip < 0 || redis->skip-- > 0)
+        return false;
+    redis->replies_to_lose += redis->is_skipped_done;
+    return !redis->is_skipped_done;
 }
 
 bool fake_redis_take_lost_answer(struct fake_redis *redis)

@@ -22,6 +22,9 @@ int64_t fake_redis_now_ms(const struct fake_redis *redis); /* its own clock */
 void fake_redis_set_reachable(struct fake_redis *redis, bool is_reachable);
 /* The next `count` awaited operations are done, but their answers are lost: they fail TRANSIENT. */
 void fake_redis_lose_answers(struct fake_redis *redis, int count);
+/* The awaited operation after the next `skip` fails TRANSIENT; is_done: and was done nevertheless. */
+void fake_redis_fail_later(struct fake_redis *redis, int skip, bool is_done);
+bool fake_redis_has_failed(const struct fake_redis *redis); /* what fail_later asked for has come */
 /* Operations done so far, pulses aside. */
 int64_t fake_redis_count(const struct fake_redis *redis);
 
@@ -37,6 +40,7 @@ void fake_redis_announce(struct fake_redis *redis, const char *kind, const char 
 struct fake_redis *fake_redis_find(const char *url);
 bool fake_redis_is_reachable(const struct fake_redis *redis);
 bool fake_redis_take_lost_answer(struct fake_redis *redis);
+bool fake_redis_take_failure(struct fake_redis *redis);
 void fake_redis_count_one(struct fake_redis *redis);
 
 #endif

@@ -279,6 +279,10 @@ static void do_release(struct ledger *ledger, struct ledger_request *request)
 
 static void perform(struct ledger *ledger, struct ledger_request *request)
 {
+    if (request->call && fake_redis_take_failure(ledger->redis)) {
+        request_fail(ledger, request);
+        return;
+    }
     bool is_lost = request->call && fake_redis_take_lost_answer(ledger->redis);
     fake_redis_count_one(ledger->redis);
     switch (request->kind) {
