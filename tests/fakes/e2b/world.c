@@ -1,0 +1,318 @@
+/* The world: sandboxes, their files, faults, counts. */
+#include "fakes/e2b/inside.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char home[] = "/home/user/";
+
+struct e2b_world *e2b_world_new(struct loop *loop)
+{
+    struct e2b_world *world = base_alloc(sizeof *world);
+    world->loop = loop;
+    (void)snprintf(world->url, sizeof world->url, "world:%p", (void *)world);
+    struct link *heads[] = {&world->sandboxes, &world->clients,   &world->faults,
+                            &world->tallies,   &world->creations, &world->operations};
+    for (size_t i = 0; i < ARRAY_LENGTH(heads); i++)
+        list_init(heads[i]);
+    for (int i = 0; i < E2B_WORLD_CALL_COUNT; i++)
+        world->delay_ms[i] = 5;
+    world->delay_ms[E2B_WORLD_CREATE] = 150;
+    world->delay_ms[E2B_WORLD_KILL] = 50;
+    return world;
+}
+
+void e2b_world_free(struct e2b_world *world)
+{
+    if (!world)
+        return;
+    assert(list_is_empty(&world->clients) && list_is_empty(&world->creations));
+    LIST_EACH(&world->sandboxes, link)
+    place_end(LIST_OBJECT(link, struct place, link));
+    e2b_world_forgive(world);
+    LIST_EACH(&world->tallies, link)
+    {
+        struct tally *tally = LIST_OBJECT(link, struct tally, link);
+        free(tally->job);
+        free(tally);
+    }
+    free(world);
+}
+
+const char *e2b_world_url(const struct e2b_world *world)
+{
+    return world->url;
+}
+
+struct e2b_world *e2b_world_at(const char *url)
+{
+    void *world = NULL;
+    if (!url || sscanf(url, "world:%p", &world) != 1)
+        base_die("\"%s\" is no url of a fake E2B; use e2b_world_url", url ? url : "");
+    return world;
+}
+
+const char *e2b_world_call_name(enum e2b_world_call call)
+{
+    static const char *const names[E2B_WORLD_CALL_COUNT] = {"any",  "create",  "list",  "keep", "kill",
+                                                            "code", "process", "write", "read", "files"};
+    assert(call < E2B_WORLD_CALL_COUNT);
+    return names[call];
+}
+
+/* ---- faults ---- */
+
+void e2b_world_fail(struct e2b_world *world, const struct e2b_world_fault *is)
+{
+    struct fault *fault = base_alloc(sizeof *fault);
+    fault->is = *is;
+    fault->is.count = MAX(fault->is.count, 1);
+    list_push_back(&world->faults, &fault->link);
+}
+
+static void forget_fault(struct fault *fault)
+{
+    link_remove(&fault->link);
+    free(fault);
+}
+
+void e2b_world_forgive(struct e2b_world *world)
+{
+    LIST_EACH(&world->faults, link)
+    forget_fault(LIST_OBJECT(link, struct fault, link));
+}
+
+size_t e2b_world_faults_left(const struct e2b_world *world)
+{
+    size_t count = 0;
+    LIST_EACH(&world->faults, link)
+    count++;
+    return count;
+}
+
+bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, struct e2b_world_fault *ret)
+{
+    LIST_EACH(&world->faults, link)
+    {
+        struct fault *fault = LIST_OBJECT(link, struct fault, link);
+        if (fault->is.call != call && fault->is.call != E2B_WORLD_ANY)
+            continue;
+        if (fault->is.skip > 0) {
+            fault->is.skip--;
+            continue;
+        }
+        *ret = fault->is;
+        if (--fault->is.count == 0)
+            forget_fault(fault);
+        return true;
+    }
+    return false;
+}
+
+void e2b_world_delay(struct e2b_world *world, enum e2b_world_call call, int64_t ms)
+{
+    world->delay_ms[call] = ms;
+}
+
+/* ---- counts ---- */
+
+struct tally *e2b_world_tally(struct e2b_world *world, const char *job)
+{
+    LIST_EACH(&world->tallies, link)
+    {
+        struct tally *tally = LIST_OBJECT(link, struct tally, link);
+        if (strcmp(tally->job, job) == 0)
+            return tally;
+    }
+    struct tally *tally = base_alloc(sizeof *tally);
+    tally->job = base_strdup(job);
+    list_push_back(&world->tallies, &tally->link);
+    return tally;
+}
+
+void e2b_world_watch(struct e2b_world *world, e2b_world_watch_fn watch, void *arg)
+{
+    world->watch = watch;
+    world->watch_arg = arg;
+}
+
+void e2b_world_tell(struct e2b_world *world, enum e2b_world_call call, const char *job, bool is_done)
+{
+    if (world->watch)
+        world->watch(world->watch_arg, call, job, is_done);
+}
+
+size_t e2b_world_live(const struct e2b_world *world)
+{
+    return world->live;
+}
+
+size_t e2b_world_max_live(const struct e2b_world *world)
+{
+    return world->max_live;
+}
+
+int64_t e2b_world_calls(const struct e2b_world *world, enum e2b_world_call call)
+{
+    return world->calls[call];
+}
+
+int64_t e2b_world_starts(const struct e2b_world *world, const char *job)
+{
+    return e2b_world_tally((struct e2b_world *)(uintptr_t)world, job)->starts;
+}
+
+int64_t e2b_world_creates(const struct e2b_world *world, const char *job)
+{
+    return e2b_world_tally((struct e2b_world *)(uintptr_t)world, job)->creates;
+}
+
+/* ---- sandboxes ---- */
+
+static struct place *find_of_job(const struct e2b_world *world, const char *job)
+{
+    LIST_EACH(&world->sandboxes, link)
+    {
+        struct place *place = LIST_OBJECT(link, struct place, link);
+        if (strcmp(place->job, job) == 0)
+            return place;
+    }
+    return NULL;
+}
+
+struct place *place_find(const struct e2b_world *world, const char *id)
+{
+    LIST_EACH(&world->sandboxes, link)
+    {
+        struct place *place = LIST_OBJECT(link, struct place, link);
+        if (strcmp(place->id, id) == 0)
+            return place;
+    }
+    return NULL;
+}
+
+static void on_end(void *arg)
+{
+    place_end(arg);
+}
+
+void place_set_end(struct place *place, int64_t live_ms)
+{
+    struct loop *loop = place->world->loop;
+    place->ends_ms = loop_now_ms(loop) + live_ms;
+    loop_timer_start(loop, &place->end, live_ms, on_end, place);
+}
+
+struct place *place_new(struct e2b_world *world, const char *permit, const char *job, const char *ledger,
+                        int64_t live_ms)
+{
+    struct place *place = base_alloc(sizeof *place);
+    place->world = world;
+    place->permit = base_strdup(permit);
+    place->job = base_strdup(job);
+    place->ledger = base_strdup(ledger);
+    (void)snprintf(place->id, sizeof place->id, "sandbox%lld", (long long)++world->made);
+    list_init(&place->files);
+    list_init(&place->programs);
+    list_push_back(&world->sandboxes, &place->link);
+    place_set_end(place, live_ms);
+    world->max_live = MAX(world->max_live, ++world->live);
+    e2b_world_tally(world, job)->creates++;
+    e2b_world_tell(world, E2B_WORLD_CREATE, job, /* is_done= */ true);
+    return place;
+}
+
+static void free_place(void *object)
+{
+    struct place *place = object;
+    LIST_EACH(&place->files, link)
+    {
+        struct stored_file *file = LIST_OBJECT(link, struct stored_file, link);
+        buffer_release(&file->content);
+        free(file->path);
+        free(file);
+    }
+    LIST_EACH(&place->programs, link)
+    program_free(LIST_OBJECT(link, struct program, link));
+    free(place->permit);
+    free(place->job);
+    free(place->ledger);
+    free(place);
+}
+
+static void on_gone(void *arg)
+{
+    (void)operation_place(arg);
+}
+
+/* It is dead: who waits for one of its programs hears so. */
+void place_end(struct place *place)
+{
+    struct loop *loop = place->world->loop;
+    link_remove(&place->link);
+    loop_timer_stop(loop, &place->end);
+    place->world->live--;
+    LIST_EACH(&place->programs, link)
+    program_stop(LIST_OBJECT(link, struct program, link), 9);
+    LIST_EACH(&place->world->operations, link)
+    {
+        struct e2b_operation *operation = LIST_OBJECT(link, struct e2b_operation, link);
+        if (!operation->program || operation->program->place != place)
+            continue;
+        operation->program = NULL;
+        loop_timer_start(loop, &operation->answer, place->world->delay_ms[E2B_WORLD_ANY], on_gone, operation);
+    }
+    loop_reap(loop, place, free_place);
+}
+
+bool e2b_world_vanish(struct e2b_world *world, const char *job)
+{
+    struct place *place = find_of_job(world, job);
+    if (place)
+        place_end(place);
+    return place != NULL;
+}
+
+const char *e2b_world_plant(struct e2b_world *world, const char *permit, const char *job, int64_t live_ms)
+{
+    return place_new(world, permit, job, "default", live_ms)->id;
+}
+
+int64_t e2b_world_ends_ms(const struct e2b_world *world, const char *job)
+{
+    const struct place *place = find_of_job(world, job);
+    return place ? place->ends_ms : -1;
+}
+
+/* ---- files ---- */
+
+static char *absolute(const char *path)
+{
+    return path[0] == '/' ? base_strdup(path) : base_printf("%s%s", home, path);
+}
+
+struct stored_file *place_file(const struct place *place, const char *path)
+{
+    CLEANUP(base_freep) char *whole = absolute(path);
+    LIST_EACH(&place->files, link)
+    {
+        struct stored_file *file = LIST_OBJECT(link, struct stored_file, link);
+        if (strcmp(file->path, whole) == 0)
+            return file;
+    }
+    return NULL;
+}
+
+void place_write(struct place *place, const char *path, struct bytes content)
+{
+    struct stored_file *file = place_file(place, path);
+    if (!file) {
+        file = base_alloc(sizeof *file);
+        file->path = absolute(path);
+        list_push_back(&place->files, &file->link);
+    }
+    buffer_clear(&file->content);
+    buffer_append(&file->content, content.data, content.length);
+}
