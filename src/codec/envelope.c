@@ -245,6 +245,6 @@ bool record_unpack(struct bytes blob, struct header *headers, size_t max_headers
         cursor.left != 0)
         return error_set(reterr, ERROR_REJECTED, "record", 0, "the sealed record is cut or damaged");
     *ret_count = count;
-    *ret_value = (struct bytes){arena_copy(arena, value.data, value.length), value.length};
+    *ret_value = value;
     return true;
 }

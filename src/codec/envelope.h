@@ -33,7 +33,7 @@ struct envelope_headers {
 void envelope_write(const struct envelope *envelope, struct envelope_headers *ret);
 
 /* Headers and value as one text-safe blob and back: what is sealed in the ledger is published by others as it
- * is. */
+ * is. Unpacked, the headers lie in the arena and the value is borrowed from the blob. */
 void record_pack(const struct header *headers, size_t count, struct bytes value, struct buffer *out);
 bool record_unpack(struct bytes blob, struct header *headers, size_t max_headers, struct arena *arena,
                    size_t *ret_count, struct bytes *ret_value, struct error *reterr) MUST_USE;
