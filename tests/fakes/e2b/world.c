@@ -218,7 +218,8 @@ struct place *place_new(struct e2b_world *world, const char *permit, const char 
     list_init(&place->programs);
     list_push_back(&world->sandboxes, &place->link);
     place_set_end(place, live_ms);
-    world->max_live = MAX(world->max_live, ++world->live);
+    world->live++;
+    world->max_live = MAX(world->max_live, world->live);
     e2b_world_tally(world, job)->creates++;
     e2b_world_tell(world, E2B_WORLD_CREATE, job, /* is_done= */ true);
     return place;
