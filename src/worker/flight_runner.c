@@ -400,9 +400,12 @@ static void blame_create(struct flight_runner *runner, const struct e2b_error *e
 void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_error *error)
 {
     struct timing *timing = &runner->outcome.timing;
+    if (error)
+        runner->custody = NULL;
+    if (!runner->run)
+        return; /* cancelled meanwhile: the verdict is being sealed, then the sandbox is let go */
     if (error) {
         enum code code = provider_create_code(error);
-        runner->custody = NULL;
         blame_create(runner, error, code);
         runner->retry_after_ms = error->retry_after_ms;
         execution_runner_gone(runner->run, code);
