@@ -257,12 +257,23 @@ static void on_read(struct e2b_call *call, const struct e2b_error *error)
     read_next(step);
 }
 
+/* By an earlier try of this step, whose transfer broke off later. */
+static bool is_kept(const struct outcome *outcome, const char *path)
+{
+    for (size_t i = 0; i < outcome->artifact_count; i++)
+        if (strcmp(outcome->artifacts[i].path, path) == 0)
+            return true;
+    return false;
+}
+
 static void read_next(struct step_run *step)
 {
     struct get_state *state = step->state;
     struct outcome *outcome = step_outcome(step);
     for (; state->next < state->count; state->next++) {
         const struct candidate *candidate = &state->candidates[state->next];
+        if (is_kept(outcome, candidate->shown))
+            continue;
         if (candidate->bytes <= room_left(step) &&
             (int64_t)outcome->artifact_count < step->step->as.get->max_count) {
             buffer_clear(&state->content);
