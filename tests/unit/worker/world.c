@@ -237,8 +237,13 @@ struct world_result world_result(const struct world *world, const char *job_id)
         if (result.count++ > 0 && strcmp(status, result.status) != 0)
             fail_msg("job %s is %s and %s", job_id, result.status, status);
         memcpy(result.status, status, sizeof status);
-        find_text(record->value, "code", result.code, sizeof result.code);
-        find_text(record->value, "message", result.message, sizeof result.message);
+        const char *error = memmem(record->value.data, record->value.length, "\"error\":{", 9);
+        if (error) {
+            size_t at = (size_t)(error - (const char *)record->value.data);
+            struct bytes rest = {error, record->value.length - at};
+            find_text(rest, "code", result.code, sizeof result.code);
+            find_text(rest, "message", result.message, sizeof result.message);
+        }
         result.value = record->value.data;
         result.length = record->value.length;
     }
