@@ -47,10 +47,13 @@ void flight_runner_charge(struct flight_runner *runner)
     runner->charged_bytes = bytes;
 }
 
+/* The bind, asked for or to be asked again, is the attempt's as well. */
 static void end_run(struct flight_runner *runner)
 {
     if (!runner->run)
         return;
+    ledger_call_cancel(runner->worker->ledger, &runner->bind_call);
+    loop_timer_stop(loop_of(runner), &runner->timer);
     execution_runner_release(runner->run);
     loop_reap(loop_of(runner), TAKE(runner->run), free);
 }
