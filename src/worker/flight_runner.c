@@ -343,6 +343,7 @@ static void execute(struct flight_runner *runner)
     buffer_release(&runner->raw); /* from here on no answer sends the record to the DLQ */
     runner->is_bound = false;
     runner->is_permit_given = true;
+    runner->is_permit_lost = false; /* of an earlier attempt, that is */
     runner->run = base_alloc(sizeof *runner->run);
     execution_runner_init(runner->run, runner, &runner->plan);
     runner->retry_after_ms = 0;
