@@ -74,10 +74,20 @@ static bool is_active(enum flight_state state)
     return state >= FLIGHT_ACQUIRING && state != FLIGHT_WAITING && state != FLIGHT_FINISHED;
 }
 
+static void let_sandbox_go(struct flight_runner *runner)
+{
+    struct custody_runner *custody = TAKE(runner->custody);
+    if (runner->is_permit_lost)
+        custody_runner_superseded(custody);
+    else
+        custody_runner_unwanted(custody);
+}
+
 static void end(struct flight_runner *runner)
 {
     struct worker *worker = runner->worker;
     end_run(runner);
+    let_sandbox_go(runner);
     ledger_call_cancel(worker->ledger, &runner->ledger_call);
     ledger_call_cancel(worker->ledger, &runner->bind_call);
     loop_timer_stop(worker->loop, &runner->timer);
@@ -196,10 +206,12 @@ static void note_found(struct flight_runner *runner, const struct ledger_acquire
 {
     (void)snprintf(runner->found_permit, sizeof runner->found_permit, "%s", answer->permit);
     (void)snprintf(runner->found_sandbox, sizeof runner->found_sandbox, "%s", answer->sandbox);
-    runner->first_status = arena_strdup(&runner->arena, answer->status);
-    runner->first_partition = answer->partition;
-    runner->first_offset = answer->offset;
-    runner->is_other_record = strcmp(answer->origin, runner->job.from.origin) != 0;
+    if (answer->verdict == LEDGER_DONE) {
+        runner->first_status = arena_strdup(&runner->arena, answer->status);
+        runner->first_partition = answer->partition;
+        runner->first_offset = answer->offset;
+        runner->is_other_record = strcmp(answer->origin, runner->job.from.origin) != 0;
+    }
     if (answer->verdict == LEDGER_SEALED) {
         buffer_clear(&runner->sealed);
         buffer_append(&runner->sealed, answer->record.data, answer->record.length);
@@ -539,15 +551,6 @@ static void give_claim_back(struct flight_runner *runner, bool is_uncounted)
     ledger_release(runner->worker->ledger, runner->permit, runner->job.key, what);
 }
 
-static void let_sandbox_go(struct flight_runner *runner)
-{
-    struct custody_runner *custody = TAKE(runner->custody);
-    if (runner->is_permit_lost)
-        custody_runner_superseded(custody);
-    else
-        custody_runner_unwanted(custody);
-}
-
 static void give_back(struct flight_runner *runner)
 {
     observe_retrying(runner, runner->outcome.code, !runner->flight.is_uncounted);
@@ -634,7 +637,6 @@ static void drop(struct flight_runner *runner)
     observe_dropped(runner);
     if (runner->flight.holds_claim || runner->flight.may_hold_claim)
         give_claim_back(runner, true);
-    let_sandbox_go(runner);
     end(runner);
 }
 
