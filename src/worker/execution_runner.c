@@ -136,9 +136,17 @@ static void start_step(void *arg)
     step_kind_of(run->step.step->verb)->start(&run->step);
 }
 
+/* A process that was not allowed to start is no slow program: the job waits for the ledger. */
 static void on_deadline(void *arg)
 {
-    advance(arg, EXECUTION_EVENT_DEADLINE, CODE_NONE);
+    struct execution_runner *run = arg;
+    if (run->waits_for_bind) {
+        outcome_blame(&run->flight->outcome, CODE_LIMITER_NOT_READY, "bind",
+                      "the ledger did not answer in time");
+        advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_LIMITER_NOT_READY);
+    } else {
+        advance(run, EXECUTION_EVENT_DEADLINE, CODE_NONE);
+    }
 }
 
 static void set_timer(struct execution_runner *run)
