@@ -611,6 +611,14 @@ static void publish(struct flight_runner *runner)
     flight_publish_result(runner, false);
 }
 
+/* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its horizon. */
+static void publish_found(struct flight_runner *runner)
+{
+    if (runner->found_permit[0] != '\0')
+        custody_runner_clear(runner->worker, runner->found_permit, runner->found_sandbox, runner->job.key);
+    flight_publish_found(runner);
+}
+
 static void finish(struct flight_runner *runner)
 {
     struct worker *worker = runner->worker;
@@ -680,7 +688,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_publish_result(runner, true);
         return;
     case FLIGHT_ORDER_PUBLISH_FOUND:
-        flight_publish_found(runner);
+        publish_found(runner);
         return;
     case FLIGHT_ORDER_DIVERT:
         flight_publish_divert(runner, /* with_value= */ true);
