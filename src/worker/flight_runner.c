@@ -611,7 +611,8 @@ static void publish(struct flight_runner *runner)
     flight_publish_result(runner, false);
 }
 
-/* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its horizon. */
+/* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its horizon.
+ */
 static void publish_found(struct flight_runner *runner)
 {
     if (runner->found_permit[0] != '\0')
