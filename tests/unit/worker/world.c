@@ -302,7 +302,8 @@ static bool is_topic_finished(const struct world *world, const char *topic, int3
 {
     for (int32_t i = 0; i < partitions; i++) {
         int64_t end = kafka_world_end(world->kafka, topic, i);
-        for (int64_t offset = 0; offset < end; offset++)
+        int64_t from = kafka_world_committed(world->kafka, "workers", topic, i);
+        for (int64_t offset = MAX(from, 0); offset < end; offset++)
             if (!kafka_world_is_finished(world->kafka, "workers", topic, i, offset))
                 return false;
     }
@@ -338,10 +339,10 @@ void world_run(struct world *world, int64_t ms)
         virtual_loop_run_until_idle(world->loop);
 }
 
-static bool has_results(const struct world *world)
+static bool has_results(struct world *world)
 {
-    for (size_t i = 0; i < world->job_count; i++)
-        if (world_events(world, world->jobs[i], "e2b-worker.job.finished.v1") == 0)
+    for (; world->seen_count < world->job_count; world->seen_count++)
+        if (world_events(world, world->jobs[world->seen_count], "e2b-worker.job.finished.v1") == 0)
             return false;
     return true;
 }

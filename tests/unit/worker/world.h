@@ -11,7 +11,7 @@
  * workers, seen through worker/worker.h alone. All state hangs from here. What must hold at any time is
  * looked at while time passes; a breach ends the test. */
 
-enum { WORLD_WORKERS_MAX = 4, WORLD_JOBS_MAX = 512, WORLD_PARTITIONS = 4 };
+enum { WORLD_WORKERS_MAX = 4, WORLD_JOBS_MAX = 2048, WORLD_PARTITIONS = 4 };
 
 #define WORLD_TOPIC "e2b.jobs.quick"
 
@@ -32,10 +32,10 @@ struct world {
     struct template_entry templates[3];
     struct log log;
     struct world_worker workers[WORLD_WORKERS_MAX];
-    char *jobs[WORLD_JOBS_MAX]; /* ids: each is owed one result */
-    size_t job_count;
-    int64_t step_ms; /* of time between two looks at what must always hold */
-    bool may_repeat; /* a result may be in Kafka more than once, with the same verdict */
+    char *jobs[WORLD_JOBS_MAX];   /* ids: each is owed one result */
+    size_t job_count, seen_count; /* seen: of the first jobs, those with a result */
+    int64_t step_ms;              /* of time between two looks at what must always hold */
+    bool may_repeat;              /* a result may be in Kafka more than once, with the same verdict */
 };
 
 /* What is said about a finished job. */
