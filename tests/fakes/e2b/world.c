@@ -88,7 +88,7 @@ size_t e2b_world_faults_left(const struct e2b_world *world)
 {
     size_t count = 0;
     LIST_EACH(&world->faults, link)
-    count++;
+    count += (size_t)LIST_OBJECT(link, struct fault, link)->is.count;
     return count;
 }
 

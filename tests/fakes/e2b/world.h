@@ -55,8 +55,8 @@ struct e2b_world_fault {
 };
 /* Copied. Faults of one kind are used up in the order of their setting. */
 void e2b_world_fail(struct e2b_world *world, const struct e2b_world_fault *fault);
-void e2b_world_forgive(struct e2b_world *world); /* faults not used up are forgotten */
-size_t e2b_world_faults_left(const struct e2b_world *world);
+void e2b_world_forgive(struct e2b_world *world);             /* faults not used up are forgotten */
+size_t e2b_world_faults_left(const struct e2b_world *world); /* failures still to come */
 
 /* From now on a call of this kind takes so long. */
 void e2b_world_delay(struct e2b_world *world, enum e2b_world_call call, int64_t ms);

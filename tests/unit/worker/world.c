@@ -235,7 +235,7 @@ struct world_result world_result(const struct world *world, const char *job_id)
         char status[sizeof result.status];
         find_text(record->value, "status", status, sizeof status);
         if (result.count++ > 0 && strcmp(status, result.status) != 0)
-            fail_msg("job %s is %s and %s", job_id, result.status, status);
+            fail_msg("%sjob %s is %s and %s", world->note, job_id, result.status, status);
         memcpy(result.status, status, sizeof status);
         const char *error = memmem(record->value.data, record->value.length, "\"error\":{", 9);
         if (error) {
@@ -260,10 +260,10 @@ void world_expect(const struct world *world, const char *job_id, const char *sta
 {
     struct world_result result = world_result(world, job_id);
     if (result.count != 1 && !(world->may_repeat && result.count > 1))
-        fail_msg("job %s has %zu results", job_id, result.count);
+        fail_msg("%sjob %s has %zu results", world->note, job_id, result.count);
     if (strcmp(result.status, status) != 0 || strcmp(result.code, code) != 0)
-        fail_msg("job %s is %s %s (%s), not %s %s", job_id, result.status, result.code, result.message,
-                 status, code);
+        fail_msg("%sjob %s is %s %s (%s), not %s %s", world->note, job_id, result.status, result.code,
+                 result.message, status, code);
 }
 
 size_t world_diverted(const struct world *world)
@@ -322,7 +322,7 @@ bool world_is_finished(const struct world *world)
 static void look(const struct world *world)
 {
     if ((int64_t)e2b_world_live(world->e2b) > world->config.limit_global)
-        fail_msg("%zu sandboxes live, the limit is %lld", e2b_world_live(world->e2b),
+        fail_msg("%s%zu sandboxes live, the limit is %lld", world->note, e2b_world_live(world->e2b),
                  (long long)world->config.limit_global);
 }
 
@@ -383,7 +383,7 @@ static void check_results(const struct world *world)
     for (size_t i = 0; i < world->job_count; i++) {
         size_t count = world_result(world, world->jobs[i]).count;
         if (count == 0 || (count > 1 && !world->may_repeat))
-            fail_msg("job %s has %zu results", world->jobs[i], count);
+            fail_msg("%sjob %s has %zu results", world->note, world->jobs[i], count);
     }
 }
 
@@ -393,7 +393,8 @@ static void check_permits(const struct world *world)
     LIST_EACH(&store->permits, link)
     {
         const struct permit *permit = LIST_OBJECT(link, struct permit, link);
-        fail_msg("permit %s of %s for job %s is left", permit->id, permit->worker, permit->job);
+        fail_msg("%spermit %s of %s for job %s is left", world->note, permit->id, permit->worker,
+                 permit->job);
     }
 }
 
@@ -401,7 +402,7 @@ void world_close(struct world *world, int left)
 {
     if (!(left & WORLD_UNFINISHED)) {
         if (!world_settle(world, 24 * 3600 * 1000))
-            fail_msg("records or results are missing after a day");
+            fail_msg("%srecords or results are missing after a day", world->note);
         world_run(world,
                   left & WORLD_DOUBTS ? 200000 : 2000); /* kills, releases, looks after doubtful creates */
         check_results(world);
@@ -412,7 +413,7 @@ void world_close(struct world *world, int left)
     if (!(left & WORLD_UNFINISHED)) {
         check_permits(world);
         if (e2b_world_live(world->e2b) > 0)
-            fail_msg("%zu sandboxes are left", e2b_world_live(world->e2b));
+            fail_msg("%s%zu sandboxes are left", world->note, e2b_world_live(world->e2b));
     }
     virtual_loop_advance(world->loop, 400000); /* what was still to be made comes, and ends by its time */
     e2b_world_free(world->e2b);
