@@ -357,6 +357,25 @@ bool world_settle(struct world *world, int64_t most_ms)
     return false;
 }
 
+void world_explain(const struct world *world)
+{
+    static const char *const states[] = {"none", "idle", "running", "sealed", "parked", "done"};
+    for (size_t i = 0; i < world->job_count; i++) {
+        const struct claim *claim = world_claim(world, world->jobs[i]);
+        if (world_result(world, world->jobs[i]).count == 0)
+            print_message("%sjob %s has no result; its claim is %s of %s, permit %s\n", world->note,
+                          world->jobs[i], states[claim ? claim->state : 0],
+                          claim && claim->owner ? claim->owner : "nobody",
+                          claim && claim->permit ? claim->permit : "none");
+    }
+    for (int32_t i = 0; i < WORLD_PARTITIONS; i++)
+        for (int64_t offset = 0; offset < kafka_world_end(world->kafka, WORLD_TOPIC, i); offset++)
+            if (!kafka_world_is_finished(world->kafka, "workers", WORLD_TOPIC, i, offset))
+                print_message(
+                    "%srecord %d/%lld is not finished: %.40s\n", world->note, i, (long long)offset,
+                    (const char *)kafka_world_record(world->kafka, WORLD_TOPIC, i, offset)->value.data);
+}
+
 /* ---- the end ---- */
 
 void world_free_stopped(struct world *world)

@@ -77,6 +77,7 @@ void world_owe(struct world *world, const char *job_id);
 void world_run(struct world *world, int64_t ms);
 /* Until every owed result is there and every record finished. Returns: false when that takes longer. */
 bool world_settle(struct world *world, int64_t most_ms);
+void world_explain(const struct world *world); /* prints what is missing */
 bool world_is_finished(
     const struct world *world); /* every record of every jobs topic, in any worker's eyes */
 
