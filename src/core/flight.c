@@ -135,8 +135,21 @@ static enum flight_order on_denied(struct flight *flight, int64_t retry_ms)
     return enqueue(flight, FLIGHT_ORDER_SET_ASIDE);
 }
 
-static enum flight_order on_adopt(struct flight *flight)
+/* What died with its worker and must not begin again ends here, whoever leaves: nobody else would know. */
+static enum flight_order on_adopt_final(struct flight *flight)
 {
+    if (flight->refusal == CODE_NONE)
+        flight->code = flight->refusal = CODE_WORKER_CRASHED;
+    enter(flight, FLIGHT_WAITING);
+    flight->next = FLIGHT_SEALING;
+    flight->delay_ms = 0;
+    return FLIGHT_ORDER_CLEAR;
+}
+
+static enum flight_order on_adopt(struct flight *flight, bool is_final)
+{
+    if (is_final)
+        return on_adopt_final(flight);
     if (flight->is_leaving)
         return finish(flight, FLIGHT_ORDER_CLEAR);
     if (flight->refusal != CODE_NONE)
@@ -257,7 +270,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_ELSEWHERE:
         return on_elsewhere(flight);
     case FLIGHT_EVENT_ADOPT:
-        return on_adopt(flight);
+        return on_adopt(flight, event->is_final);
     case FLIGHT_EVENT_FOUND_SEALED:
         return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
     case FLIGHT_EVENT_FOUND_DONE:

@@ -63,7 +63,7 @@ struct flight_event {
     enum code code;
     int64_t attempt;
     int64_t retry_ms;
-    bool is_final; /* ENDED: the program may have begun, and the job forbids a second beginning */
+    bool is_final; /* ENDED, ADOPT: the program may have begun, and the job forbids a second beginning */
 };
 
 enum flight_order {

@@ -119,14 +119,20 @@ static void drop_step(struct execution_runner *run)
     run->step.state = NULL;
 }
 
+/* Whoever takes the claim over must find the sandbox in which a process runs, or in which may have begun what
+ * must not begin twice: no start before that is written. */
+static bool needs_bind(const struct execution_runner *run, const struct step *step)
+{
+    return step->verb == STEP_RUN_PROCESS ||
+           (step->verb == STEP_RUN_CODE && run->flight->job.never_after_start);
+}
+
 static void start_step(void *arg)
 {
     struct execution_runner *run = arg;
     const struct plan *plan = run->execution.plan;
     const struct step *step = &plan->steps[run->execution.step];
-    /* Whoever takes the claim over must find the sandbox in which the process runs: no start before that is
-     * written. */
-    run->waits_for_bind = step->verb == STEP_RUN_PROCESS && !run->flight->is_bound;
+    run->waits_for_bind = needs_bind(run, step) && !run->flight->is_bound;
     if (run->waits_for_bind)
         return;
     run->step = (struct step_run){.run = run, .step = step};

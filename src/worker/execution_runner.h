@@ -16,7 +16,7 @@ struct execution_runner {
     struct e2b_call call;
     struct step_run step;
     bool is_step_active;
-    bool waits_for_bind;      /* a process step, until the claim names the sandbox */
+    bool waits_for_bind;      /* the step, until the claim names the sandbox */
     struct timer timer;       /* the deadline */
     struct timer start_timer; /* a start that is to come later */
     struct task ended, stopped;

@@ -276,7 +276,9 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         happen(runner, FLIGHT_EVENT_ELSEWHERE);
         return;
     case LEDGER_ADOPT:
-        happen(runner, FLIGHT_EVENT_ADOPT);
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ADOPT,
+                                                             .is_final = runner->job.never_after_start &&
+                                                                         answer->sandbox[0] != '\0'});
         return;
     case LEDGER_SEALED:
         happen(runner, FLIGHT_EVENT_FOUND_SEALED);
@@ -377,7 +379,7 @@ static void on_bound(struct ledger_call *call, const struct error *error, enum l
     }
     if (answer == LEDGER_OK) {
         runner->is_bound = true;
-        if (runner->run && runner->plan.run_mode == RUN_MODE_PROCESS)
+        if (runner->run)
             execution_runner_bound(runner->run);
         return;
     }
@@ -502,11 +504,28 @@ static void blame_run(struct flight_runner *runner)
     }
 }
 
+/* Given up in the middle of a run that may not begin again. */
+static void end_for_good(struct flight_runner *runner)
+{
+    runner->outcome.code = CODE_NONE;
+    outcome_blame(&runner->outcome, CODE_INTERNAL, "run",
+                  "the worker was stopped during the run, and the job must not begin a second time");
+    account(runner, CODE_INTERNAL);
+    flight_runner_advance(
+        runner, &(struct flight_event){.kind = FLIGHT_EVENT_ENDED, .code = CODE_INTERNAL, .is_final = true});
+}
+
 /* The verdict that stands is the execution's: what a step noted on the way to a forgiven or final failure
  * does not. */
 void flight_runner_on_run_ended(struct flight_runner *runner)
 {
     struct execution *execution = &runner->run->execution;
+    bool has_begun = runner->job.never_after_start && runner->run_began_ms > 0;
+    if (execution->has_left && has_begun) {
+        /* Whoever had it next would begin it a second time. */
+        end_for_good(runner);
+        return;
+    }
     if (execution->has_left) {
         account(runner, CODE_NONE);
         happen(runner, FLIGHT_EVENT_LEFT);
@@ -519,8 +538,7 @@ void flight_runner_on_run_ended(struct flight_runner *runner)
     flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ENDED,
                                                          .code = execution->verdict,
                                                          .retry_ms = runner->retry_after_ms,
-                                                         .is_final = runner->job.never_after_start &&
-                                                                     runner->run_began_ms > 0});
+                                                         .is_final = has_begun});
 }
 
 /* ---- orders ---- */

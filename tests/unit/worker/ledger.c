@@ -271,7 +271,8 @@ static char *leave_claim(struct world *world, const char *job_id, const char *wo
                                      .origin = "",
                                      .tenant = "default",
                                      .weight = 1,
-                                     .permit = "22222222-2222-4222-8222-222222222222",
+                                     .permit = job_id[0] == 'b' ? "33333333-3333-4333-8333-333333333333"
+                                                                : "22222222-2222-4222-8222-222222222222",
                                      .horizon_ms = 500000,
                                      .until_ms = 600000,
                                      .limits = limits,
@@ -322,6 +323,27 @@ static void what_a_dead_worker_had_only_claimed_is_run_anew(void **state)
     world_expect(world, "a", "succeeded", "");
     world_run(world, 1000);
     assert_int_equal(world_used(world, "g"), 1); /* a doubt */
+    world_close(world, WORLD_DOUBTS);
+}
+
+/* What must not begin twice does not, if it may have begun. */
+static void what_a_dead_worker_began_is_not_begun_again(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *permit = leave_claim(world, "a", "dead");
+    const char *sandbox = e2b_world_plant(world->e2b, permit, "default/a", 300000);
+    store_put(&world_claim(world, "a")->sandbox, sandbox);
+    world_run(world, 30000);
+    world_submit_with(world, "a", "print x", "'retry':{'after_start':'never'}");
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "failed", "WORKER_CRASHED");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 0);
+    CLEANUP(base_freep) char *other = leave_claim(world, "b", "dead");
+    world_run(world, 30000);
+    world_submit_with(world, "b", "print x", "'retry':{'after_start':'never'}");
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "b", "succeeded", ""); /* it had not */
     world_close(world, WORLD_DOUBTS);
 }
 
@@ -407,6 +429,7 @@ int main(void)
         WORLD_TEST(a_bind_that_is_superseded_kills_its_own_sandbox),
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
+        WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),
         WORLD_TEST(a_live_workers_job_is_waited_for),
         WORLD_TEST(what_a_dead_worker_sealed_is_published),
         WORLD_TEST(a_sealed_claim_without_its_bytes_is_a_failure),

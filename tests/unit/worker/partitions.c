@@ -221,6 +221,21 @@ static void a_second_stop_does_not_wait(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+static void a_drain_does_not_give_back_what_must_not_begin_again(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 5000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "sleep 20000;print x", "'retry':{'after_start':'never'}");
+    world_run(world, 1000);
+    world_stop(world, 0);
+    world_start(world, 1);
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "failed", "INTERNAL");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Stopped, and stopped once more, in every moment of a job's life. */
 static void a_worker_stops_at_any_moment(void **state)
 {
@@ -274,6 +289,7 @@ int main(void)
         WORLD_TEST(an_idle_worker_stops_at_once),
         WORLD_TEST(a_drain_gives_back_what_does_not_fit),
         WORLD_TEST(a_second_stop_does_not_wait),
+        WORLD_TEST(a_drain_does_not_give_back_what_must_not_begin_again),
         WORLD_TEST(a_worker_stops_at_any_moment),
         WORLD_TEST(a_worker_stops_before_anything_is_there),
     };
