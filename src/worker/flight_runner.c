@@ -83,11 +83,20 @@ static void let_sandbox_go(struct flight_runner *runner)
         custody_runner_unwanted(custody);
 }
 
+/* Nothing was ever created under it. */
+static void let_idle_permit_go(struct flight_runner *runner)
+{
+    if (runner->is_permit_idle)
+        ledger_release(runner->worker->ledger, runner->permit, NULL, LEDGER_RELEASE_PERMIT);
+    runner->is_permit_idle = false;
+}
+
 static void end(struct flight_runner *runner)
 {
     struct worker *worker = runner->worker;
     end_run(runner);
     let_sandbox_go(runner);
+    let_idle_permit_go(runner);
     ledger_call_cancel(worker->ledger, &runner->ledger_call);
     ledger_call_cancel(worker->ledger, &runner->bind_call);
     loop_timer_stop(worker->loop, &runner->timer);
@@ -238,6 +247,7 @@ static void free_others(struct flight_runner *runner)
 
 static void on_granted(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
+    runner->is_permit_idle = true;
     runner->granted_ms = loop_now_ms(loop_of(runner));
     runner->wait_ms = answer->wait_ms;
     if (runner->outcome.timing.permit_wait_ms < 0)
@@ -322,6 +332,7 @@ static void acquire(struct flight_runner *runner)
     bool is_refused = runner->flight.refusal != CODE_NONE;
     int64_t needed_ms =
         runner->has_plan ? runner->plan.main_ms + runner->plan.final_ms + LEDGER_CREATE_MS : 0;
+    let_idle_permit_go(runner);
     random_uuid(worker->random, runner->permit);
     runner->is_permit_given = false;
     const struct ledger_acquire ask = {
@@ -357,6 +368,7 @@ static void execute(struct flight_runner *runner)
     buffer_release(&runner->raw); /* from here on no answer sends the record to the DLQ */
     runner->is_bound = false;
     runner->is_permit_given = true;
+    runner->is_permit_idle = false;
     runner->is_permit_lost = false; /* of an earlier attempt, that is */
     runner->run = base_alloc(sizeof *runner->run);
     execution_runner_init(runner->run, runner, &runner->plan);
@@ -566,6 +578,7 @@ static void give_claim_back(struct flight_runner *runner, bool is_uncounted)
      * at once. */
     int what = LEDGER_RELEASE_CLAIM | (is_uncounted ? LEDGER_UNCOUNT : 0) |
                (runner->is_permit_given ? 0 : LEDGER_RELEASE_PERMIT);
+    runner->is_permit_idle = false;
     ledger_release(runner->worker->ledger, runner->permit, runner->job.key, what);
 }
 
@@ -623,8 +636,7 @@ static void seal(struct flight_runner *runner)
 
 static void publish(struct flight_runner *runner)
 {
-    if (runner->flight.holds_claim && !runner->is_permit_given) /* nothing was ever created under it */
-        ledger_release(runner->worker->ledger, runner->permit, NULL, LEDGER_RELEASE_PERMIT);
+    let_idle_permit_go(runner);
     let_sandbox_go(runner);
     flight_publish_result(runner, false);
 }

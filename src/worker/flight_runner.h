@@ -44,6 +44,7 @@ struct flight_runner {
     bool is_bound, is_diverted;
     bool is_found;        /* what is published was sealed by another */
     bool is_permit_given; /* a custody answers for the permit */
+    bool is_permit_idle;  /* granted, and no custody answers for it */
     bool is_permit_lost;  /* it names another worker: hands off the sandbox */
     bool is_counted;      /* in worker->active_count */
     int64_t received_ms, queued_since_ms, granted_ms, acquire_boot_ms, wait_ms;

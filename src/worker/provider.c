@@ -114,6 +114,8 @@ static void on_listed(struct e2b_call *call, const struct e2b_error *error,
     set_state(provider, true, "");
     if (!worker->ledger || ledger_state(worker->ledger) != LEDGER_REBUILDING)
         return;
+    if (provider->ready_call.request)
+        return; /* asked already, and not answered yet */
     if (page->count == 0) {
         ledger_ready(worker->ledger, &provider->ready_call, on_vouched);
         return;
