@@ -256,6 +256,7 @@ enum flight_order flight_advance(struct flight *flight,
     assert(flight_accepts(flight, event->kind));
     if (flight->state == FLIGHT_ACQUIRING && event->kind != FLIGHT_EVENT_LEAVE)
         flight->may_hold_claim = event->kind == FLIGHT_EVENT_GRANTED || event->kind == FLIGHT_EVENT_NOT_NOW;
+    flight->is_uncounted = true; /* unless it ends badly by itself */
     switch (event->kind) {
     case FLIGHT_EVENT_BEGIN:
         return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : refuse(flight, event->code);

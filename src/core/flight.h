@@ -85,8 +85,8 @@ enum flight_order {
     FLIGHT_ORDER_DIVERT_SMALL,   /* ... once more, without the record's value */
     FLIGHT_ORDER_FINISH,         /* the offset is finished; end */
     FLIGHT_ORDER_NOTE_DUPLICATE, /* a duplicate event (best effort), then as FINISH */
-    FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is or may be held goes back uncounted; end
-                        */
+    FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is or may be held goes back (and counts,
+                          unless is_uncounted); end */
 };
 
 struct flight {
@@ -102,7 +102,7 @@ struct flight {
     bool holds_claim;    /* granted, not given back: seal goes with the permit. One that was sealed
                             without an EXECUTE has no custody: its permit goes back with SEALED */
     bool may_hold_claim; /* ... or asked for without an answer: it may have been granted */
-    bool is_uncounted;   /* GIVE_BACK: the attempt does not count */
+    bool is_uncounted;   /* GIVE_BACK, DROP: the attempt does not count */
     bool is_leaving;
     bool is_diverted, is_small; /* what is being published */
 };

@@ -675,7 +675,7 @@ static void drop(struct flight_runner *runner)
 {
     observe_dropped(runner);
     if (runner->flight.holds_claim || runner->flight.may_hold_claim)
-        give_claim_back(runner, true);
+        give_claim_back(runner, runner->flight.is_uncounted);
     end(runner);
 }
 

@@ -587,7 +587,7 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, !world->is_final);
         release(world, flight->is_uncounted);
     } else if (order == FLIGHT_ORDER_DROP && flight->may_hold_claim) {
-        release(world, true);
+        release(world, flight->is_uncounted);
     } else if (order == FLIGHT_ORDER_CLEAR) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken);
         world->is_taken = false;

@@ -221,6 +221,24 @@ static void a_second_stop_does_not_wait(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Else a job that always fails would never end, as long as partitions move. */
+static void attempts_that_fail_without_a_partition_count(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "sleep 500;vanish");
+    for (int i = 0; i < 3; i++) {
+        world_run(world, 300);
+        revoke(world, 0);
+        world_run(world, 2000);
+        kafka_world_assign(world_source(world, 0), WORLD_TOPIC, 0);
+    }
+    assert_true(world_settle(world, 60000));
+    assert_text(world_result(world, "a").status, "failed");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 3);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void a_drain_does_not_give_back_what_must_not_begin_again(void **state)
 {
     struct world *world = *state;
@@ -289,6 +307,7 @@ int main(void)
         WORLD_TEST(an_idle_worker_stops_at_once),
         WORLD_TEST(a_drain_gives_back_what_does_not_fit),
         WORLD_TEST(a_second_stop_does_not_wait),
+        WORLD_TEST(attempts_that_fail_without_a_partition_count),
         WORLD_TEST(a_drain_does_not_give_back_what_must_not_begin_again),
         WORLD_TEST(a_worker_stops_at_any_moment),
         WORLD_TEST(a_worker_stops_before_anything_is_there),
