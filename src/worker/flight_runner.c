@@ -471,6 +471,7 @@ void flight_runner_note_stage(struct flight_runner *runner, enum execution_state
     }
     if (to == EXECUTION_ENDED && runner->collect_began_ms > 0)
         timing->collect_ms = now_ms - runner->collect_began_ms;
+    flight_runner_charge(runner); /* what the step brought */
 }
 
 /* Closes the attempt's books. */
