@@ -121,7 +121,9 @@ def follow(watch: Watch, jobs: list[examples.Example], deployment: Deployment) -
             raise Failure(f"no result within {JOBS_TIMEOUT_S} s of: {', '.join(late)}", part=watch.part)
         time.sleep(0.02)
     wait_until(lambda: not submission.is_alive(), 20, "e2b-worker submit ends")
-    deployment.parts.remove(submission)
+    deployment.forget(submission)
+    watch.part.stop()
+    deployment.forget(watch.part)
     tell(f"{len(results)} results after {time.monotonic() - begun:.1f} s\n")
     return results
 
@@ -187,7 +189,7 @@ def explain_keep(deployment: Deployment) -> None:
     tell(f"""
   echo '{{"task_type": "general", "code": "print(6 * 7)"}}' | {worker} submit --wait
   {worker} watch
-  curl {deployment.parts[-2].url}/stats
+  curl {deployment.parts[-1].url}/stats
   {' '.join(map(str, deployment.worker_command('worker-3')))}
 
 To stop it:
