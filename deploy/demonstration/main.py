@@ -39,6 +39,8 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         epilog="exit codes: 0 all results are as expected and nothing is left; 1 a result differs, or something was left;\n"
                "2 usage; 69 a part did not install, build or start; 130 interrupted")
     parser.add_argument("--keep", action="store_true", help="leave it running at the end, and tell how to use and stop it")
+    parser.add_argument("--programs", metavar="FOLDER", type=pathlib.Path,
+                        help="use what was built there, as build/asan; install and build nothing")
     parser.add_argument("--stop", metavar="FOLDER", type=pathlib.Path, help="stop what an earlier --keep left running")
     return parser.parse_args(arguments)
 
@@ -233,12 +235,13 @@ def explain(failure: Failure) -> None:
         print(f"  what to do: {failure.advice}", file=sys.stderr)
 
 
-def run(deployment: Deployment, is_kept: bool) -> int:
+def run(deployment: Deployment, is_built: bool, is_kept: bool) -> int:
     is_done, left = False, []
     begun = time.monotonic()
     try:
-        install()
-        build(deployment.folder)
+        if not is_built:
+            install()
+            build(deployment.folder)
         found = work(deployment)
         is_done = True
     except Failure as failure:
@@ -267,8 +270,9 @@ def main() -> int:
     interruption = Interruption()
     with interruption.held():
         folder = pathlib.Path(tempfile.mkdtemp(prefix="e2b-worker-demo."))
-        deployment = Deployment(folder, BUILD / "src/programs", tell, interruption)
-    return run(deployment, options.keep)
+        programs = (options.programs or BUILD).resolve() / "src/programs"
+        deployment = Deployment(folder, programs, tell, interruption)
+    return run(deployment, options.programs is not None, options.keep)
 
 
 if __name__ == "__main__":
