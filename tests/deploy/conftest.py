@@ -4,9 +4,7 @@ import pathlib
 import subprocess
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-WORKER = ROOT / os.environ.get("E2BW_BUILD", "build/asan") / "src/programs/e2b-worker/e2b-worker"
+from places import WORKER
 
 
 @pytest.fixture(scope="session")

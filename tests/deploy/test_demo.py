@@ -7,9 +7,9 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
+from places import BUILD, ROOT
 
-DEMO = [ROOT / "deploy/demo", "--programs", ROOT / os.environ.get("E2BW_BUILD", "build/asan")]
+DEMO = [ROOT / "deploy/demo", "--programs", BUILD]
 RUN_S = 240
 
 sys.path.insert(0, str(ROOT / "deploy/demonstration"))

@@ -1,11 +1,10 @@
 """deploy/Dockerfile, as far as it can be judged without a daemon: its instructions, what it copies, the packages' names."""
 import os
-import pathlib
 import re
 import subprocess
 
 import pytest
-from conftest import ROOT
+from places import ROOT, WORKER
 
 KNOWN = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "LABEL", "RUN", "STOPSIGNAL", "USER", "WORKDIR"}
 
@@ -121,12 +120,11 @@ def test_every_package_exists_in_debian_13(stages, trixie):
 
 def test_the_runtime_packages_are_those_of_the_program(stages):
     """Each library that the program names as needed has its package in the list, under Debian 13's name for it."""
-    program = ROOT / os.environ.get("E2BW_BUILD", "build/asan") / "src/programs/e2b-worker/e2b-worker"
-    needed = set(re.findall(r"NEEDED\s+lib([a-z0-9_-]+?)\.so", subprocess.run(["objdump", "-p", program], check=True,
+    needed = set(re.findall(r"NEEDED\s+lib([a-z0-9_-]+?)\.so", subprocess.run(["objdump", "-p", WORKER], check=True,
                                                                               capture_output=True, text=True).stdout))
     packages = {"rdkafka": "librdkafka1", "hiredis": "libhiredis1.1.0", "curl": "libcurl4t64", "jansson": "libjansson4",
                 "microhttpd": "libmicrohttpd12t64", "uv": "libuv1t64", "uuid": "libuuid1", "crypto": "libssl3t64"}
     of_the_system = {"c", "m", "asan", "ubsan", "gcc_s"}
     assert needed - of_the_system <= packages.keys(), "a new library: its package belongs into deploy/Dockerfile"
-    listed = pathlib.Path(ROOT / "deploy/Dockerfile").read_text()
+    listed = (ROOT / "deploy/Dockerfile").read_text()
     assert [packages[name] for name in sorted(needed - of_the_system) if packages[name] not in listed.split()] == []

@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 EXAMPLES = sorted((ROOT / "deploy/examples").glob("*.json"))
 

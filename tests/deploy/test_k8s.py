@@ -9,7 +9,7 @@ import subprocess
 import kubernetes_validate
 import pytest
 import yaml
-from conftest import ROOT
+from places import ROOT
 
 BASE = ROOT / "k8s/base"
 KUSTOMIZE_VERSION = "v5.0.3"  # the newest that Debian 12's Go builds
