@@ -69,7 +69,7 @@ def build(folder: pathlib.Path) -> None:
     # Tests need packages of their own, and a user of the demo need not wait for them.
     run_step("building build/release", [["cmake", "--preset", "release", "-DBUILD_TESTING=OFF"],
                                         ["cmake", "--build", BUILD, "--parallel", str(os.cpu_count() or 1)]],
-             folder / "build.log", "with an older build/release of another place: rm -r build/release")
+             folder / "build.log", "a build/release that somebody else made, or that was moved: rm -r build/release")
 
 
 # ---- jobs ----
