@@ -39,6 +39,8 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         epilog="exit codes: 0 all results are as expected and nothing is left; 1 a result differs, or something was left;\n"
                "2 usage; 69 a part did not install, build or start; 130 interrupted")
     parser.add_argument("--keep", action="store_true", help="leave it running at the end, and tell how to use and stop it")
+    parser.add_argument("--programs", metavar="FOLDER", type=pathlib.Path,
+                        help="use what was built there, as build/asan; install and build nothing")
     parser.add_argument("--stop", metavar="FOLDER", type=pathlib.Path, help="stop what an earlier --keep left running")
     return parser.parse_args(arguments)
 
@@ -67,7 +69,7 @@ def build(folder: pathlib.Path) -> None:
     # Tests need packages of their own, and a user of the demo need not wait for them.
     run_step("building build/release", [["cmake", "--preset", "release", "-DBUILD_TESTING=OFF"],
                                         ["cmake", "--build", BUILD, "--parallel", str(os.cpu_count() or 1)]],
-             folder / "build.log", "with an older build/release of another place: rm -r build/release")
+             folder / "build.log", "a build/release that somebody else made, or that was moved: rm -r build/release")
 
 
 # ---- jobs ----
@@ -121,7 +123,9 @@ def follow(watch: Watch, jobs: list[examples.Example], deployment: Deployment) -
             raise Failure(f"no result within {JOBS_TIMEOUT_S} s of: {', '.join(late)}", part=watch.part)
         time.sleep(0.02)
     wait_until(lambda: not submission.is_alive(), 20, "e2b-worker submit ends")
-    deployment.parts.remove(submission)
+    deployment.forget(submission)
+    watch.part.stop()
+    deployment.forget(watch.part)
     tell(f"{len(results)} results after {time.monotonic() - begun:.1f} s\n")
     return results
 
@@ -187,7 +191,7 @@ def explain_keep(deployment: Deployment) -> None:
     tell(f"""
   echo '{{"task_type": "general", "code": "print(6 * 7)"}}' | {worker} submit --wait
   {worker} watch
-  curl {deployment.parts[-2].url}/stats
+  curl {deployment.parts[-1].url}/stats
   {' '.join(map(str, deployment.worker_command('worker-3')))}
 
 To stop it:
@@ -231,12 +235,13 @@ def explain(failure: Failure) -> None:
         print(f"  what to do: {failure.advice}", file=sys.stderr)
 
 
-def run(deployment: Deployment, is_kept: bool) -> int:
+def run(deployment: Deployment, is_built: bool, is_kept: bool) -> int:
     is_done, left = False, []
     begun = time.monotonic()
     try:
-        install()
-        build(deployment.folder)
+        if not is_built:
+            install()
+            build(deployment.folder)
         found = work(deployment)
         is_done = True
     except Failure as failure:
@@ -265,8 +270,9 @@ def main() -> int:
     interruption = Interruption()
     with interruption.held():
         folder = pathlib.Path(tempfile.mkdtemp(prefix="e2b-worker-demo."))
-        deployment = Deployment(folder, BUILD / "src/programs", tell, interruption)
-    return run(deployment, options.keep)
+        programs = (options.programs or BUILD).resolve() / "src/programs"
+        deployment = Deployment(folder, programs, tell, interruption)
+    return run(deployment, options.programs is not None, options.keep)
 
 
 if __name__ == "__main__":

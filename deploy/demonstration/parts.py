@@ -182,6 +182,10 @@ class Deployment:
             self.save()
         return part
 
+    def forget(self, part: Part) -> None:
+        self.parts.remove(part)
+        self.save()
+
     def save(self) -> None:
         """For deploy/demo --stop, in the order of stopping."""
         known = [{"name": part.name, "pid": part.process.pid, "started": part.started, "stop_s": part.stop_s}
@@ -209,7 +213,7 @@ class Deployment:
             except Failure:
                 if part.is_alive() or "already in use" not in part.last_lines() or attempt == 2:
                     raise
-                self.parts.remove(part)
+                self.forget(part)
         self.addresses["REDIS_URL"] = f"redis://127.0.0.1:{port}"
         self.tell(f"redis-server   127.0.0.1:{port}, nothing is written to disk")
 
