@@ -2,13 +2,13 @@
 #include "redis/ledger.h"
 
 #include "base/list.h"
-#include "redis/replies.h"
 #include "redis/background.h"
 #include "redis/command.h"
 #include "redis/connection.h"
 #include "redis/hints.h"
 #include "redis/permits.h"
 #include "redis/pulse.h"
+#include "redis/replies.h"
 #include "redis/setup.h"
 #include "redis/url.h"
 
