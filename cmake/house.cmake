@@ -22,3 +22,10 @@ if(E2BW_SANITIZE)
     string(REGEX REPLACE "^,|,$" "" link_sanitizers "${link_sanitizers}")
     target_link_options(house INTERFACE -fsanitize=${link_sanitizers})
 endif()
+if(E2BW_SANITIZE MATCHES "thread")
+    # Programs only: their definition stands in front of libc's (see the file).
+    add_library(c11_threads OBJECT ${CMAKE_CURRENT_SOURCE_DIR}/tests/tsan/c11_threads.c)
+    target_compile_options(c11_threads PRIVATE -fsanitize=thread)
+    target_link_libraries(house INTERFACE
+        $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:$<TARGET_OBJECTS:c11_threads>>)
+endif()

@@ -102,12 +102,12 @@ typedef void (*e2b_done_fn)(struct e2b_call *call, const struct e2b_error *error
  * ---------------------------------------------------- */
 
 struct e2b_client_options {
-    const char *api_key; /* "e2b_..." */
-    const char *domain;  /* NULL: e2b.app */
-    const char *api_url; /* replaces https://api.<domain>; NULL: that */
-    const char
-        *sandbox_url;        /* replaces the data plane's host for every sandbox and port; NULL:
-                              * https://sandbox.<domain>        for E2B's own domains, https://<port>-<id>.<domain> else */
+    const char *api_key;     /* "e2b_..." */
+    const char *domain;      /* NULL: e2b.app */
+    const char *api_url;     /* replaces https://api.<domain>; NULL: that */
+    const char *sandbox_url; /* replaces the data plane's host for every sandbox and port; NULL:
+                              * https://sandbox.<domain>        for E2B's own domains,
+                              * https://<port>-<id>.<domain> else */
     const char *user_agent;  /* NULL: "libe2b/<version>" */
     const char *ca_file;     /* PEM; NULL: the system's */
     int api_connections;     /* at most, to the control plane; 0: 16 */

@@ -1,6 +1,6 @@
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
-#include "core/heap.h"
+#include "base/heap.h"
 #include "core/job.h"
 
 /* The fair queue of one worker: class, then tenant, then offset. Classes are served in their order

@@ -3,6 +3,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { COMPLAINT_MS = 60000 };
 
 struct handle *handle_new(struct loop *loop, rd_kafka_type_t type, const rd_kafka_conf_t *conf,
                           struct error *reterr)
@@ -55,16 +58,40 @@ void handle_release(struct handle *handle, void (*destroyed)(void *arg), void *a
     handle_leave(handle);
 }
 
-void handle_log(const struct log *log, rd_kafka_event_t *event)
+static bool is_about_connection(const char *facility)
+{
+    return strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0 ||
+           strcmp(facility, "REQTMOUT") == 0;
+}
+
+/* Returns: whether this one is to be written; *ret_unsaid is how many were not, since the last. */
+static bool may_complain(struct handle *handle, int64_t *ret_unsaid)
+{
+    int64_t now_ms = loop_now_ms(handle->loop);
+    if (handle->complained_at_ms > 0 && now_ms - handle->complained_at_ms < COMPLAINT_MS) {
+        handle->unsaid++;
+        return false;
+    }
+    handle->complained_at_ms = MAX(now_ms, 1);
+    *ret_unsaid = handle->unsaid;
+    handle->unsaid = 0;
+    return true;
+}
+
+void handle_log(struct handle *handle, const struct log *log, rd_kafka_event_t *event)
 {
     static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_ERROR, LOG_LEVEL_ERROR,
                                             LOG_LEVEL_WARN,  LOG_LEVEL_WARN,  LOG_LEVEL_INFO,
                                             LOG_LEVEL_INFO,  LOG_LEVEL_DEBUG};
-    const char *facility = NULL, *text = NULL;
-    int level = 0;
-    if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
+    const char *facility = "", *text = "";
+    int number = 0;
+    int64_t unsaid = 0;
+    if (rd_kafka_event_log(event, &facility, &text, &number) != 0)
         return;
     /* Its "error" is a broken connection that it mends itself: nobody must act, so it is a warning here. */
-    LOG_AT(log, levels[MIN(MAX(level, 0), 7)], "kafka.library", LOG_TEXT("facility", facility),
-           LOG_TEXT("text", text));
+    enum log_level level = levels[MIN(MAX(number, 0), 7)];
+    if (is_about_connection(facility) && !may_complain(handle, &unsaid))
+        level = LOG_LEVEL_DEBUG;
+    LOG_AT(log, level, "kafka.library", LOG_TEXT("facility", facility), LOG_TEXT("text", text),
+           LOG_INT("unsaid", unsaid));
 }

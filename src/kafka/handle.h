@@ -16,6 +16,8 @@ struct handle {
     int users; /* the owner and the thread jobs under way */
     void (*destroyed)(void *arg);
     void *arg;
+    int64_t complained_at_ms; /* the last line about a broken connection, 0: none */
+    int64_t unsaid;           /* such lines since */
 };
 
 /* Takes nothing: `conf` is copied. Returns: NULL when librdkafka refuses.
@@ -31,7 +33,8 @@ void handle_leave(struct handle *handle);
  * once nothing of the instance is left. */
 void handle_release(struct handle *handle, void (*destroyed)(void *arg), void *arg);
 
-/* Writes a log event of librdkafka as one of ours. */
-void handle_log(const struct log *log, rd_kafka_event_t *event);
+/* Writes a log event of librdkafka as one of ours. Of what it says about broken connections, again and again
+ * while it mends them, a line now and then; the rest is for debugging. */
+void handle_log(struct handle *handle, const struct log *log, rd_kafka_event_t *event);
 
 #endif

@@ -177,7 +177,7 @@ static void on_event(struct kafka_reader *reader, rd_kafka_event_t *event)
         on_error(reader, event);
         break;
     case RD_KAFKA_EVENT_LOG:
-        handle_log(&reader->log, event);
+        handle_log(reader->handle, &reader->log, event);
         break;
     }
 }

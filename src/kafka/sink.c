@@ -49,8 +49,6 @@ void sink_judge(struct kafka_sink *sink)
     memcpy(sink->why, why, sizeof why);
     if (is_usable)
         sink->trouble_why[0] = '\0';
-    LOG_AT(&sink->log, is_usable ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "kafka.sink_state",
-           LOG_BOOL("usable", is_usable), LOG_TEXT("text", why));
     sink->on_state(sink->arg, is_usable, sink->why);
 }
 
@@ -100,7 +98,7 @@ static void on_event(struct kafka_sink *sink, rd_kafka_event_t *event)
         on_error(sink, event);
         break;
     case RD_KAFKA_EVENT_LOG:
-        handle_log(&sink->log, event);
+        handle_log(sink->handle, &sink->log, event);
         break;
     default:
         break;

@@ -39,10 +39,6 @@ void source_state(struct kafka_source *source, bool is_usable, const char *why)
         return;
     source->is_usable = is_usable;
     (void)snprintf(source->why, sizeof source->why, "%s", why);
-    if (is_usable)
-        log_info(&source->log, "kafka.source_usable");
-    else
-        log_warn(&source->log, "kafka.source_unusable", LOG_TEXT("text", why));
     source->events.on_state(source->events.arg, is_usable, source->why);
 }
 
@@ -146,7 +142,7 @@ static void on_event(struct kafka_source *source, rd_kafka_event_t *event)
         on_error(source, event);
         break;
     case RD_KAFKA_EVENT_LOG:
-        handle_log(&source->log, event);
+        handle_log(source->handle, &source->log, event);
         break;
     default:
         break;

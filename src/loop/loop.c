@@ -163,7 +163,7 @@ void loop_timer_stop(struct loop *loop, struct timer *timer)
     if (!timer_is_active(timer))
         return;
     timers_stop(&loop->timers, timer);
-    if (loop->timers.count == 0)
+    if (loop->timers.heap.count == 0)
         uv_timer_stop(
             &loop->timer); /* an early wake-up for a stopped timer costs less than re-arming each time */
 }
@@ -452,7 +452,7 @@ void loop_free(struct loop *loop, void (*freed)(void *), void *arg)
 {
     if (!loop)
         return;
-    assert(loop->timers.count == 0 && !loop->hooks);
+    assert(loop->timers.heap.count == 0 && !loop->hooks);
     run_tasks(loop);
     loop->freed = freed;
     loop->freed_arg = arg;

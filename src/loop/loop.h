@@ -26,10 +26,6 @@ int64_t loop_unix_ms(const struct loop *loop);
  * start; after stop it does not run. A delay of 0 or less means: in the next turn. */
 void loop_timer_start(struct loop *loop, struct timer *timer, int64_t delay_ms, timer_fn fn, void *arg);
 void loop_timer_stop(struct loop *loop, struct timer *timer);
-static inline bool timer_is_active(const struct timer *timer)
-{
-    return timer->place > 0;
-}
 
 /* Deferred calls: fn runs later in this turn or early in the next, once. `task` is yours, zeroed before its
  * first use; deferring it again before it ran does nothing. */

@@ -1,14 +1,13 @@
 #ifndef LOOP_TIMERS_H
 #define LOOP_TIMERS_H
-#include "base/base.h"
+#include "base/heap.h"
 
-/* A queue of deadlines: a binary heap of intrusive timers, 40 bytes each. It knows no clock: whoever owns the
- * queue says what time it is. The loop keeps one over a single uv_timer_t; the virtual clock of the tests
- * keeps one too. */
+/* A queue of deadlines: a heap of intrusive timers, 40 bytes each. It knows no clock: whoever owns the queue
+ * says what time it is. The loop keeps one over a single uv_timer_t; the virtual clock of the tests keeps one
+ * too. */
 
 struct timers {
-    struct timer **heap;
-    size_t count, capacity;
+    struct heap heap;
     uint64_t order; /* ties are served in the order of starting */
 };
 
@@ -18,16 +17,19 @@ typedef void (*timer_fn)(void *arg);
 struct timer {
     timer_fn fn;
     void *arg;
-    int64_t at_ms;
-    uint64_t order;
-    size_t place; /* in the heap, 1-based; 0: not started */
+    struct heap_node node; /* key: when it is due, ms */
 };
 
-void timers_release(struct timers *timers);
+void timers_release(struct timers *timers); /* none may be active */
 
-/* Starts or restarts. */
+/* Starts or restarts. `at_ms` is not negative. */
 void timers_start(struct timers *timers, struct timer *timer, int64_t at_ms, timer_fn fn, void *arg);
 void timers_stop(struct timers *timers, struct timer *timer); /* idle: nothing */
+
+static inline bool timer_is_active(const struct timer *timer)
+{
+    return timer->node.place > 0;
+}
 
 /* Returns: when the earliest is due; INT64_MAX when there is none. */
 int64_t timers_next_ms(const struct timers *timers);

@@ -2,13 +2,13 @@
 #include "redis/ledger.h"
 
 #include "base/list.h"
-#include "redis/replies.h"
 #include "redis/background.h"
 #include "redis/command.h"
 #include "redis/connection.h"
 #include "redis/hints.h"
 #include "redis/permits.h"
 #include "redis/pulse.h"
+#include "redis/replies.h"
 #include "redis/setup.h"
 #include "redis/url.h"
 
@@ -67,9 +67,7 @@ static void set_state(struct ledger *ledger, enum ledger_state state, const char
     ledger->state = state;
     snprintf(ledger->why, sizeof ledger->why, "%s", why);
     if (state == LEDGER_READY)
-        log_info(ledger->options.log, "ledger.ready", LOG_TEXT("epoch", ledger->epoch));
-    else
-        log_warn(ledger->options.log, "ledger.not_ready", LOG_TEXT("why", why));
+        log_debug(ledger->options.log, "ledger.epoch", LOG_TEXT("epoch", ledger->epoch));
     if (ledger->options.events.on_state)
         ledger->options.events.on_state(ledger->options.events.arg, state, ledger->why);
 }

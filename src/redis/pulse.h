@@ -1,7 +1,7 @@
 #ifndef REDIS_PULSE_H
 #define REDIS_PULSE_H
-#include "redis/replies.h"
 #include "redis/connection.h"
+#include "redis/replies.h"
 
 /* This worker's heartbeat in the ledger, one at a time: every 3 s, and at the end of a turn in which
  * something is to be extended. It keeps this worker's own view of its lease: valid for 20 s from the sending

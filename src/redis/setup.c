@@ -1,8 +1,8 @@
 /* INFO memory and SCRIPT LOAD. */
 #include "redis/setup.h"
 
-#include "redis/replies.h"
 #include "redis/command.h"
+#include "redis/replies.h"
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>

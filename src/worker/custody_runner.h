@@ -41,11 +41,11 @@ struct custody_runner *custody_runner_create(struct worker *worker, struct fligh
 void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job);
 
 /* The flight needs it no more: it is killed. The pointer is the flight's no longer. NULL: nothing. */
-void custody_runner_unwanted(struct custody_runner *custody);
+void custody_runner_unwanted(struct custody_runner *runner);
 /* The permit is another worker's. */
-void custody_runner_superseded(struct custody_runner *custody);
+void custody_runner_superseded(struct custody_runner *runner);
 /* This worker ends: silence; permit and sandbox are left to their times. */
-void custody_runner_abandon(struct custody_runner *custody);
+void custody_runner_abandon(struct custody_runner *runner);
 /* Finds by permit; NULL: none. */
 struct custody_runner *custody_runner_find(const struct worker *worker, const char *permit);
 

@@ -1,4 +1,4 @@
-"""Derives fuzz seeds of the codec from schemas/examples. Run it when examples are added.
+"""Derives fuzz seeds of the codec from schemas/examples, and writes the small ones of other decoders. Run it when examples are added.
    codec_seeds.py EXAMPLES CORPUS"""
 import json, pathlib, sys
 
@@ -28,8 +28,27 @@ def main(examples, corpus):
     write(corpus, "envelope", "structured", b"content-type\tapplication/cloudevents+json\n\n" + event)
     write(corpus, "envelope", "base64", b"content-type\tapplication/cloudevents+json\n\n"
                                         b'{"id":"e","data_base64":"e30="}')
+    for path in sorted(pathlib.Path(examples).glob("*.*.v1/*.json")):
+        value = json.dumps(json.loads(path.read_text()), separators=(",", ":"), ensure_ascii=False)
+        head = f"ce_id\te1\nce_source\ts\nce_type\te2b-worker.{path.parent.name}\n\n"
+        write(corpus, "event_view", path.stem, (head + value).encode())
+        for i, bundle in enumerate(json.loads(value).get("results", [])):
+            write(corpus, "bundle", f"{path.stem}{i}", json.dumps(bundle, separators=(",", ":")).encode())
     write(corpus, "record", "two", b"record1 2 2\n5 2\n7 3\nce_ide1ce_typeabc{}")
     write(corpus, "record", "none", b"record1 0 0\n")
+    mark = b"6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
+    write(corpus, "process", "exit", b"words" + mark + b" exit 0 5 4096 0 1\n")
+    write(corpus, "process", "signal", mark + b" signal 9 -1 -1 1 0\n")
+    write(corpus, "process", "results", b'r{"text":"4","is_main_result":true}\n!exception 10 3 5\nValueErrorbadlines!dropped 2\n')
+    for name, wire in {
+            "granted": b"*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n",
+            "denied": b"*5\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n:1\r\n:250\r\n",
+            "sealed": b"*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n",
+            "adopt": b"*8\r\n$5\r\nadopt\r\n$1\r\np\r\n$1\r\ns\r\n$1\r\nm\r\n$1\r\nl\r\n:1\r\n:0\r\n:9\r\n",
+            "pulse": b"*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*0\r\n",
+            "snapshot": b"*1\r\n*5\r\n$1\r\ng\r\n:1\r\n:-1\r\n:0\r\n:0\r\n",
+            "word": b"$10\r\nsuperseded\r\n", "info": b"$13\r\nrole:master\r\n\r\n"}.items():
+        write(corpus, "replies", name, wire)
     for path in sorted(pathlib.Path(examples).glob("config.v1/*.json")):
         write(corpus, "config", path.stem, path.read_bytes())
     for i, text in enumerate(["limits.global=3", "kafka.properties.a.b=c", "templates.x.template_id=t",

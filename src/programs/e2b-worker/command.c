@@ -1,7 +1,6 @@
 /* What the subcommands share: options, messages, the configuration. */
 #include "command.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,51 +25,50 @@ int command_usage(const struct command *command, const char *format, ...)
     return EXIT_USAGE;
 }
 
-/* "--name=value" or "--name value". Returns: the value; NULL when this word is not `name`; *index moves over
- * it. */
-static const char *value_of(const char *name, int argc, char **argv, int *index, bool *ret_is_missing)
+/* A word of the command line, and what follows it. */
+struct word {
+    const char *text, *next; /* NULL: nothing follows */
+    bool has_taken_next;
+};
+
+/* "--name=value" or "--name value". Returns: the value; NULL when this word is not `name`. */
+static const char *value_of(const char *name, struct word *word)
 {
     size_t length = strlen(name);
-    const char *word = argv[*index];
-    if (strncmp(word, name, length) != 0)
+    if (strncmp(word->text, name, length) != 0)
         return NULL;
-    if (word[length] == '=')
-        return word + length + 1;
-    if (word[length] != '\0')
+    if (word->text[length] == '=')
+        return word->text + length + 1;
+    if (word->text[length] != '\0')
         return NULL;
-    *ret_is_missing = *index + 1 >= argc;
-    if (*ret_is_missing)
-        return "";
-    const char *value = argv[++*index];
-    assert(value); /* below argc */
-    return value;
+    word->has_taken_next = true;
+    return word->next ? word->next : "";
 }
 
 /* One of ours or one of the subcommand's. Returns: whether the word was understood. */
-static bool take_option(int argc, char **argv, int *index, const struct command_option *own, size_t own_count,
-                        struct command_options *options, bool *ret_is_missing)
+static bool take_option(struct word *word, const struct command_option *own, size_t own_count,
+                        struct command_options *options)
 {
     const char *value;
-    if ((value = value_of("--config", argc, argv, index, ret_is_missing))) {
+    if ((value = value_of("--config", word))) {
         options->input.file = value;
         return true;
     }
-    if ((value = value_of("--env-file", argc, argv, index, ret_is_missing))) {
+    if ((value = value_of("--env-file", word))) {
         options->input.env_file = value;
         return true;
     }
-    if ((value = value_of("--set", argc, argv, index, ret_is_missing))) {
+    if ((value = value_of("--set", word))) {
         if (options->input.set_count < COMMAND_SETS_MAX)
             options->sets[options->input.set_count++] = value;
         return true;
     }
     for (size_t i = 0; i < own_count; i++) {
-        assert(own[i].name);
-        if (!own[i].has_value && strcmp(argv[*index], own[i].name) == 0) {
+        if (!own[i].has_value && strcmp(word->text, own[i].name) == 0) {
             *own[i].value = own[i].name;
             return true;
         }
-        if (own[i].has_value && (value = value_of(own[i].name, argc, argv, index, ret_is_missing))) {
+        if (own[i].has_value && (value = value_of(own[i].name, word))) {
             *own[i].value = value;
             return true;
         }
@@ -83,22 +81,22 @@ int command_parse(const struct command *command, int argc, char **argv, const st
 {
     *ret = (struct command_options){.input.environment = environ};
     for (int i = 1; i < argc; i++) {
-        bool is_missing = false;
-        const char *word = argv[i];
-        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        struct word word = {.text = argv[i], .next = i + 1 < argc ? argv[i + 1] : NULL};
+        if (strcmp(word.text, "--help") == 0 || strcmp(word.text, "-h") == 0) {
             command_help(command);
             return -1;
         }
-        if (word[0] != '-' || strcmp(word, "-") == 0) {
+        if (word.text[0] != '-' || strcmp(word.text, "-") == 0) {
             if (ret->rest_count == ARRAY_LENGTH(ret->rest))
-                return command_usage(command, "too many arguments at '%s'", word);
-            ret->rest[ret->rest_count++] = word;
+                return command_usage(command, "too many arguments at '%s'", word.text);
+            ret->rest[ret->rest_count++] = word.text;
             continue;
         }
-        if (!take_option(argc, argv, &i, own, own_count, ret, &is_missing))
-            return command_usage(command, "unknown option '%s'", word);
-        if (is_missing)
-            return command_usage(command, "option '%s' needs a value", word);
+        if (!take_option(&word, own, own_count, ret))
+            return command_usage(command, "unknown option '%s'", word.text);
+        if (word.has_taken_next && !word.next)
+            return command_usage(command, "option '%s' needs a value", word.text);
+        i += word.has_taken_next;
     }
     if (ret->input.set_count == COMMAND_SETS_MAX)
         return command_usage(command, "more than %d --set options: put them into a file for --config",

@@ -154,7 +154,7 @@ void virtual_loop_free(struct loop *loop)
     if (!loop)
         return;
     virtual_loop_run_until_idle(loop);
-    assert(loop->timers.count == 0 && !loop->hooks && !loop->wakeups);
+    assert(loop->timers.heap.count == 0 && !loop->hooks && !loop->wakeups);
     timers_release(&loop->timers);
     free(loop);
 }

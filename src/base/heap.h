@@ -1,5 +1,5 @@
-#ifndef CORE_HEAP_H
-#define CORE_HEAP_H
+#ifndef BASE_HEAP_H
+#define BASE_HEAP_H
 #include "base/base.h"
 
 /* A binary heap of nodes that are embedded in what they order, so that any of them can be taken out. Smallest
@@ -7,7 +7,7 @@
 
 struct heap_node {
     uint64_t key, tie; /* set before the push, not changed while on a heap */
-    size_t place;      /* in the array; the heap's */
+    size_t place;      /* the heap's: 1-based, 0 while on none */
 };
 
 struct heap {
@@ -17,7 +17,7 @@ struct heap {
 
 void heap_release(struct heap *heap); /* must be empty */
 
-void heap_push(struct heap *heap, struct heap_node *node);
+void heap_push(struct heap *heap, struct heap_node *node);   /* must be on none */
 struct heap_node *heap_pop(struct heap *heap) MUST_USE;      /* NULL: empty */
 void heap_remove(struct heap *heap, struct heap_node *node); /* must be on this heap */
 
