@@ -1,8 +1,12 @@
-"""What the integration tests share: a real Kafka for the whole session, an e2b-local for those that only need it."""
+"""What the integration tests share: a real Kafka for the whole session, an e2b-local for those that only need it, and
+whole deployments, each for one test."""
+from __future__ import annotations
+
 import os
 
 import pytest
-from stack import API_KEY, Kafka, Local
+from stack import API_KEY, Kafka, Local, Names, Redis, Worker
+from stream import Stream
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +28,40 @@ def e2b_local(tmp_path_factory):
     os.environ.update(saved)
     assert local.is_alive(), "e2b-local ended by itself: " + local.output()[-4000:]
     local.stop()
+
+
+@pytest.fixture
+def deployment(kafka, tmp_path):
+    """Starts Redis and e2b-local for one test, and workers when asked; stops all of them, sanitizers heard."""
+    parts = []
+
+    class Deployment:
+        names = Names()
+        redis = None
+        local = None
+
+        def begin(self, partitions: dict[str, int], *local_options: str) -> Stream:
+            self.redis = Redis(tmp_path / "redis")
+            parts.append(self.redis)
+            self.local = Local(tmp_path / "local", "--log-level", "warn", *local_options)
+            parts.append(self.local)
+            self.stream = Stream(kafka, self.names, partitions)
+            return self.stream
+
+        def worker(self, name: str, ready: bool = True, env: dict | None = None, **sets) -> Worker:
+            values = {key.replace("__", "."): value for key, value in sets.items()}
+            worker = Worker(tmp_path / name, name, kafka=kafka.bootstrap, redis=self.redis.url, e2b=self.local.url,
+                            names=self.names, sets=values, env=env)
+            parts.insert(0, worker)
+            if ready:
+                worker.wait_ready()
+            return worker
+
+    yield Deployment()
+    failures = []
+    for part in parts:
+        try:
+            part.stop(60)
+        except AssertionError as failure:
+            failures.append(str(failure))
+    assert not failures, "\n".join(failures)
