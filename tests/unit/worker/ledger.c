@@ -339,7 +339,7 @@ static void what_a_dead_worker_began_is_not_begun_again(void **state)
     assert_true(world_settle(world, 60000));
     world_expect(world, "a", "failed", "WORKER_CRASHED");
     assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 0);
-    CLEANUP(base_freep) char *other = leave_claim(world, "b", "dead");
+    free(leave_claim(world, "b", "dead"));
     world_run(world, 30000);
     world_submit_with(world, "b", "print x", "'retry':{'after_start':'never'}");
     assert_true(world_settle(world, 60000));
