@@ -259,6 +259,24 @@ static void a_bind_that_is_superseded_kills_its_own_sandbox(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* The whole ledger is gone in the middle of runs: they end, and what comes waits for the new one. */
+static void a_ledger_that_is_emptied_is_built_anew(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = 50;
+    world_start(world, 0);
+    world_submit(world, "a", "sleep 3000;print x");
+    world_submit_with(world, "b", "sleep 3000;print x", "'run_mode':'process'");
+    world_run(world, 1000);
+    store_clear(fake_redis_store(world->redis));
+    world_submit(world, "c", "print x");
+    assert_true(world_settle(world, 1000000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "succeeded", "");
+    world_expect(world, "c", "succeeded", "");
+    world_close(world, WORLD_DOUBTS);
+}
+
 /* ---- left by others ---- */
 
 static char *leave_claim(struct world *world, const char *job_id, const char *worker)
@@ -427,6 +445,7 @@ int main(void)
         WORLD_TEST(a_job_that_another_took_during_a_stop_is_left_alone),
         WORLD_TEST(a_job_that_is_done_elsewhere_when_it_is_sealed_ends_without_a_word),
         WORLD_TEST(a_bind_that_is_superseded_kills_its_own_sandbox),
+        WORLD_TEST(a_ledger_that_is_emptied_is_built_anew),
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),

@@ -130,6 +130,27 @@ static void a_create_that_is_done_late_is_found_and_killed(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* The process is stopped between grant and create: too late to be sent, and no attempt. */
+static void a_grant_that_is_too_old_is_not_used(void **state)
+{
+    struct world *world = *state;
+    world->config.create_milli_per_s = 1000;
+    world_start(world, 0);
+    world->step_ms = 1;
+    world_submit(world, "a", "print x");
+    world_submit(world, "b", "print x"); /* booked a second later */
+    while (world_used(world, "g") < 2)
+        world_run(world, 1);
+    world_run(world, 500);
+    virtual_loop_stop_process(world->loop, 15000);
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/b"), 1);
+    assert_int_equal(world_result(world, "b").attempts, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void a_limit_of_one_holds_over_a_doubt(void **state)
 {
     struct world *world = *state;
@@ -361,6 +382,7 @@ int main(void)
         WORLD_TEST(an_unanswered_create_keeps_its_permit),
         WORLD_TEST(an_unanswered_create_that_was_done_is_found_and_killed),
         WORLD_TEST(a_create_that_is_done_late_is_found_and_killed),
+        WORLD_TEST(a_grant_that_is_too_old_is_not_used),
         WORLD_TEST(a_limit_of_one_holds_over_a_doubt),
         WORLD_TEST(a_sandbox_lost_in_the_run_is_another_attempt),
         WORLD_TEST(sandboxes_that_always_go_use_up_the_attempts),
