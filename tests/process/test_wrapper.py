@@ -157,7 +157,8 @@ def test_stop_ends_the_group(record, tmp_path):
     time.sleep(0.2)
     stop(record)
     answer = call.answer()
-    assert (answer.report, answer.out) == (("exit", 5), b"bye\n")
+    # coreutils' timeout passes a TERM to its child and to the whole group: a trap may run twice.
+    assert answer.report == ("exit", 5) and answer.out in (b"bye\n", b"bye\nbye\n")
 
 
 def test_stop_kills_what_does_not_listen(record):
