@@ -17,7 +17,7 @@ import time
 import pytest
 import requests
 
-from stack import API_KEY, LOCAL_PROGRAM, Local, wait_until
+from stack import API_KEY, LOCAL_PROGRAM, Local
 
 KEY = {"X-API-KEY": API_KEY}
 
@@ -744,7 +744,7 @@ def test_filesystem_calls(raw):
 def test_a_kill_cuts_streams_and_takes_daemons_along(raw):
     marker = "98%d" % (time.time_ns() % 10 ** 9)
     raw.start("setsid sleep %s >/dev/null 2>&1 & disown; nohup sleep %s >/dev/null 2>&1 &" % (marker, marker))
-    wait_until(lambda: len(processes_with(marker)) >= 2, 20, "both daemons run")
+    wait_until(lambda: len(processes_with(marker)) >= 2, 20)
     connection, answer = raw.start_execute("import time; print(1, flush=True); time.sleep(60)")
     assert answer.readline()
     assert raw.kill() == 204
