@@ -61,8 +61,6 @@ static void jobs_behind_others_that_leave_get_their_turn(void **state)
     world_run(world, 2000);
     kafka_world_revoke(world_source(world, 0), WORLD_TOPIC, 1, /* is_lost= */ false);
     world_run(world, 50000);
-    /* Nobody but it is there when the place is free; no hint comes, since the owner vanishes. */
-    fake_redis_set_reachable(world->redis, true);
     for (int i = 0; i < 200 && world_result(world, "left").count == 0; i++)
         world_run(world, 100);
     world_expect(world, "left", "succeeded", "");

@@ -1,0 +1,135 @@
+/* The fake E2B: what the worker's tests rely on. */
+#include "fakes/e2b/world.h"
+#include "fakes/loop/virtual.h"
+
+#include "base/base.h"
+#include "test.h"
+
+struct fixture {
+    struct loop *loop;
+    struct e2b_world *world;
+    struct e2b_client *client;
+    struct e2b_call call;
+    struct e2b_sandbox *sandbox;
+    struct e2b_error error;
+    int answers, events;
+};
+
+static void on_sandbox(struct e2b_call *call, const struct e2b_error *error, struct e2b_sandbox *sandbox)
+{
+    struct fixture *fixture = call->arg;
+    fixture->answers++;
+    fixture->sandbox = sandbox;
+    fixture->error = error ? *error : (struct e2b_error){0};
+}
+
+static void on_output(struct e2b_call *call, const struct e2b_output *output)
+{
+    struct fixture *fixture = call->arg;
+    fixture->events += output->kind == E2B_STDOUT;
+}
+
+static void on_ran(struct e2b_call *call, const struct e2b_error *error,
+                   const struct e2b_exception *exception)
+{
+    struct fixture *fixture = call->arg;
+    (void)exception;
+    fixture->answers++;
+    fixture->error = error ? *error : (struct e2b_error){0};
+}
+
+static void create(struct fixture *fixture, int64_t live_ms)
+{
+    static const struct e2b_pair metadata[] = {{"permit", "p"}, {"job", "j"}};
+    const struct e2b_sandbox_options options = {
+        .template_id = "t", .live_ms = live_ms, .metadata = {metadata, ARRAY_LENGTH(metadata)}};
+    e2b_sandbox_create(fixture->client, &fixture->call, &options, on_sandbox);
+}
+
+static int setup(void **state)
+{
+    struct fixture *fixture = base_alloc(sizeof *fixture);
+    fixture->loop = virtual_loop_new();
+    fixture->world = e2b_world_new(fixture->loop);
+    fixture->client =
+        e2b_client_new(NULL, &(struct e2b_client_options){.api_url = e2b_world_url(fixture->world)});
+    fixture->call.arg = fixture;
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    e2b_call_cancel(&fixture->call);
+    e2b_sandbox_free(fixture->sandbox);
+    e2b_client_close(fixture->client, NULL, NULL);
+    virtual_loop_advance(fixture->loop, 400000);
+    e2b_world_free(fixture->world);
+    virtual_loop_free(fixture->loop);
+    free(fixture);
+    return 0;
+}
+
+static void a_sandbox_lives_for_its_time(void **state)
+{
+    struct fixture *fixture = *state;
+    create(fixture, 2000);
+    assert_int_equal(fixture->answers, 0); /* never from inside */
+    virtual_loop_advance(fixture->loop, 1000);
+    assert_int_equal(fixture->answers, 1);
+    assert_int_equal(e2b_world_live(fixture->world), 1);
+    virtual_loop_advance(fixture->loop, 1500);
+    assert_int_equal(e2b_world_live(fixture->world), 0);
+}
+
+static void a_cancelled_create_is_silent_and_carried_out(void **state)
+{
+    struct fixture *fixture = *state;
+    create(fixture, 2000);
+    e2b_call_cancel(&fixture->call);
+    virtual_loop_advance(fixture->loop, 1000);
+    assert_int_equal(fixture->answers, 0);
+    assert_int_equal(e2b_world_live(fixture->world), 1);
+}
+
+static void a_silent_create_may_come_late(void **state)
+{
+    struct fixture *fixture = *state;
+    e2b_world_fail(fixture->world,
+                   &(struct e2b_world_fault){.call = E2B_WORLD_CREATE, .is_silent = true, .late_ms = 60000});
+    create(fixture, 2000);
+    virtual_loop_advance(fixture->loop, 31000);
+    assert_int_equal(fixture->error.kind, E2B_TIMEOUT);
+    assert_true(fixture->error.undecided);
+    assert_int_equal(e2b_world_max_live(fixture->world), 0);
+    virtual_loop_advance(fixture->loop, 30000);
+    assert_int_equal(e2b_world_live(fixture->world), 1);
+}
+
+static void code_prints_and_dies_with_its_sandbox(void **state)
+{
+    struct fixture *fixture = *state;
+    create(fixture, 10000);
+    virtual_loop_advance(fixture->loop, 200);
+    e2b_code_run(fixture->sandbox, &fixture->call,
+                 &(struct e2b_code){.text = "print a\nsleep 100\nprint b\nhang"}, on_output, on_ran);
+    virtual_loop_advance(fixture->loop, 1000);
+    assert_int_equal(fixture->events, 2);
+    assert_int_equal(fixture->answers, 1);
+    assert_true(e2b_world_vanish(fixture->world, "j"));
+    virtual_loop_advance(fixture->loop, 100);
+    assert_int_equal(fixture->error.kind, E2B_GONE);
+    assert_int_equal(e2b_world_starts(fixture->world, "j"), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_sandbox_lives_for_its_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cancelled_create_is_silent_and_carried_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_silent_create_may_come_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(code_prints_and_dies_with_its_sandbox, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
