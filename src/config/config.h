@@ -80,6 +80,9 @@ bool config_load(const struct config_input *input, struct arena *arena, struct c
 /* What is odd but works, one sentence each: for the log at start and for `doctor`. */
 void config_warnings(const struct config *config, struct arena *arena, struct text_list *ret);
 
+/* What jobs are planned by. Borrows from the configuration. */
+struct plan_rules config_plan_rules(const struct config *config);
+
 /* The effective configuration as JSON, secrets masked. */
 void config_print(const struct config *config, struct buffer *out);
 /* The JSON Schema of the file, and the Markdown table of the README, from the same table. */

@@ -283,21 +283,6 @@ static void open_e2b(struct worker *worker)
     worker->e2b = e2b_client_new(worker->options.uv, &options);
 }
 
-static struct plan_rules rules_of(const struct config *config)
-{
-    struct plan_rules rules = {.global_max = config->limit_global,
-                               .tenant_max = config->limit_tenant,
-                               .tenants = config->limit_tenants,
-                               .tenant_count = config->limit_tenant_count,
-                               .weights = config->tenant_weights,
-                               .weight_count = config->tenant_weight_count,
-                               .outputs = config->outputs,
-                               .max_attempts = config->max_attempts};
-    memcpy(rules.class_max, config->class_max, sizeof rules.class_max);
-    rules.interactive_reserve = config->interactive_reserve;
-    return rules;
-}
-
 struct worker *worker_new(const struct worker_options *options, struct error *reterr)
 {
     struct worker *worker = base_alloc(sizeof *worker);
@@ -307,7 +292,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     worker->random = options->random;
     worker->log = *options->log;
     worker->log.component = "worker";
-    worker->rules = rules_of(options->config);
+    worker->rules = config_plan_rules(options->config);
     list_init(&worker->flights);
     list_init(&worker->custodies);
     list_init(&worker->diversions);

@@ -21,20 +21,6 @@ struct preparing {
     struct plan_rules rules;
 };
 
-static struct plan_rules rules_of(const struct config *config)
-{
-    struct plan_rules rules = {.global_max = config->limit_global,
-                               .tenant_max = config->limit_tenant,
-                               .tenants = config->limit_tenants,
-                               .tenant_count = config->limit_tenant_count,
-                               .weights = config->tenant_weights,
-                               .weight_count = config->tenant_weight_count,
-                               .outputs = config->outputs,
-                               .max_attempts = config->max_attempts};
-    memcpy(rules.class_max, config->class_max, sizeof rules.class_max);
-    return rules;
-}
-
 /* ---- topic ---- */
 
 /* Returns: where workers of this configuration look for such a job. */
@@ -146,7 +132,7 @@ bool submit_prepare(const struct config *config, const struct submit_options *op
                     struct arena *arena, struct submissions *ret, struct error *reterr)
 {
     struct preparing preparing = {
-        .config = config, .options = options, .arena = arena, .rules = rules_of(config)};
+        .config = config, .options = options, .arena = arena, .rules = config_plan_rules(config)};
     struct draft *drafts = NULL;
     size_t count = 0;
     random_init(&preparing.random);
