@@ -77,11 +77,11 @@ struct config_input {
 bool config_load(const struct config_input *input, struct arena *arena, struct config *ret,
                  struct error *reterr) MUST_USE;
 
-/* What the planner needs of it. Borrows from the configuration. */
-struct plan_rules config_plan_rules(const struct config *config);
-
 /* What is odd but works, one sentence each: for the log at start and for `doctor`. */
 void config_warnings(const struct config *config, struct arena *arena, struct text_list *ret);
+
+/* What jobs are planned by. Borrows from the configuration. */
+struct plan_rules config_plan_rules(const struct config *config);
 
 /* The effective configuration as JSON, secrets masked. */
 void config_print(const struct config *config, struct buffer *out);

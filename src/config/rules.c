@@ -1,4 +1,4 @@
-/* What the planner is told of the configuration. */
+/* The part of the configuration by which jobs are planned. */
 #include "config/config.h"
 
 #include <string.h>

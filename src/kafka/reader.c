@@ -3,6 +3,7 @@
 
 #include "kafka/conf.h"
 #include "kafka/explain.h"
+#include "kafka/headers.h"
 #include "kafka/reader_look.h"
 
 #include <stdio.h>
@@ -29,8 +30,7 @@ struct kafka_reader {
     int64_t looked_at_ms;              /* -1: to be done at the next tick */
     struct look_partition *partitions; /* by number */
     size_t count;
-    struct kafka_header *headers;
-    size_t header_capacity;
+    struct headers headers; /* of the record that is delivered */
 
     bool has_caught_up, is_closing, has_state, is_usable;
     char why[EXPLAIN_SIZE];
@@ -107,24 +107,6 @@ static void look_when_due(struct kafka_reader *reader)
 
 /* ---- records ---- */
 
-static size_t read_headers(struct kafka_reader *reader, const rd_kafka_message_t *message)
-{
-    rd_kafka_headers_t *headers = NULL;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    size_t count = rd_kafka_header_cnt(headers); /* bounded by the record's size */
-    if (count > reader->header_capacity) {
-        reader->header_capacity = count;
-        reader->headers = base_realloc(reader->headers, count * sizeof *reader->headers);
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct kafka_header *header = &reader->headers[i];
-        *header = (struct kafka_header){0};
-        (void)rd_kafka_header_get_all(headers, i, &header->name, &header->value.data, &header->value.length);
-    }
-    return count;
-}
-
 static void deliver(struct kafka_reader *reader, const rd_kafka_message_t *record)
 {
     rd_kafka_timestamp_type_t kind;
@@ -136,8 +118,8 @@ static void deliver(struct kafka_reader *reader, const rd_kafka_message_t *recor
         .key = {record->key, record->key_len},
         .value = {record->payload, record->len},
     };
-    message.header_count = read_headers(reader, record);
-    message.headers = reader->headers;
+    message.header_count = headers_read(&reader->headers, record);
+    message.headers = reader->headers.items;
     if (message.timestamp_unix_ms < 0 || message.timestamp_unix_ms >= reader->oldest_unix_ms)
         reader->events.on_message(reader->events.arg, &message);
     if (!reader->is_closing)
@@ -275,7 +257,7 @@ static void reader_free(void *object)
     struct kafka_reader *reader = object;
     free(reader->topic);
     free(reader->partitions);
-    free(reader->headers);
+    headers_release(&reader->headers);
     free(reader);
 }
 

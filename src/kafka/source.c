@@ -321,7 +321,7 @@ void source_free(void *object)
     rd_kafka_topic_partition_list_destroy(source->subscription);
     rd_kafka_conf_destroy(source->conf);
     free(source->partitions);
-    free(source->headers);
+    headers_release(&source->headers);
     free(source->cluster_id);
     free(source);
 }

@@ -66,24 +66,6 @@ static void next_message(struct partition *partition)
     partition->event = NULL;
 }
 
-static size_t read_headers(struct kafka_source *source, const rd_kafka_message_t *message)
-{
-    rd_kafka_headers_t *headers = NULL;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return 0;
-    size_t count = rd_kafka_header_cnt(headers); /* bounded by the record's size */
-    if (count > source->header_capacity) {
-        source->header_capacity = count;
-        source->headers = base_realloc(source->headers, count * sizeof *source->headers);
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct kafka_header *header = &source->headers[i];
-        *header = (struct kafka_header){0};
-        (void)rd_kafka_header_get_all(headers, i, &header->name, &header->value.data, &header->value.length);
-    }
-    return count;
-}
-
 static void deliver_one(struct kafka_source *source, struct partition *partition,
                         enum partition_verdict verdict)
 {
@@ -98,8 +80,8 @@ static void deliver_one(struct kafka_source *source, struct partition *partition
         .value = {record->payload, record->len},
         .was_pulled = verdict == PARTITION_RECOVER,
     };
-    message.header_count = read_headers(source, record);
-    message.headers = source->headers;
+    message.header_count = headers_read(&source->headers, record);
+    message.headers = source->headers.items;
     source->events.on_message(source->events.arg, &message);
 }
 

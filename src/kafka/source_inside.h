@@ -3,6 +3,7 @@
 #include "kafka/explain.h"
 #include "kafka/facts.h"
 #include "kafka/handle.h"
+#include "kafka/headers.h"
 #include "kafka/partition.h"
 #include "kafka/source.h"
 
@@ -55,8 +56,7 @@ struct kafka_source {
     size_t turn; /* whose turn it is */
     bool is_held, is_resting, is_delivering;
     struct task deliver;
-    struct kafka_header *headers;
-    size_t header_capacity;
+    struct headers headers; /* of the record that is delivered */
 
     /* State. */
     bool is_usable;

@@ -9,12 +9,6 @@
 #include <string.h>
 #include <uv.h>
 
-struct reaped {
-    struct reaped *next;
-    void *object;
-    void (*free_fn)(void *);
-};
-
 struct loop {
     uv_loop_t *uv;
     bool is_own;
@@ -23,9 +17,7 @@ struct loop {
     uv_prepare_t prepare; /* before the loop sleeps: what callbacks outside a turn left behind goes out */
     uv_check_t check;     /* after I/O */
     uv_idle_t awake;      /* active while something waits for the end of a turn: the loop must not sleep */
-    struct task *tasks, **tasks_tail;
-    struct turn_hook *hooks;
-    struct reaped *reaped;
+    struct turn turn;
     bool in_turn_end;
     int open_handles;
     void (*freed)(void *);
@@ -51,47 +43,13 @@ static void keep_awake(struct loop *loop)
         must(uv_idle_start(&loop->awake, on_idle), "uv_idle_start");
 }
 
-static void run_tasks(struct loop *loop)
-{
-    while (loop->tasks) {
-        struct task *task = loop->tasks;
-        loop->tasks = task->next;
-        if (!loop->tasks)
-            loop->tasks_tail = &loop->tasks;
-        task->next = NULL;
-        task->is_waiting = false;
-        task->fn(task->arg);
-    }
-}
-
-static void run_hooks(struct loop *loop)
-{
-    for (struct turn_hook *hook = loop->hooks, *next; hook; hook = next) {
-        next = hook->next;
-        hook->fn(hook->arg);
-    }
-}
-
-static void run_reaps(struct loop *loop)
-{
-    while (loop->reaped) {
-        struct reaped *dead = loop->reaped;
-        loop->reaped = dead->next;
-        dead->free_fn(dead->object);
-        free(dead);
-    }
-}
-
 static void end_turn(struct loop *loop)
 {
     assert(!loop->in_turn_end);
     loop->in_turn_end = true;
-    run_tasks(loop);
-    run_hooks(loop);
-    run_tasks(loop);
-    run_reaps(loop);
+    turn_end(&loop->turn);
     loop->in_turn_end = false;
-    if (!loop->tasks && !loop->reaped)
+    if (!turn_is_waiting(&loop->turn))
         uv_idle_stop(&loop->awake);
 }
 
@@ -172,53 +130,28 @@ void loop_timer_stop(struct loop *loop, struct timer *timer)
 
 void loop_defer(struct loop *loop, struct task *task, task_fn fn, void *arg)
 {
-    if (task->is_waiting)
-        return;
-    *task = (struct task){.fn = fn, .arg = arg, .is_waiting = true};
-    *loop->tasks_tail = task;
-    loop->tasks_tail = &task->next;
+    turn_defer(&loop->turn, task, fn, arg);
     keep_awake(loop);
 }
 
 void loop_defer_cancel(struct loop *loop, struct task *task)
 {
-    if (!task->is_waiting)
-        return;
-    for (struct task **place = &loop->tasks; *place; place = &(*place)->next)
-        if (*place == task) {
-            *place = task->next;
-            if (loop->tasks_tail == &task->next)
-                loop->tasks_tail = place;
-            break;
-        }
-    task->next = NULL;
-    task->is_waiting = false;
+    turn_defer_cancel(&loop->turn, task);
 }
 
 void loop_hook_add(struct loop *loop, struct turn_hook *hook, task_fn fn, void *arg)
 {
-    *hook = (struct turn_hook){.fn = fn, .arg = arg};
-    struct turn_hook **place = &loop->hooks;
-    while (*place)
-        place = &(*place)->next;
-    *place = hook;
+    turn_hook_add(&loop->turn, hook, fn, arg);
 }
 
 void loop_hook_remove(struct loop *loop, struct turn_hook *hook)
 {
-    for (struct turn_hook **place = &loop->hooks; *place; place = &(*place)->next)
-        if (*place == hook) {
-            *place = hook->next;
-            break;
-        }
-    hook->next = NULL;
+    turn_hook_remove(&loop->turn, hook);
 }
 
 void loop_reap(struct loop *loop, void *object, void (*free_fn)(void *))
 {
-    struct reaped *dead = base_alloc(sizeof *dead);
-    *dead = (struct reaped){.next = loop->reaped, .object = object, .free_fn = free_fn};
-    loop->reaped = dead;
+    turn_reap(&loop->turn, object, free_fn);
     keep_awake(loop);
 }
 
@@ -390,7 +323,6 @@ struct loop *loop_new_on(uv_loop_t *uv)
 {
     struct loop *loop = base_alloc(sizeof *loop);
     loop->uv = uv;
-    loop->tasks_tail = &loop->tasks;
     must(uv_timer_init(uv, &loop->timer), "uv_timer_init");
     open_handle(loop, &loop->timer);
     must(uv_idle_init(uv, &loop->awake), "uv_idle_init");
@@ -432,7 +364,7 @@ void loop_stop(struct loop *loop)
 
 static void destroy(struct loop *loop)
 {
-    run_reaps(loop);
+    turn_run_reaps(&loop->turn);
     timers_release(&loop->timers);
     void (*freed)(void *) = loop->freed;
     void *arg = loop->freed_arg;
@@ -452,8 +384,8 @@ void loop_free(struct loop *loop, void (*freed)(void *), void *arg)
 {
     if (!loop)
         return;
-    assert(loop->timers.heap.count == 0 && !loop->hooks);
-    run_tasks(loop);
+    assert(loop->timers.heap.count == 0 && !loop->turn.hooks);
+    turn_run_tasks(&loop->turn);
     loop->freed = freed;
     loop->freed_arg = arg;
     uv_close((uv_handle_t *)&loop->timer, on_own_closed);

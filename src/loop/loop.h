@@ -2,6 +2,7 @@
 #define LOOP_LOOP_H
 #include "base/base.h"
 #include "loop/timers.h"
+#include "loop/turn.h"
 
 /* One thread's event loop as the rest of the program sees it: time, deadlines, deferred calls, the end of a
  * turn, thread jobs, wake-ups from other threads, file descriptors, signals. The body sits on libuv
@@ -29,23 +30,11 @@ void loop_timer_stop(struct loop *loop, struct timer *timer);
 
 /* Deferred calls: fn runs later in this turn or early in the next, once. `task` is yours, zeroed before its
  * first use; deferring it again before it ran does nothing. */
-typedef void (*task_fn)(void *arg);
-struct task {
-    task_fn fn;
-    void *arg;
-    struct task *next;
-    bool is_waiting;
-};
 void loop_defer(struct loop *loop, struct task *task, task_fn fn, void *arg);
 void loop_defer_cancel(struct loop *loop, struct task *task);
 
 /* Turn hooks: fn runs at the end of every turn, in the order of adding; what was gathered in the turn goes
  * out here (pipelines, flushes). `hook` is yours until removed. */
-struct turn_hook {
-    task_fn fn;
-    void *arg;
-    struct turn_hook *next;
-};
 void loop_hook_add(struct loop *loop, struct turn_hook *hook, task_fn fn, void *arg);
 void loop_hook_remove(struct loop *loop, struct turn_hook *hook);
 

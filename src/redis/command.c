@@ -42,9 +42,9 @@ struct bytes command_format(struct command *command)
     int length = redisFormatCommandArgv(&wire, command->count, command->words, command->lengths);
     if (length < 0)
         base_die("out of memory writing a Redis command");
-    /* hiredis may have an allocator of its own: hand out memory that free(3) takes. */
-    struct bytes bytes = {.data = base_alloc((size_t)length), .length = (size_t)length};
-    memcpy((void *)bytes.data, wire, bytes.length);
+    /* hiredis may have an allocator of its own: hand out memory that free(3) takes. It also searches in what
+     * it is given back as in a text, so a NUL follows. */
+    struct bytes bytes = {.data = base_strndup(wire, (size_t)length), .length = (size_t)length};
     redisFreeCommand(wire);
     arena_release(&command->arena);
     free(command->words);

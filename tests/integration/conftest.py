@@ -48,10 +48,11 @@ def deployment(kafka, tmp_path):
             self.stream = Stream(kafka, self.names, partitions)
             return self.stream
 
-        def worker(self, name: str, ready: bool = True, env: dict | None = None, **sets) -> Worker:
+        def worker(self, name: str, ready: bool = True, env: dict | None = None, e2b: str | None = None,
+                   **sets) -> Worker:
             values = {key.replace("__", "."): value for key, value in sets.items()}
-            worker = Worker(tmp_path / name, name, kafka=kafka.bootstrap, redis=self.redis.url, e2b=self.local.url,
-                            names=self.names, sets=values, env=env)
+            worker = Worker(tmp_path / name, name, kafka=kafka.bootstrap, redis=self.redis.url,
+                            e2b=e2b or self.local.url, names=self.names, sets=values, env=env)
             parts.insert(0, worker)
             if ready:
                 worker.wait_ready()

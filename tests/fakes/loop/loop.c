@@ -7,12 +7,6 @@
 enum { START_MS = 1000000 };
 static const int64_t start_unix_ms = 1795219200000;
 
-struct reaped {
-    struct reaped *next;
-    void *object;
-    void (*free_fn)(void *);
-};
-
 struct thread_job {
     struct thread_job *next;
     work_fn work, done;
@@ -32,46 +26,13 @@ struct loop {
     int64_t now_ms;   /* ... as read at the beginning of the turn */
     int64_t boot_gap_ms;
     struct timers timers;
-    struct task *tasks, **tasks_tail;
-    struct turn_hook *hooks;
-    struct reaped *reaped;
+    struct turn turn;
     struct thread_job *jobs, **jobs_tail;
     struct wakeup *wakeups;
     bool is_stopped, in_turn;
 };
 
 /* ---- one turn ---- */
-
-static void run_tasks(struct loop *loop)
-{
-    while (loop->tasks) {
-        struct task *task = loop->tasks;
-        loop->tasks = task->next;
-        if (!loop->tasks)
-            loop->tasks_tail = &loop->tasks;
-        task->next = NULL;
-        task->is_waiting = false;
-        task->fn(task->arg);
-    }
-}
-
-static void run_hooks(struct loop *loop)
-{
-    for (struct turn_hook *hook = loop->hooks, *next; hook; hook = next) {
-        next = hook->next;
-        hook->fn(hook->arg);
-    }
-}
-
-static void run_reaps(struct loop *loop)
-{
-    while (loop->reaped) {
-        struct reaped *dead = loop->reaped;
-        loop->reaped = dead->next;
-        dead->free_fn(dead->object);
-        free(dead);
-    }
-}
 
 /* Those that were there when the turn began; what they start belongs to the next. */
 static void run_jobs(struct loop *loop)
@@ -116,10 +77,7 @@ static void run_turn(struct loop *loop)
         timer->fn(timer->arg);
     run_jobs(loop);
     run_wakeups(loop);
-    run_tasks(loop);
-    run_hooks(loop);
-    run_tasks(loop);
-    run_reaps(loop);
+    turn_end(&loop->turn);
     loop->in_turn = false;
 }
 
@@ -134,7 +92,7 @@ static bool has_wakeup(const struct loop *loop)
 /* Something would run in a turn at this very time. */
 static bool is_busy(const struct loop *loop)
 {
-    return loop->tasks || loop->reaped || loop->jobs || has_wakeup(loop) ||
+    return turn_is_waiting(&loop->turn) || loop->jobs || has_wakeup(loop) ||
            timers_next_ms(&loop->timers) <= loop->clock_ms;
 }
 
@@ -144,7 +102,6 @@ struct loop *virtual_loop_new(void)
 {
     struct loop *loop = base_alloc(sizeof *loop);
     loop->clock_ms = loop->now_ms = START_MS;
-    loop->tasks_tail = &loop->tasks;
     loop->jobs_tail = &loop->jobs;
     return loop;
 }
@@ -154,7 +111,7 @@ void virtual_loop_free(struct loop *loop)
     if (!loop)
         return;
     virtual_loop_run_until_idle(loop);
-    assert(loop->timers.heap.count == 0 && !loop->hooks && !loop->wakeups);
+    assert(loop->timers.heap.count == 0 && !loop->turn.hooks && !loop->wakeups);
     timers_release(&loop->timers);
     free(loop);
 }
@@ -238,52 +195,27 @@ void loop_timer_stop(struct loop *loop, struct timer *timer)
 
 void loop_defer(struct loop *loop, struct task *task, task_fn fn, void *arg)
 {
-    if (task->is_waiting)
-        return;
-    *task = (struct task){.fn = fn, .arg = arg, .is_waiting = true};
-    *loop->tasks_tail = task;
-    loop->tasks_tail = &task->next;
+    turn_defer(&loop->turn, task, fn, arg);
 }
 
 void loop_defer_cancel(struct loop *loop, struct task *task)
 {
-    if (!task->is_waiting)
-        return;
-    for (struct task **place = &loop->tasks; *place; place = &(*place)->next)
-        if (*place == task) {
-            *place = task->next;
-            if (loop->tasks_tail == &task->next)
-                loop->tasks_tail = place;
-            break;
-        }
-    task->next = NULL;
-    task->is_waiting = false;
+    turn_defer_cancel(&loop->turn, task);
 }
 
 void loop_hook_add(struct loop *loop, struct turn_hook *hook, task_fn fn, void *arg)
 {
-    *hook = (struct turn_hook){.fn = fn, .arg = arg};
-    struct turn_hook **place = &loop->hooks;
-    while (*place)
-        place = &(*place)->next;
-    *place = hook;
+    turn_hook_add(&loop->turn, hook, fn, arg);
 }
 
 void loop_hook_remove(struct loop *loop, struct turn_hook *hook)
 {
-    for (struct turn_hook **place = &loop->hooks; *place; place = &(*place)->next)
-        if (*place == hook) {
-            *place = hook->next;
-            break;
-        }
-    hook->next = NULL;
+    turn_hook_remove(&loop->turn, hook);
 }
 
 void loop_reap(struct loop *loop, void *object, void (*free_fn)(void *))
 {
-    struct reaped *dead = base_alloc(sizeof *dead);
-    *dead = (struct reaped){.next = loop->reaped, .object = object, .free_fn = free_fn};
-    loop->reaped = dead;
+    turn_reap(&loop->turn, object, free_fn);
 }
 
 void loop_work(struct loop *loop, work_fn work, work_fn done, void *arg)
