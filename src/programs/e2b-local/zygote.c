@@ -52,7 +52,7 @@ static bool write_helpers(struct zygote *zygote, struct error *reterr)
     CLEANUP(base_freep) char *folder = base_printf("%s/helpers", zygote->options.directory);
     bool is_written = mkdir(folder, 0755) == 0 || errno == EEXIST;
     for (const struct helper *helper = helpers; is_written && helper->name; helper++)
-        is_written = write_file(folder, helper->name, helper->text, (size_t)(helper->end - helper->text));
+        is_written = write_file(folder, helper->name, helper->text, *helper->length);
     zygote->script = base_printf("%s/zygote.py", folder);
     return is_written || error_set(reterr, ERROR_INTERNAL, "e2b-local", errno, "cannot write to %s: %s",
                                    folder, strerror(errno));
