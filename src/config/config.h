@@ -54,8 +54,7 @@ struct config {
     int64_t queue_timeout_ms;
     bool lifecycle_events;
     int64_t stats_interval_ms;
-    int64_t max_attempts, max_crashes;
-    int64_t redis_outage_hold_ms;
+    int64_t max_attempts;
 
     const char *http_listen;
     enum log_level log_level;

@@ -49,9 +49,7 @@ const struct config_key config_keys[] = {
      .help = "records that can never become a job, and jobs that keep killing workers"},
 
     {"redis.url", CONFIG_TEXT, AT(redis_url), "redis://127.0.0.1:6379/0", 1, 4096, .environment = "REDIS_URL",
-     .help = "redis://[user:password@]host[:port][/database], rediss:// or unix:/path", .is_secret = true},
-    {"redis.outage_hold_ms", CONFIG_INTEGER, AT(redis_outage_hold_ms), "60000", 0, DAY_MS,
-     .help = "how long finished results wait for an unreachable Redis before they go out unsealed"},
+     .help = "redis://[user:password@]host[:port][/database] or unix:/path; no TLS", .is_secret = true},
 
     {"e2b.api_key", CONFIG_TEXT, AT(e2b_api_key), NULL, 1, 1024, .environment = "E2B_API_KEY",
      .help = "key of the E2B account", .absent = "simulation", .is_secret = true},
@@ -124,14 +122,12 @@ const struct config_key config_keys[] = {
      .help = "time between two statistics events"},
     {"retry.max_attempts", CONFIG_INTEGER, AT(max_attempts), "3", 1, 10,
      .help = "attempts of a job when the infrastructure fails"},
-    {"retry.max_crashes", CONFIG_INTEGER, AT(max_crashes), "3", 1, 10,
-     .help = "workers that a job may take with it before it is condemned"},
 
     {"http.listen", CONFIG_TEXT, AT(http_listen), "127.0.0.1:9464", 1, 256,
      .help = "address of /healthz, /readyz, /metrics and /stats; port 0: any free one"},
     {"log.level", CONFIG_ENUM, AT(log_level), "info", .choices = levels, .help = "what is logged"},
     {"log.components", CONFIG_PAIRS, AT(log_components), .choices = levels,
-     .help = "level of single components, by name"},
+     .help = "level of single components: worker, kafka, redis"},
 };
 /* clang-format on */
 const size_t config_key_count = ARRAY_LENGTH(config_keys);

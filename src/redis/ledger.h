@@ -63,7 +63,7 @@ struct ledger_options {
     struct random *random; /* borrowed */
     const struct log *log; /* borrowed */
     const char
-        *url; /* redis://[user[:password]@]host[:port][/db], unix:path, rediss://... (hiredis >= 1.0) */
+        *url; /* redis://[user[:password]@]host[:port][/db], unix:path; no TLS */
     const char *name;   /* the ledger's: "default" */
     const char *worker; /* this worker's name; a random incarnation is added to it */
     struct ledger_events events;

@@ -17,7 +17,7 @@ struct worker {
     struct worker_options options;
     struct loop *loop;
     const struct config *config;
-    struct log log;
+    struct log log, kafka_log, redis_log;
     struct random *random;
 
     struct ledger *ledger;       /* NULL once closed */

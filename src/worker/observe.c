@@ -81,7 +81,11 @@ void observe_waiting(struct flight_runner *runner, const char *reason, const cha
                                           .waited_ms = waited_ms,
                                           .retry_ms = retry_ms};
     event_waiting(&runner->job, &waiting, &value);
-    post_job_event(runner, EVENT_WAITING, ++runner->waiting_notes, &value);
+    runner->waiting_notes++;
+    /* Numbered by the record's age, not by our own notes: another worker's events of this job follow on. */
+    int64_t since = runner->job.from.timestamp_unix_ms;
+    int64_t age_ms = since > 0 ? loop_unix_ms(worker->loop) - since : waited_ms;
+    post_job_event(runner, EVENT_WAITING, age_ms / WAITING_EVENT_EVERY_MS, &value);
 }
 
 void observe_started(struct flight_runner *runner)

@@ -174,19 +174,23 @@ is_runner_alive() {
     read_process "$runner" && [[ $state != [ZX] && $started == "$runner_started" ]]
 }
 
+has_begun() {
+    if read_line pid; then
+        runner=${words[0]} runner_started=${words[1]} group=${words[2]} kills_before=${words[3]}
+        return 0
+    fi
+    read_line status
+}
+
 # Until there is a runner. Fails when there will be none.
 wait_for_start() {
     local i
     for ((i = 0; i < 100; i++)); do
-        if read_line pid; then
-            runner=${words[0]} runner_started=${words[1]} group=${words[2]} kills_before=${words[3]}
-            return 0
-        fi
-        read_line status && return 0
+        has_begun && return 0
         read -r -t 0.05 -u 3
-        [[ $? -gt 128 || $i -eq 0 ]] || return 1 # the runner's end of the pipe is closed
+        [[ $? -gt 128 || $i -eq 0 ]] || break # the runner's end of the pipe is closed
     done
-    return 1
+    has_begun # or it began and ended between the look and the end of the pipe
 }
 
 follow() {

@@ -213,6 +213,19 @@ static struct kafka_cluster cluster_of(const struct config *config, struct kafka
                                   config->kafka_properties.count};
 }
 
+/* The log of one component, at the level that log.components gives it. */
+static struct log component_log(const struct worker *worker, const char *component)
+{
+    const struct pair_list *levels = &worker->config->log_components;
+    struct log log = *worker->options.log;
+    log.component = component;
+    for (size_t i = 0; i < levels->count; i++)
+        if (strcmp(levels->items[i].name, component) == 0 &&
+            !log_level_parse(levels->items[i].value, &log.level))
+            log.level = worker->options.log->level; /* the configuration was checked: this cannot be */
+    return log;
+}
+
 static bool open_kafka(struct worker *worker, struct error *reterr)
 {
     const struct config *config = worker->config;
@@ -221,7 +234,7 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
     struct kafka_cluster cluster = cluster_of(config, properties);
     const char *const topics[] = {config->topics.results, config->topics.dlq};
     const struct kafka_sink_options sink = {.loop = worker->loop,
-                                            .log = &worker->log,
+                                            .log = &worker->kafka_log,
                                             .cluster = cluster,
                                             .client_id = config->worker_name,
                                             .topics = topics,
@@ -233,7 +246,7 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
         return false;
     const struct kafka_source_options source = {
         .loop = worker->loop,
-        .log = &worker->log,
+        .log = &worker->kafka_log,
         .cluster = cluster,
         .group_id = config->kafka_group_id,
         .topics = config->topics.jobs.items,
@@ -256,7 +269,7 @@ static bool open_ledger(struct worker *worker, struct error *reterr)
     const struct ledger_options options = {
         .loop = worker->loop,
         .random = worker->random,
-        .log = &worker->log,
+        .log = &worker->redis_log,
         .url = worker->config->redis_url,
         .name = worker->config->ledger,
         .worker = worker->config->worker_name,
@@ -290,8 +303,9 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     worker->loop = options->loop;
     worker->config = options->config;
     worker->random = options->random;
-    worker->log = *options->log;
-    worker->log.component = "worker";
+    worker->log = component_log(worker, "worker");
+    worker->kafka_log = component_log(worker, "kafka");
+    worker->redis_log = component_log(worker, "redis");
     worker->rules = config_plan_rules(options->config);
     list_init(&worker->flights);
     list_init(&worker->custodies);

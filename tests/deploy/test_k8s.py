@@ -15,7 +15,7 @@ BASE = ROOT / "k8s/base"
 KUSTOMIZE_VERSION = "v5.0.3"  # the newest that Debian 12's Go builds
 KUBERNETES_VERSION = "1.31"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "e2b-worker"
-MARGIN_S = 20  # from the end of the drain to the end of the process
+MARGIN_S = 80  # from the end of the drain to the end of the process
 
 
 def kustomize_program() -> pathlib.Path:

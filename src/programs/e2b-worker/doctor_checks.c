@@ -119,8 +119,8 @@ static void check_keeping(const struct redis_facts *facts, struct report *report
 {
     if (!facts->has_append_file)
         report_add(report, "redis", FINDING_WARN,
-                   "appendonly is off: after a restart the ledger is rebuilt, and nothing is granted until "
-                   "then; CONFIG SET appendonly yes keeps it");
+                   "appendonly is off: a restart forgets which jobs are done, and repeats of them run again; "
+                   "CONFIG SET appendonly yes keeps the marks");
     if (strcmp(facts->role, "master") != 0)
         report_add(report, "redis", FINDING_FAIL, "it is a replica (role %s): REDIS_URL must name the master",
                    facts->role);

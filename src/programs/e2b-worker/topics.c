@@ -21,13 +21,14 @@ const struct command command_topics = {
             "  --partitions N       of topics of jobs and of results; default: 12 to create, any number to "
             "check\n"
             "  --replication N      copies of each; default: the cluster's own\n"
-            "  --retention-hours N  how long records are kept; default: 168\n"
+            "  --retention-hours N  how long records are kept; default: 120; below the broker's\n"
+            "                       offsets.retention, or finished jobs may be read again\n"
             "  --task-types A,B,C   instead of those of the catalogue\n"
             "  --timeout SECONDS    for Kafka to answer; default: 15\n" COMMAND_CONFIG_HELP,
     .run = run,
 };
 
-enum { PARTITIONS = 12, RETENTION_HOURS = 168, TIMEOUT_S = 15, MS_PER_HOUR = 3600 * 1000 };
+enum { PARTITIONS = 12, RETENTION_HOURS = 120, TIMEOUT_S = 15, MS_PER_HOUR = 3600 * 1000 };
 
 static const char *state_text(enum kafka_topic_state state)
 {

@@ -59,8 +59,6 @@ static void fill_config(struct world *world)
         .lifecycle_events = true,
         .stats_interval_ms = 10000,
         .max_attempts = 3,
-        .max_crashes = 3,
-        .redis_outage_hold_ms = 60000,
         .catalog = {world->templates, ARRAY_LENGTH(world->templates), "prices"},
     };
 }
