@@ -359,8 +359,21 @@ static enum code choose_smallest(const struct catalog *catalog, const struct job
     return CODE_NONE;
 }
 
-enum code catalog_choose(const struct catalog *catalog, const struct job *job, struct arena *arena,
-                         struct placement *ret, const char **ret_message)
+/* Entries of different sizes that name one E2B template cannot all be true: its own memory and cores count.
+ */
+static bool is_size_shared(const struct catalog *catalog, const struct template_entry *entry)
+{
+    for (size_t i = 0; i < catalog->count; i++) {
+        const struct template_entry *other = &catalog->entries[i];
+        if (strcmp(other->template_id, entry->template_id) == 0 &&
+            (other->memory_mb != entry->memory_mb || other->cpu_milli != entry->cpu_milli))
+            return true;
+    }
+    return false;
+}
+
+static enum code choose(const struct catalog *catalog, const struct job *job, struct arena *arena,
+                        struct placement *ret, const char **ret_message)
 {
     assert(job->language < LANGUAGE_COUNT && (catalog->entries || catalog->count == 0));
     if (job->template_name)
@@ -378,4 +391,14 @@ enum code catalog_choose(const struct catalog *catalog, const struct job *job, s
         return CODE_NONE;
     }
     return choose_smallest(catalog, job, own, arena, ret, ret_message);
+}
+
+enum code catalog_choose(const struct catalog *catalog, const struct job *job, struct arena *arena,
+                         struct placement *ret, const char **ret_message)
+{
+    enum code code = choose(catalog, job, arena, ret, ret_message);
+    if (code == CODE_NONE && is_size_shared(catalog, ret->entry))
+        ret->reason = arena_printf(arena, "%s; several entries name E2B's %s, whose own memory and CPU count",
+                                   ret->reason, ret->entry->template_id);
+    return code;
 }

@@ -484,7 +484,8 @@ static bool start_daemon(struct http_server *server, struct error *reterr)
         on_completed, server, MHD_OPTION_CONNECTION_LIMIT, options->max_connections,
         MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
-        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+        MHD_OPTION_END); /* no LISTENING_ADDRESS_REUSE: two programs would share a port and each other's
+                            clients */
     if (!server->daemon)
         return error_set(reterr, ERROR_REJECTED, "http", errno, "cannot listen on %s: %s", options->listen,
                          errno ? strerror(errno) : "the HTTP library refused");

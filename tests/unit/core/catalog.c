@@ -63,6 +63,15 @@ static void a_task_type_has_its_template(void **state)
     assert_chosen(fixture, "machine_learning", "task type ml");
 }
 
+static void entries_of_several_sizes_on_one_template_say_whose_size_counts(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->catalog.entries[1].template_id = fixture->catalog.entries[0].template_id;
+    fixture->job.task_type = "general";
+    assert_chosen(fixture, "default",
+                  "task type general; several entries name E2B's default, whose own memory and CPU count");
+}
+
 static void the_own_template_is_kept_where_it_satisfies(void **state)
 {
     struct fixture *fixture = *state;
@@ -228,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(entries_are_found_by_name_and_task_type),
         TEST(a_task_type_has_its_template),
+        TEST(entries_of_several_sizes_on_one_template_say_whose_size_counts),
         TEST(the_own_template_is_kept_where_it_satisfies),
         TEST(else_the_smallest_that_fits),
         TEST(packages_are_matched_by_name_or_module_in_any_case),

@@ -66,7 +66,7 @@ static inline struct catalog fixture_catalog(void)
     };
     for (size_t i = 0; i < ARRAY_LENGTH(entries); i++) {
         entries[i] = fresh[i];
-        entries[i].template_id = "code-interpreter-v1";
+        entries[i].template_id = entries[i].name; /* each built on its own */
         entries[i].run_mode = fresh[i].run_mode ? fresh[i].run_mode : RUN_MODE_INTERPRETER;
         entries[i].limits = UNSAID;
         entries[i].nano_usd_per_vcpu_s = 14000;

@@ -312,6 +312,17 @@ static void bad_addresses_are_refused_with_a_reason(void **state)
     }
 }
 
+static void an_address_in_use_is_refused(void **state)
+{
+    struct bench *bench = *state;
+    char listen[32];
+    (void)snprintf(listen, sizeof listen, "127.0.0.1:%u", http_server_port(bench->server));
+    struct http_server_options options = {.listen = listen, .handler = on_handled};
+    struct error error = {0};
+    assert_null(http_server_new(bench->loop, &options, &error));
+    assert_non_null(strstr(error.text, "in use"));
+}
+
 static void forget_exchange(void *arg, struct http_exchange *exchange)
 {
     struct bench *bench = arg;
@@ -351,6 +362,7 @@ int main(void)
         TEST(a_client_that_leaves_before_the_answer_is_noticed_too),
         TEST(a_fast_writer_is_held_back_by_a_slow_reader),
         TEST(bad_addresses_are_refused_with_a_reason),
+        TEST(an_address_in_use_is_refused),
         TEST(closing_the_server_tells_who_still_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
