@@ -62,10 +62,9 @@ struct ledger_options {
     struct loop *loop;     /* borrowed */
     struct random *random; /* borrowed */
     const struct log *log; /* borrowed */
-    const char
-        *url; /* redis://[user[:password]@]host[:port][/db], unix:path; no TLS */
-    const char *name;   /* the ledger's: "default" */
-    const char *worker; /* this worker's name; a random incarnation is added to it */
+    const char *url;       /* redis://[user[:password]@]host[:port][/db], unix:path; no TLS */
+    const char *name;      /* the ledger's: "default" */
+    const char *worker;    /* this worker's name; a random incarnation is added to it */
     struct ledger_events events;
 };
 
