@@ -208,6 +208,19 @@ static void report_step(struct execution_runner *run, size_t step, enum code cod
     outcome->steps[step].ms = loop_now_ms(loop_of(run)) - run->step_began_ms;
 }
 
+/* A final step's failure changes no verdict, so a warning has to tell of it. */
+static void warn_of_final_step(struct execution_runner *run, size_t step, enum code code)
+{
+    struct outcome *outcome = &run->flight->outcome;
+    const struct step *failed = &run->execution.plan->steps[step];
+    bool is_over = run->execution.step != step || run->execution.state == EXECUTION_ENDED;
+    if (!is_over || code == CODE_NONE || code == CODE_CANCELLED || step >= outcome->step_count)
+        return;
+    outcome->steps[step].code = failed->on_failure;
+    outcome_warn(outcome, "%s: step '%s': %s", code_name(failed->on_failure), failed->name,
+                 run->cause.kind ? run->cause.message : code_name(code));
+}
+
 static void note_times(struct execution_runner *run, enum execution_state before, size_t step_before)
 {
     struct execution *execution = &run->execution;
@@ -230,6 +243,9 @@ static void advance(struct execution_runner *run, enum execution_event_kind kind
                     kind == EXECUTION_EVENT_DEADLINE ? execution->plan->steps[step].on_timeout : code);
     const struct execution_event event = {.kind = kind, .now_ms = loop_now_ms(loop_of(run)), .code = code};
     enum execution_order order = execution_advance(execution, &event);
+    if (before == EXECUTION_COLLECTING)
+        warn_of_final_step(run, step,
+                           kind == EXECUTION_EVENT_DEADLINE ? execution->plan->steps[step].on_timeout : code);
     note_times(run, before, step);
     obey(run, order);
 }

@@ -448,6 +448,7 @@ static void give_back(struct flight_runner *runner)
     if (runner->flight.is_uncounted && runner->outcome.attempt_count > 0)
         runner->outcome.attempt_count--; /* waiting is no attempt */
     runner->queued_since_ms = loop_now_ms(loop_of(runner));
+    runner->waiting_notes = 0;
     set_timer(runner);
     flight_runner_charge(runner);
 }
@@ -487,6 +488,10 @@ static void seal(struct flight_runner *runner)
         observe_sealed(runner);
     }
     end_run(runner);
+    /* A new ledger waits until no sandbox lives, and this seal for the ledger: one of them must let go first.
+     */
+    if (ledger_state(runner->worker->ledger) != LEDGER_READY)
+        let_sandbox_go(runner);
     flight_publish_seal(runner);
 }
 
@@ -494,6 +499,7 @@ static void publish(struct flight_runner *runner)
 {
     let_idle_permit_go(runner);
     let_sandbox_go(runner);
+    buffer_release(&runner->sealed); /* the ledger has it now */
     flight_publish_result(runner, false);
 }
 
@@ -656,6 +662,12 @@ void flight_runner_superseded(struct flight_runner *runner)
 {
     if (runner->flight.state == FLIGHT_EXECUTING)
         happen(runner, FLIGHT_EVENT_SUPERSEDED);
+}
+
+void flight_runner_on_gone(struct flight_runner *runner)
+{
+    if (runner->run)
+        execution_runner_gone(runner->run, CODE_SANDBOX_LOST);
 }
 
 void flight_runner_on_lost(struct flight_runner *runner)

@@ -69,6 +69,8 @@ void flight_runner_cancel(struct flight_runner *runner);
 /* The claim is another worker's; on_lost: so is the permit. */
 void flight_runner_superseded(struct flight_runner *runner);
 void flight_runner_on_lost(struct flight_runner *runner);
+/* E2B says that the sandbox is no more. */
+void flight_runner_on_gone(struct flight_runner *runner);
 
 /* From the custody: the sandbox is there (error NULL), or will not be. */
 void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_error *error);

@@ -43,8 +43,12 @@ static const struct {
     {E2B_CLOSED, CODE_SANDBOX_CREATE_FAILED, CODE_INTERNAL},
 };
 
+/* What was surely never made, since E2B was not reached, is no attempt: the job waits. */
 enum code provider_create_code(const struct e2b_error *error)
 {
+    if (!error->undecided && error->http_status == 0 &&
+        (error->kind == E2B_BROKEN || error->kind == E2B_TIMEOUT))
+        return CODE_E2B_CAPACITY;
     for (size_t i = 0; i < ARRAY_LENGTH(CODES); i++)
         if (CODES[i].kind == error->kind)
             return CODES[i].create;
@@ -93,9 +97,9 @@ static void ask_later(struct provider *provider, int64_t delay_ms)
 static void on_vouched(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
 {
     struct provider *provider = call->arg;
-    if (error ||
-        answer != LEDGER_OK) /* not yet: another worker does it, or it is too early; the next look tells */
-        ask_later(provider, VOUCH_AGAIN_MS);
+    (void)error,
+        (void)answer; /* done, too early, or another's: the next look tells, and is the last once ready */
+    ask_later(provider, VOUCH_AGAIN_MS);
 }
 
 static void on_listed(struct e2b_call *call, const struct e2b_error *error,

@@ -431,9 +431,28 @@ static void a_sealed_claim_without_its_bytes_is_a_failure(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* A server that came back with its data: the ledger is rebuilt, and waits until no sandbox lives. */
+static void a_verdict_that_waits_for_a_rebuild_lets_its_sandbox_go(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = 500;
+    world_start(world, 0);
+    world_submit_with(world, "a", "sleep 20000;print x", "'template':'long'");
+    world_run(world, 5000);
+    struct store *store = fake_redis_store(world->redis);
+    store->is_ready = store->is_fresh = false;
+    store->epoch++;
+    store->since_ms = fake_redis_now_ms(world->redis);
+    store->hold_ms = store->since_ms + 30000;
+    assert_true(world_settle(world, 900000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WORLD_TEST(a_verdict_that_waits_for_a_rebuild_lets_its_sandbox_go),
         WORLD_TEST(a_new_ledger_is_waited_for),
         WORLD_TEST(a_ledger_that_is_away_at_the_start_is_waited_for),
         WORLD_TEST(the_ledger_goes_away_at_any_moment),

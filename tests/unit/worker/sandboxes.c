@@ -65,6 +65,7 @@ static void creates_that_fail_use_up_the_attempts(void **state)
     struct world *world = *state;
     world_start(world, 0);
     struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_BROKEN);
+    fault.error.http_status = 500; /* it was reached, and answered */
     fault.count = 3;
     e2b_world_fail(world->e2b, &fault);
     world_submit(world, "a", "print x");
@@ -372,10 +373,56 @@ static void a_sandbox_that_comes_during_the_seal_is_killed(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* ---- what a review found ---- */
+
+static void a_rolling_sandbox_that_is_gone_at_its_extension_is_lost(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = 500;
+    world_start(world, 0);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_KEEP, E2B_GONE);
+    e2b_world_fail(world->e2b, &fault);
+    world_submit_with(world, "a", "sleep 150000;print x", "'template':'long'");
+    assert_true(world_settle(world, 900000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
+static void artifacts_that_cannot_be_had_are_warned_of(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_FILES, E2B_BROKEN);
+    fault.count = 50;
+    e2b_world_fail(world->e2b, &fault);
+    world_submit_with(world, "a", "print x", "'artifacts':['*.csv']");
+    assert_true(world_settle(world, 100000));
+    world_expect(world, "a", "succeeded", "");
+    assert_non_null(strstr(world_result(world, "a").value, "ARTIFACT_FAILED: step 'artifacts'"));
+    world_close(world, WORLD_CLEAN);
+}
+
+static void an_e2b_that_cannot_be_reached_fails_no_job(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = 500;
+    world_start(world, 0);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_BROKEN);
+    fault.count = 10;
+    e2b_world_fail(world->e2b, &fault);
+    world_submit(world, "a", "print x");
+    assert_true(world_settle(world, 900000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(a_create_that_must_wait_is_no_attempt),
+        WORLD_TEST(a_rolling_sandbox_that_is_gone_at_its_extension_is_lost),
+        WORLD_TEST(artifacts_that_cannot_be_had_are_warned_of),
+        WORLD_TEST(an_e2b_that_cannot_be_reached_fails_no_job),
         WORLD_TEST(a_wrong_key_stops_the_pulling_and_loses_no_job),
         WORLD_TEST(a_template_that_is_not_there_is_a_result),
         WORLD_TEST(creates_that_fail_use_up_the_attempts),
