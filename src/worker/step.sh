@@ -121,8 +121,12 @@ run() {
     local group=$!
     read_process "$BASHPID"
     echo "$BASHPID $started $group $before end" >"$dir/pid"
-    wait -f "$group"
-    local code=$?
+    # A stop ends the wait, too. (`wait -f` would not end by it, but turns for ever in bash 5.2 when the program was over
+    # before; job control has to stay, since its notice tells an exit code above 128 from a signal.)
+    local code
+    while wait "$group"; code=$?; [[ $code -gt 128 ]] && read_process "$group" && [[ $state == [Tt] ]]; do
+        sleep 0.1
+    done
     read -r until _ </proc/uptime
     cgroup=/sys/fs/cgroup/e2b-worker-$group
     exec 5>&- 6>&-

@@ -1,5 +1,6 @@
 """src/worker/step.sh: whatever the program and the link do, one start, every byte once, the true end."""
 
+import concurrent.futures
 import os
 import signal
 import statistics
@@ -322,6 +323,14 @@ def test_usage(record):
     answer = shell(record, "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done; sleep 0.6")
     assert 30 < answer.cpu_ms < 5000
     assert 1 << 20 < answer.peak_bytes < 1 << 27
+
+
+def test_many_short_programs_at_once_all_end(tmp_path):
+    """Some end before their runner waits for them: bash's own `wait -f` turned for ever then."""
+    def run(number):
+        return Call(tmp_path / str(number) / "run", ["true"]).answer(60).report
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        assert set(pool.map(run, range(300))) == {("exit", 0)}
 
 
 def test_overhead_is_small(tmp_path, capsys):
