@@ -6,8 +6,8 @@
 /* The fair queue of one worker: class, then tenant, then offset. Classes are served in their order
  * (interactive before standard before batch), tenants of a class in turn, by the least served share of their
  * weight (stride), a tenant's jobs in the order of their arrival. Entries that need a limit that is full are
- * set aside and come back when it is freed or their poll is due; a tenant may hold at most a quarter of the
- * queue's bytes while others wait. Pure and intrusive: an entry is embedded in its flight; the queue owns
+ * set aside and come back when it is freed or their poll is due. It bounds nothing: how much a tenant may
+ * hold is for the caller to decide. Pure and intrusive: an entry is embedded in its flight; the queue owns
  * nothing but its tenants. */
 
 struct queue;
