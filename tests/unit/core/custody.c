@@ -280,6 +280,7 @@ struct world {
     /* the call under way */
     enum custody_order call; /* WAIT: none, or the create while CREATING */
     bool was_yielded;
+    bool is_ledger_away; /* in all of this walk, but for what bind said */
     bool is_leaky; /* E2B answers nothing well in this walk's later part */
 };
 
@@ -306,6 +307,7 @@ static void begin(struct world *world)
     world->horizon_ms = GRANT_MS + CREATE_MS + LATE_MS + own.live_ms + own.slack_ms;
     world->made_ms = world->dead_ms = NEVER;
     world->is_leaky = walk_one_in(walk, 5);
+    world->is_ledger_away = walk_one_in(walk, 5);
     if (!walk_one_in(walk, 5)) {
         custody_init(&world->custody, &own, world->now_ms);
         return;
@@ -367,7 +369,7 @@ static enum custody_event_kind answer_permit(struct world *world, int64_t begun_
 {
     struct walk *walk = &world->walk;
     int64_t done_ms = begun_ms + walk_below(walk, world->now_ms - begun_ms + 1);
-    bool is_done = !walk_one_in(walk, 4);
+    bool is_done = !world->is_ledger_away && !walk_one_in(walk, 4);
     if (is_done)
         world->horizon_ms = MAX(world->horizon_ms, done_ms + custody_horizon_ms(&world->custody.times));
     return is_done && !walk_one_in(walk, 4) ? CUSTODY_EVENT_PERMIT_EXTENDED
