@@ -44,13 +44,20 @@ enum ledger_state {
     LEDGER_READY,
 };
 
+enum ledger_loss { LEDGER_LOST_TO_OTHER, LEDGER_LOST_FOR_GOOD };
+
 struct ledger_events {
     void *arg;
     /* The state or its reason changed; `why` is a sentence, "" when ready. */
     void (*on_state)(void *arg, enum ledger_state state, const char *why);
-    /* A pulse said: this permit does not name us any more. */
-    void (*on_lost)(void *arg, const char *permit);
-    /* A pulse or a hint said: this job of ours was cancelled. May come more than once. */
+    /* The ledger lost its memory: say what you hold by ledger_assert, then ledger_asserted. Comes with every
+     * new epoch that is to be rebuilt, and again after a broken connection until ledger_asserted was
+     * answered. */
+    void (*on_rebuild)(void *arg);
+    /* A pulse said: this permit of ours is another's now (hands off), or exists no more (the sandbox is ours
+     * alone, and counted nowhere: kill it, release the permit). */
+    void (*on_lost)(void *arg, const char *permit, enum ledger_loss loss);
+    /* A pulse or a hint said: this job was cancelled. May be anybody's; may come more than once. */
     void (*on_cancelled)(void *arg, const char *job);
     /* Hints: a place became free under these limits (space-separated names); this job is done. Never the only
      * way to learn it: whoever waits also polls. */
@@ -65,6 +72,7 @@ struct ledger_options {
     const char *url;       /* redis://[user[:password]@]host[:port][/db], unix:path; no TLS */
     const char *name;      /* the ledger's: "default" */
     const char *worker;    /* this worker's name; a random incarnation is added to it */
+    bool is_onlooker;      /* a program, not a worker: no pulse, no lease; may look, cancel and set limits */
     struct ledger_events events;
 };
 
@@ -80,6 +88,10 @@ enum ledger_state ledger_state(const struct ledger *ledger);
 const char *ledger_why(const struct ledger *ledger); /* "" when ready */
 const char *ledger_worker(
     const struct ledger *ledger); /* name and incarnation: what permits and claims are written for */
+
+/* Grows with every epoch this worker hears of; 0 before the first. What was sealed under an earlier one is
+ * sealed or asserted again before it is produced. */
+unsigned ledger_epoch(const struct ledger *ledger);
 
 /* Whether this worker may act (create, start, signal, kill, publish): its last answered pulse was sent less
  * than LEDGER_OWN_LEASE_MS ago by CLOCK_BOOTTIME, read now. */
@@ -161,7 +173,7 @@ enum ledger_answer {
     LEDGER_SEAL_ELSEWHERE,    /* seal without a permit: somebody runs or publishes it */
     LEDGER_SEAL_DONE,         /* seal: it is done already */
     LEDGER_SEAL_CONFLICT,     /* seal: the claim holds another payload */
-    LEDGER_SEAL_NOT_READY,
+    LEDGER_NOT_NOW, /* the ledger is being rebuilt, or its clock is in doubt; of assert: it is not */
 };
 typedef void (*ledger_answer_fn)(struct ledger_call *call, const struct error *error,
                                  enum ledger_answer answer);
@@ -171,8 +183,9 @@ struct ledger_bind {
     const char *mode; /* "interpreter" | "process" */
     const char *plan; /* digest, hex */
     int64_t horizon_ms, until_ms, run_until_ms;
+    bool is_adoption; /* what acquire answered ADOPT about goes on: its crash does not count */
 };
-/* The sandbox's id into claim and permit. OK, SUPERSEDED or SUPERSEDED_PERMIT. */
+/* The sandbox's id into claim and permit. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_READY. */
 void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,
                  ledger_answer_fn done);
 
@@ -187,14 +200,67 @@ struct ledger_seal {
 void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct ledger_seal *seal,
                  ledger_answer_fn done);
 
-/* The permit's horizon is at least horizon_ms from now. OK or SUPERSEDED_PERMIT. Goes with the next pulse, at
+/* The permit's horizon is at least horizon_ms from now. OK, SUPERSEDED (there is no such permit any more),
+ * SUPERSEDED_PERMIT, or NOT_NOW (... while the ledger is rebuilt: assert it). Goes with the next pulse, at
  * once. */
 void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *permit, int64_t horizon_ms,
                    ledger_answer_fn done);
 
-/* Leaves LEDGER_REBUILDING. The caller vouches that E2B lists no sandbox of this ledger; the script insists
- * on its own waiting time and on one caller at a time: OK, or SUPERSEDED: not yet, ask again in a second. */
-void ledger_ready(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done);
+/* A drain: claim and permit are nobody's from now on, so that the next owner of the record adopts the run at
+ * once and no crash counts. until_ms: of the claim, as at bind. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_NOW.
+ */
+void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
+                  int64_t until_ms, ledger_answer_fn done);
+
+/* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. The mark is kept for ttl_ms
+ * where nobody knows the job yet. OK, or SEAL_DONE: too late, it has a verdict. */
+void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *job, int64_t ttl_ms,
+                   ledger_answer_fn done);
+
+/* The reaper asks about a sandbox just before it kills it. OK: kill; the permit, if there is one, is the
+ * caller's now, to be released. SUPERSEDED_PERMIT: keep, somebody has a right to it. NOT_NOW. */
+void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char *permit,
+                    ledger_answer_fn done);
+
+/* ---- The rebuild of a lost ledger */
+
+/* A permit that is held, and the claim that goes with it. From a worker: its own. From the leader, for what
+ * E2B lists and nobody asserted: without an owner, adoptable at once. */
+struct ledger_assertion {
+    enum ledger_holder { LEDGER_MINE, LEDGER_NOBODYS } holder;
+    const char *permit;  /* "": a sealed claim whose permit is back already */
+    const char *sandbox; /* "": none is known yet */
+    const char *limits;  /* space-separated names */
+    int64_t horizon_ms;
+    const char *job;                            /* "": no claim, only the permit */
+    const char *mode, *plan, *payload, *origin; /* payload "": not known, the next acquire's is taken */
+    int64_t hop, attempt, crashes, until_ms, run_until_ms;
+    const char *status;  /* of a sealed claim; "": it is running */
+    struct bytes record; /* of a sealed claim; borrowed until the slot is idle */
+};
+/* Idempotent. OK; SUPERSEDED_PERMIT (another holds it); SUPERSEDED, SEAL_DONE, SEAL_ELSEWHERE (the permit was
+ * taken in, the claim is not ours: as seal says them); NOT_NOW: the ledger is not being rebuilt. */
+void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct ledger_assertion *assertion,
+                   ledger_answer_fn done);
+/* All that this worker holds has been asserted: the rebuild need not wait for it. OK or NOT_NOW. */
+void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done);
+
+/* One worker at a time leads a rebuild. */
+struct ledger_lead {
+    bool is_leader;      /* for the next 10 s: ask again meanwhile */
+    bool is_new;         /* there never was a ledger, nobody remembers one: nothing to be read back */
+    int64_t behind_ms;   /* how far what Redis remembers lies behind, -1: it remembers nothing */
+    int64_t waiting_for; /* workers that are alive and have not asserted yet */
+};
+typedef void (*ledger_lead_fn)(struct ledger_call *call, const struct error *error,
+                               const struct ledger_lead *lead);
+void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn done);
+/* The leader vouches: results are read back, everything that E2B lists of this ledger is asserted, twice.
+ * listed: how many there are. OK: the ledger is READY, what was not asserted is forgotten; or NOT_NOW: not
+ * yet (too early, a worker has not asserted, not the leader): ask again in a second. */
+void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done);
+
+/* ---- Looking, and an operator's hand */
 
 struct ledger_usage {
     const char *limit;
@@ -203,6 +269,36 @@ struct ledger_usage {
 typedef void (*ledger_usage_fn)(struct ledger_call *call, const struct error *error,
                                 const struct ledger_usage *usage, size_t count);
 void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usage_fn done);
+
+/* One permit, for the reaper and for people. */
+struct ledger_permit {
+    const char *permit, *worker, *job, *sandbox; /* worker "": nobody's; sandbox "": not known */
+    bool is_owner_alive;
+    int64_t age_ms, horizon_ms; /* horizon: left */
+};
+typedef void (*ledger_census_fn)(struct ledger_call *call, const struct error *error,
+                                 const struct ledger_permit *permits, size_t count);
+/* All permits, oldest first. */
+void ledger_census(struct ledger *ledger, struct ledger_call *call, ledger_census_fn done);
+
+/* One claim. */
+struct ledger_claim {
+    const char *state; /* "none", "idle", "running", "sealed", "parked", "done" */
+    const char *owner, *permit, *sandbox, *mode, *status, *origin;
+    bool is_owner_alive, is_cancelled;
+    int64_t hop, attempt, crashes;
+    int64_t until_ms, run_until_ms; /* left; -1: not set */
+    int64_t partition, offset;      /* of the result; -1: not known */
+    const char *waits_at;           /* the limit at which its tenant waits; "": none */
+    int64_t waits_ms;               /* ... for so long */
+};
+typedef void (*ledger_claim_fn)(struct ledger_call *call, const struct error *error,
+                                const struct ledger_claim *claim);
+void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
+
+/* An operator's value for a limit, in place of what the workers' configurations say; -1: theirs again. OK. */
+void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,
+                      ledger_answer_fn done);
 
 /* ---- In the background: kept and repeated until Redis has answered
  * ------------------------------------------------------ */
@@ -220,6 +316,15 @@ enum ledger_release {
 /* `what` is a set of ledger_release. job may be NULL without CLAIM. Whatever does not name us is left alone.
  */
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what);
+/* The claim's job goes on as a copy of its record with this hop, delay_ms from now; earlier copies are stale.
+ */
+void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms);
+
+/* E2B answered 429 for the rate of creates: the shared bucket rests for retry_after_ms, and its rate is
+ * halved (at most once a second); 10 % come back every 10 s. */
+void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create_milli_per_s);
+/* E2B's own quota was met: `limit` is at most `max` for ttl_ms. */
+void ledger_cut(struct ledger *ledger, const char *limit, int64_t max, int64_t ttl_ms);
 
 size_t ledger_background_count(const struct ledger *ledger);
 
