@@ -54,7 +54,8 @@ struct config {
     int64_t queue_timeout_ms;
     bool lifecycle_events;
     int64_t stats_interval_ms;
-    int64_t max_attempts;
+    int64_t max_attempts, retry_max_crashes;
+    int64_t redis_outage_hold_ms, ledger_readback_ms;
 
     const char *http_listen;
     enum log_level log_level;

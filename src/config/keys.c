@@ -122,6 +122,12 @@ const struct config_key config_keys[] = {
      .help = "time between two statistics events"},
     {"retry.max_attempts", CONFIG_INTEGER, AT(max_attempts), "3", 1, 10,
      .help = "attempts of a job when the infrastructure fails"},
+    {"retry.max_crashes", CONFIG_INTEGER, AT(retry_max_crashes), "3", 1, 100,
+     .help = "a job over which so many workers died ends with WORKER_CRASHED"},
+    {"redis.outage_hold_ms", CONFIG_INTEGER, AT(redis_outage_hold_ms), "60000", 1000, DAY_MS,
+     .help = "Redis away for so long: a finished result is published without its seal, and says so"},
+    {"redis.readback_ms", CONFIG_INTEGER, AT(ledger_readback_ms), "600000", 60000, DAY_MS,
+     .help = "a ledger that lost its memory learns what is done from so much of the results topic, at least"},
 
     {"http.listen", CONFIG_TEXT, AT(http_listen), "127.0.0.1:9464", 1, 256,
      .help = "address of /healthz, /readyz, /metrics and /stats; port 0: any free one"},

@@ -4,6 +4,7 @@
 #include "core/cost.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DIGEST_VERSION = 1, LIMITS_MAX = 5 };
@@ -235,4 +236,9 @@ int64_t plan_highest_cost(const struct plan *plan)
 {
     bool has_final = plan->step_count > plan->final_from;
     return cost_nano_usd(plan->placement.entry, plan->main_ms + (has_final ? plan->final_ms : 0));
+}
+
+void plan_digest_text(const struct plan *plan, char text[PLAN_DIGEST_SIZE])
+{
+    (void)snprintf(text, PLAN_DIGEST_SIZE, "%016llx", (unsigned long long)plan->digest);
 }

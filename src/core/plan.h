@@ -99,6 +99,10 @@ struct plan_rules {
 enum code plan_compile(const struct job *job, const struct catalog *catalog, const struct plan_rules *rules,
                        struct arena *arena, struct plan *ret, const char **ret_message) MUST_USE;
 
+/* The digest as 16 hex digits. */
+enum { PLAN_DIGEST_SIZE = 17 };
+void plan_digest_text(const struct plan *plan, char text[PLAN_DIGEST_SIZE]);
+
 /* Upper bound of what one attempt costs, in nano-USD: the main and final budgets at the template's price. */
 int64_t plan_highest_cost(const struct plan *plan);
 

@@ -13,8 +13,11 @@
 
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPED };
 
+struct flight_runner;
+
 struct worker {
     struct worker_options options;
+    struct kafka_property *properties; /* of worker_cluster */
     struct loop *loop;
     const struct config *config;
     struct log log, kafka_log, redis_log;
@@ -25,6 +28,8 @@ struct worker {
     struct kafka_sink *sink;
     struct e2b_client *e2b;
     struct provider *provider; /* whether E2B can be used */
+    struct rebuild *rebuild;
+    struct rebuild_leader *rebuild_leader;
     struct observe *observe;
     struct queue *queue; /* of flights that wait for their turn */
     struct plan_rules rules;
@@ -36,8 +41,12 @@ struct worker {
     size_t bytes;          /* charged by arenas and outcomes: what max_bytes bounds */
     struct link custodies; /* every struct custody_runner; custody_runner.c */
     size_t custody_count;
+    struct link gated;      /* every struct gate_wait in line; gate.c */
     struct link diversions; /* records on their way to the DLQ without a job; divert.c */
     size_t diversion_count;
+    struct flight_runner *suspect; /* runs here, and may have killed a worker before; NULL: none */
+    int64_t steady_since_boot_ms;  /* this process was not stopped for seconds since then; CLOCK_BOOTTIME */
+    int64_t ticked_boot_ms;
 
     struct turn_hook pump;
     struct timer drain_timer, tick_timer;
@@ -47,6 +56,15 @@ struct worker {
     char source_why[200], sink_why[200];
     char why[1024]; /* of the last worker_is_ready */
 };
+
+/* One job that may have killed its worker runs at a time; others of the kind wait behind this name. */
+#define WORKER_SUSPECT_LIMIT "suspect"
+void worker_enter_suspect(struct worker *worker, struct flight_runner *runner); /* no suspect: nothing */
+void worker_leave_suspect(struct worker *worker, struct flight_runner *runner);
+bool worker_is_suspect_busy(const struct worker *worker, const struct flight_runner *runner);
+
+/* The cluster, as every client of it is made; borrowed until the next call. */
+struct kafka_cluster worker_cluster(struct worker *worker);
 
 /* There may be something to start, or room to pull: looked at once, at the end of this turn. */
 void worker_poke(struct worker *worker);

@@ -185,7 +185,24 @@ void observe_dropped(struct flight_runner *runner)
               LOG_BOOL("held_claim", runner->flight.holds_claim));
 }
 
+/* Its run goes on here. */
 void observe_adopted(struct flight_runner *runner)
+{
+    runner->worker->observe->adopted++;
+    log_info(&runner->worker->log, "job.adopted", JOB_FIELDS(runner),
+             LOG_TEXT("permit", runner->found_permit), LOG_TEXT("sandbox", runner->found_sandbox),
+             LOG_INT("run_left_ms", runner->found_run_left_ms));
+}
+
+/* ... and elsewhere. */
+void observe_handed_over(struct flight_runner *runner)
+{
+    log_info(&runner->worker->log, "job.handed_over", JOB_FIELDS(runner), LOG_TEXT("permit", runner->permit),
+             LOG_TEXT("sandbox", runner->custody->sandbox_id));
+}
+
+/* What its owner left is killed, and it runs anew. */
+void observe_taken_over(struct flight_runner *runner)
 {
     log_info(&runner->worker->log, "job.taken_over", JOB_FIELDS(runner),
              LOG_TEXT("permit", runner->found_permit), LOG_TEXT("sandbox", runner->found_sandbox));

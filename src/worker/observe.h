@@ -13,7 +13,7 @@ struct custody_runner;
 struct observe {
     struct worker *worker;
     int64_t by_status[STATUS_COUNT], by_code[CODE_COUNT];
-    int64_t accepted, attempts, retries, duplicates, diverted, repeats;
+    int64_t accepted, attempts, adopted, retries, duplicates, diverted, repeats;
     int64_t creates, create_failures, kills, kill_failures, doubts, forgotten;
     int64_t nano_usd, wasted_nano_usd;
     struct histogram queued_ms, permit_wait_ms, create_ms, run_ms, total_ms, kill_ms;
@@ -39,6 +39,8 @@ void observe_finished(struct flight_runner *runner);
 void observe_duplicate(struct flight_runner *runner);
 void observe_dropped(struct flight_runner *runner);
 void observe_adopted(struct flight_runner *runner);
+void observe_handed_over(struct flight_runner *runner);
+void observe_taken_over(struct flight_runner *runner);
 void observe_diverted(struct worker *worker, const char *topic, int32_t partition, int64_t offset,
                       const char *code, const char *message);
 

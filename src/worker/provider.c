@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ASK_AGAIN_MS = 5000, VOUCH_AGAIN_MS = 1000 };
+enum { ASK_AGAIN_MS = 5000 };
 
 struct provider {
     struct worker *worker;
     bool is_usable, is_asking;
     char why[256];
     struct e2b_call call;
-    struct ledger_call ready_call;
     struct timer timer;
 };
 
@@ -94,19 +93,11 @@ static void ask_later(struct provider *provider, int64_t delay_ms)
                      provider);
 }
 
-static void on_vouched(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
-{
-    struct provider *provider = call->arg;
-    (void)error,
-        (void)answer; /* done, too early, or another's: the next look tells, and is the last once ready */
-    ask_later(provider, VOUCH_AGAIN_MS);
-}
-
 static void on_listed(struct e2b_call *call, const struct e2b_error *error,
                       const struct e2b_sandbox_page *page)
 {
     struct provider *provider = call->arg;
-    struct worker *worker = provider->worker;
+    (void)page;
     char why[sizeof provider->why] = "";
     provider->is_asking = false;
     if (error) {
@@ -116,19 +107,9 @@ static void on_listed(struct e2b_call *call, const struct e2b_error *error,
         return;
     }
     set_state(provider, true, "");
-    if (!worker->ledger || ledger_state(worker->ledger) != LEDGER_REBUILDING)
-        return;
-    if (provider->ready_call.request)
-        return; /* asked already, and not answered yet */
-    if (page->count == 0) {
-        ledger_ready(worker->ledger, &provider->ready_call, on_vouched);
-        return;
-    }
-    log_info(&worker->log, "ledger.waits_for_sandboxes", LOG_INT("count", page->count));
-    ask_later(provider, VOUCH_AGAIN_MS);
 }
 
-/* One question serves both: does E2B answer us, and does any sandbox of this ledger live? */
+/* The cheapest question that needs the key. */
 static void ask(void *arg)
 {
     struct provider *provider = arg;
@@ -148,7 +129,6 @@ struct provider *provider_new(struct worker *worker)
     struct provider *provider = base_alloc(sizeof *provider);
     provider->worker = worker;
     provider->call.arg = provider;
-    provider->ready_call.arg = provider;
     (void)snprintf(provider->why, sizeof provider->why, "E2B was not asked yet");
     ask(provider);
     return provider;
@@ -159,8 +139,6 @@ void provider_free(struct provider *provider)
     if (!provider)
         return;
     e2b_call_cancel(&provider->call);
-    if (provider->worker->ledger)
-        ledger_call_cancel(provider->worker->ledger, &provider->ready_call);
     loop_timer_stop(provider->worker->loop, &provider->timer);
     free(provider);
 }
@@ -184,10 +162,4 @@ void provider_note(struct provider *provider, const struct e2b_error *error)
     set_state(provider, false, why);
     if (!provider->is_asking && !timer_is_active(&provider->timer))
         ask_later(provider, ASK_AGAIN_MS);
-}
-
-void provider_ledger_changed(struct provider *provider)
-{
-    if (ledger_state(provider->worker->ledger) == LEDGER_REBUILDING && provider->is_usable)
-        ask(provider);
 }

@@ -5,8 +5,7 @@
 
 /* Whether E2B can be used just now. It asks at the start and, after a refusal that concerns every job (a
  * wrong key, an unreachable API), every few seconds until an answer is good again; meanwhile nothing is
- * pulled and nothing is created. It also vouches for an empty account when the ledger is new, so that the
- * first worker may begin. */
+ * pulled and nothing is created. */
 
 struct worker;
 struct provider;
@@ -20,8 +19,6 @@ provider_why(const struct provider *provider); /* a sentence with the code in it
 
 /* An error that some call of a job met: does nothing unless it concerns all of them (AUTH). */
 void provider_note(struct provider *provider, const struct e2b_error *error);
-/* The ledger waits for provider_vouch, or no longer does. */
-void provider_ledger_changed(struct provider *provider);
 
 /* What an error of a create means for the attempt. */
 enum code provider_create_code(const struct e2b_error *error);

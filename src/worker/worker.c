@@ -5,8 +5,11 @@
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
 #include "worker/flight_runner.h"
+#include "worker/gate.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
+#include "worker/rebuild.h"
+#include "worker/rebuild_leader.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,6 +20,7 @@ enum {
     ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
     TICK_MS = 250,
+    STOPPED_MS = 5000,  /* whoever did not tick for so long was stopped */
     TICKS_PER_POLL = 4, /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
     SINK_GRACE_MS = 30000, /* for records that somebody waits for */
@@ -40,6 +44,26 @@ void worker_count_active(struct worker *worker, bool *is_counted, bool is_active
     worker->active_count += is_active ? 1 : (size_t)-1;
     if (!is_active)
         worker_poke(worker);
+}
+
+void worker_enter_suspect(struct worker *worker, struct flight_runner *runner)
+{
+    if (runner->is_suspect)
+        worker->suspect = runner;
+}
+
+void worker_leave_suspect(struct worker *worker, struct flight_runner *runner)
+{
+    if (worker->suspect != runner)
+        return;
+    worker->suspect = NULL;
+    queue_free_limit(worker->queue, WORKER_SUSPECT_LIMIT, 1);
+    worker_poke(worker);
+}
+
+bool worker_is_suspect_busy(const struct worker *worker, const struct flight_runner *runner)
+{
+    return worker->suspect && worker->suspect != runner;
 }
 
 static bool may_begin(const struct worker *worker)
@@ -66,6 +90,8 @@ static void start_waiting(struct worker *worker)
             return;
         struct flight_runner *runner = flight_runner_of_entry(entry);
         const char *limit = entry->is_freed ? NULL : full_limit(worker, runner);
+        if (runner->is_suspect && worker_is_suspect_busy(worker, runner))
+            limit = WORKER_SUSPECT_LIMIT;
         if (limit) {
             runner->denied_by = limit;
             queue_set_aside(worker->queue, entry, limit);
@@ -86,6 +112,7 @@ static bool has_room(void *arg)
 static void pump(void *arg)
 {
     struct worker *worker = arg;
+    gate_turn(worker);
     if (!worker->is_pump_wanted)
         return;
     worker->is_pump_wanted = false;
@@ -145,18 +172,23 @@ static void on_ledger_state(void *arg, enum ledger_state state, const char *why)
 {
     struct worker *worker = arg;
     observe_state(worker, "redis", state == LEDGER_READY, why);
-    if (worker->provider)
-        provider_ledger_changed(worker->provider);
+    if (worker->rebuild_leader)
+        rebuild_leader_look(worker->rebuild_leader);
     worker_poke(worker);
 }
 
-static void on_lost(void *arg, const char *permit)
+static void on_rebuild(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->rebuild)
+        rebuild_begin(worker->rebuild);
+}
+
+static void on_lost(void *arg, const char *permit, enum ledger_loss loss)
 {
     struct custody_runner *custody = custody_runner_find(arg, permit);
-    if (custody && custody->flight)
-        flight_runner_on_lost(custody->flight);
-    else
-        custody_runner_superseded(custody);
+    if (custody)
+        custody_runner_on_lost(custody, loss);
 }
 
 static void on_cancelled(void *arg, const char *job)
@@ -196,6 +228,10 @@ static void on_done(void *arg, const char *job)
 static void on_tick(void *arg)
 {
     struct worker *worker = arg;
+    int64_t boot_ms = loop_boot_ms(worker->loop);
+    if (boot_ms - worker->ticked_boot_ms > STOPPED_MS)
+        worker->steady_since_boot_ms = boot_ms;
+    worker->ticked_boot_ms = boot_ms;
     if (++worker->ticks % TICKS_PER_POLL == 0)
         queue_free_each(worker->queue, 1);
     worker_poke(worker);
@@ -204,13 +240,16 @@ static void on_tick(void *arg)
 
 /* ---- beginning ---- */
 
-static struct kafka_cluster cluster_of(const struct config *config, struct kafka_property *properties)
+struct kafka_cluster worker_cluster(struct worker *worker)
 {
-    for (size_t i = 0; i < config->kafka_properties.count; i++)
-        properties[i] = (struct kafka_property){config->kafka_properties.items[i].name,
-                                                config->kafka_properties.items[i].value};
-    return (struct kafka_cluster){config->kafka_bootstrap_servers, properties,
-                                  config->kafka_properties.count};
+    const struct config *config = worker->config;
+    size_t count = config->kafka_properties.count;
+    if (!worker->properties)
+        worker->properties = base_alloc(sizeof *worker->properties * MAX(count, 1));
+    for (size_t i = 0; i < count; i++)
+        worker->properties[i] = (struct kafka_property){config->kafka_properties.items[i].name,
+                                                        config->kafka_properties.items[i].value};
+    return (struct kafka_cluster){config->kafka_bootstrap_servers, worker->properties, count};
 }
 
 /* The log of one component, at the level that log.components gives it. */
@@ -229,9 +268,7 @@ static struct log component_log(const struct worker *worker, const char *compone
 static bool open_kafka(struct worker *worker, struct error *reterr)
 {
     const struct config *config = worker->config;
-    CLEANUP(base_freep)
-    struct kafka_property *properties = base_alloc(sizeof *properties * config->kafka_properties.count);
-    struct kafka_cluster cluster = cluster_of(config, properties);
+    struct kafka_cluster cluster = worker_cluster(worker);
     const char *const topics[] = {config->topics.results, config->topics.dlq};
     const struct kafka_sink_options sink = {.loop = worker->loop,
                                             .log = &worker->kafka_log,
@@ -275,6 +312,7 @@ static bool open_ledger(struct worker *worker, struct error *reterr)
         .worker = worker->config->worker_name,
         .events = {.arg = worker,
                    .on_state = on_ledger_state,
+                   .on_rebuild = on_rebuild,
                    .on_lost = on_lost,
                    .on_cancelled = on_cancelled,
                    .on_free = on_free,
@@ -309,6 +347,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     worker->rules = config_plan_rules(options->config);
     list_init(&worker->flights);
     list_init(&worker->custodies);
+    list_init(&worker->gated);
     list_init(&worker->diversions);
     worker->queue = queue_new();
     (void)snprintf(worker->source_why, sizeof worker->source_why, "the consumer group was not joined yet");
@@ -319,6 +358,9 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     open_e2b(worker);
     worker->observe = observe_new(worker);
     worker->provider = provider_new(worker);
+    worker->rebuild = rebuild_new(worker);
+    worker->rebuild_leader = rebuild_leader_new(worker);
+    worker->ticked_boot_ms = worker->steady_since_boot_ms = loop_boot_ms(worker->loop);
     loop_hook_add(worker->loop, &worker->pump, pump, worker);
     on_tick(worker);
     return worker;
@@ -356,6 +398,8 @@ static void close_rest(struct worker *worker)
     loop_hook_remove(worker->loop, &worker->pump);
     LIST_EACH(&worker->custodies, link)
     custody_runner_abandon(LIST_OBJECT(link, struct custody_runner, link));
+    rebuild_free(TAKE(worker->rebuild));
+    rebuild_leader_free(TAKE(worker->rebuild_leader));
     provider_free(worker->provider);
     worker->provider = NULL;
     observe_free(worker->observe);
@@ -431,6 +475,7 @@ void worker_free(struct worker *worker)
         return;
     assert(worker->phase == WORKER_STOPPED);
     queue_free(worker->queue);
+    free(worker->properties);
     free(worker);
 }
 
