@@ -59,6 +59,9 @@ static void fill_config(struct world *world)
         .lifecycle_events = true,
         .stats_interval_ms = 10000,
         .max_attempts = 3,
+        .retry_max_crashes = 3,
+        .redis_outage_hold_ms = 60000,
+        .ledger_readback_ms = 600000,
         .catalog = {world->templates, ARRAY_LENGTH(world->templates), "prices"},
     };
 }
