@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define PROCESS "'run_mode':'process'"
+#define PROCESS "'template':'long','run_mode':'process'"
+#define CODE    "'template':'long','run_mode':'interpreter'"
 
 static bool says(struct world_result result, const char *text)
 {
@@ -41,7 +42,7 @@ static void a_drained_worker_gives_an_interpreter_run_back(void **state)
     struct world *world = *state;
     world->config.drain_ms = 1000;
     world_start(world, 0);
-    world_submit(world, "a", "sleep 60000;print y");
+    world_submit_with(world, "a", "sleep 60000;print y", CODE);
     world_run(world, 3000);
     world_start(world, 1);
     world_stop(world, 0);
@@ -158,7 +159,7 @@ static void runs_outlive_an_emptied_ledger(void **state)
     struct world *world = *state;
     world_start(world, 0);
     world_start(world, 1);
-    world_submit(world, "a", "sleep 20000;print x");
+    world_submit_with(world, "a", "sleep 20000;print x", CODE);
     world_submit_to(world, 1, "b", "sleep 200000;print x", PROCESS);
     world_submit_to(world, 2, "c", "sleep 2000;print x", PROCESS ",'retry':{'after_start':'never'}");
     world_run(world, 1000);
@@ -214,7 +215,7 @@ static void a_worker_that_slept_through_a_rebuild_lets_go(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
-    world_submit(world, "a", "sleep 250000");
+    world_submit_with(world, "a", "sleep 250000", CODE);
     world_run(world, 1000);
     virtual_loop_stop_process(world->loop, 400000);
     store_clear(fake_redis_store(world->redis));
@@ -274,7 +275,7 @@ static void a_job_is_cancelled_wherever_it_is(void **state)
     struct world *world = *state;
     world->config.limit_global = 2;
     world_start(world, 0);
-    world_submit(world, "runs", "sleep 250000;print x");
+    world_submit_with(world, "runs", "sleep 250000;print x", CODE);
     world_submit_with(world, "process", "sleep 250000;print x", PROCESS);
     world_run(world, 2000);
     world_submit(world, "waits", "print x");
