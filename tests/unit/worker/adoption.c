@@ -231,8 +231,7 @@ static void a_long_run_outlives_an_outage_of_the_ledger(void **state)
     struct world *world = *state;
     world->step_ms = 200;
     world_start(world, 0);
-    world_submit_with(world, "a", "print x;sleep 900000;print y",
-                      PROCESS ",'timeout_ms':1500000,'template':'long'");
+    world_submit_with(world, "a", "print x;sleep 900000;print y", PROCESS ",'timeout_ms':1500000");
     world_run(world, 200000);
     fake_redis_set_reachable(world->redis, false);
     world_run(world, 500000);
