@@ -124,7 +124,7 @@ static void write_permits(struct writer *writer, const struct worker_stats *stat
         writer_begin_object(writer);
         writer_field_text(writer, "limit", stats->permits[i].limit);
         writer_field_int(writer, "used", stats->permits[i].used);
-        writer_field_int(writer, "max", stats->permits[i].max);
+        writer_field_count(writer, "max", stats->permits[i].max);
         writer_end_object(writer);
     }
     writer_end_array(writer);

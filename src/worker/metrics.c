@@ -70,43 +70,6 @@ static void count_flights(const struct worker *worker, struct groups *templates,
     }
 }
 
-/* The operator's value in the ledger, else what this worker's configuration says; -1: no bound of its own. */
-static int64_t maximum_of(const struct worker *worker, const struct ledger_usage *usage)
-{
-    const struct config *config = worker->config;
-    if (usage->max >= 0)
-        return usage->max;
-    if (strcmp(usage->limit, "g") == 0)
-        return config->limit_global;
-    for (size_t i = 0; i < config->limit_tenant_count; i++)
-        if (strncmp(usage->limit, "n:", 2) == 0 &&
-            strcmp(usage->limit + 2, config->limit_tenants[i].name) == 0)
-            return config->limit_tenants[i].max;
-    if (strncmp(usage->limit, "n:", 2) == 0 && config->limit_tenant > 0)
-        return config->limit_tenant;
-    for (int i = 0; i < PRIORITY_COUNT; i++)
-        if (strncmp(usage->limit, "c:", 2) == 0 && config->class_max[i] > 0 &&
-            strcmp(usage->limit + 2, priority_name((enum priority)i)) == 0)
-            return config->class_max[i];
-    return -1;
-}
-
-/* The global limit is always among them, also when nobody holds a place. */
-static size_t permits_of(const struct worker *worker, struct stats_permit *permits, size_t max)
-{
-    const struct observe *observe = worker->observe;
-    bool has_global = false;
-    size_t count = 0;
-    for (size_t i = 0; i < observe->usage_count && count + 1 < max; i++) {
-        const struct ledger_usage *usage = &observe->usage[i];
-        has_global = has_global || strcmp(usage->limit, "g") == 0;
-        permits[count++] = (struct stats_permit){usage->limit, usage->used, maximum_of(worker, usage)};
-    }
-    if (!has_global)
-        permits[count++] = (struct stats_permit){"g", 0, worker->config->limit_global};
-    return count;
-}
-
 static int64_t backlog_of(const struct worker *worker)
 {
     struct kafka_source_stats stats = {0};
@@ -123,7 +86,6 @@ void worker_stats(const struct worker *worker, struct buffer *out)
         return;
     }
     struct groups *groups = base_alloc(2 * sizeof *groups);
-    struct stats_permit permits[GROUPS_MAX];
     struct process_use use = process_use();
     count_flights(worker, &groups[0], &groups[1]);
     struct worker_stats stats = {
@@ -150,8 +112,8 @@ void worker_stats(const struct worker *worker, struct buffer *out)
         .run_ms = &observe->run_ms,
         .total_ms = &observe->total_ms,
         .kill_ms = &observe->kill_ms,
-        .permits = permits,
-        .permit_count = permits_of(worker, permits, GROUPS_MAX),
+        .permits = observe->places.items,
+        .permit_count = observe->places.count,
         .nano_usd = observe->nano_usd,
         .wasted_nano_usd = observe->wasted_nano_usd,
         .cpu_ms = use.cpu_ms,
@@ -228,19 +190,17 @@ static void append_sandboxes(struct buffer *out, const struct observe *observe)
            "The part of it that went into attempts that were repeated.", observe->wasted_nano_usd);
 }
 
-static void append_permits(struct buffer *out, const struct worker *worker)
+static void append_permits(struct buffer *out, const struct places *places)
 {
-    struct stats_permit permits[GROUPS_MAX];
-    size_t count = permits_of(worker, permits, GROUPS_MAX);
     head(out, "permits_used", "gauge", "Sandboxes that hold a place under a limit, all workers together.");
-    for (size_t i = 0; i < count; i++)
-        buffer_append_format(out, "e2b_worker_permits_used{limit=\"%s\"} %lld\n", permits[i].limit,
-                             (long long)permits[i].used);
+    for (size_t i = 0; i < places->count; i++)
+        buffer_append_format(out, "e2b_worker_permits_used{limit=\"%s\"} %lld\n", places->items[i].limit,
+                             (long long)places->items[i].used);
     head(out, "permits_limit", "gauge", "The places that there are under a limit.");
-    for (size_t i = 0; i < count; i++)
-        if (permits[i].max >= 0)
-            buffer_append_format(out, "e2b_worker_permits_limit{limit=\"%s\"} %lld\n", permits[i].limit,
-                                 (long long)permits[i].max);
+    for (size_t i = 0; i < places->count; i++)
+        if (places->items[i].max >= 0)
+            buffer_append_format(out, "e2b_worker_permits_limit{limit=\"%s\"} %lld\n", places->items[i].limit,
+                                 (long long)places->items[i].max);
 }
 
 void worker_metrics(struct worker *worker, struct buffer *out)
@@ -264,7 +224,7 @@ void worker_metrics(struct worker *worker, struct buffer *out)
            (int64_t)worker->bytes);
     append_jobs(out, observe);
     append_sandboxes(out, observe);
-    append_permits(out, worker);
+    append_permits(out, &observe->places);
     histogram(out, "queued_seconds", "From a record's timestamp to this worker.", &observe->queued_ms);
     histogram(out, "permit_wait_seconds", "From this worker to the permit.", &observe->permit_wait_ms);
     histogram(out, "create_seconds", "From the permit to the sandbox.", &observe->create_ms);

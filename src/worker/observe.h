@@ -3,6 +3,7 @@
 #include "codec/event.h"
 #include "core/custody.h"
 #include "worker/context.h"
+#include "worker/places.h"
 
 /* The one place where what happens becomes a log line, a number and an event. Nothing else in worker/ logs
  * the life of jobs and sandboxes. */
@@ -20,9 +21,7 @@ struct observe {
     int64_t started_unix_ms;
     int64_t loop_lag_max_ms, lag_checked_ms;
     struct timer stats_timer, lag_timer;
-    struct ledger_call snapshot_call;
-    struct ledger_usage *usage; /* of the last snapshot */
-    size_t usage_count;
+    struct places places;
 };
 
 struct observe *observe_new(struct worker *worker) MUST_USE;
@@ -30,8 +29,8 @@ void observe_free(struct observe *observe); /* NULL: nothing */
 
 /* The life of a job. */
 void observe_accepted(struct flight_runner *runner);
-void observe_waiting(struct flight_runner *runner, const char *reason, const char *limit, int64_t used,
-                     int64_t max, int64_t retry_ms);
+/* The ledger's answer is DENIED, NOT_READY or ELSEWHERE. */
+void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer);
 void observe_started(struct flight_runner *runner);
 void observe_retrying(struct flight_runner *runner, enum code code, bool is_counted);
 void observe_sealed(struct flight_runner *runner);

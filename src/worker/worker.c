@@ -1,6 +1,7 @@
 /* The composition: who is there, who may start, how it ends. */
 #include "worker/worker.h"
 
+#include "core/limit.h"
 #include "worker/context.h"
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
@@ -55,7 +56,8 @@ static const char *full_limit(const struct worker *worker, const struct flight_r
     for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
         if (queue_aside_count(worker->queue, runner->plan.limits[i].name) >= ASKING_MAX)
             return runner->plan.limits[i].name;
-    return queue_aside_count(worker->queue, "rate") >= ASKING_MAX ? "rate" : NULL;
+    return queue_aside_count(worker->queue, LIMIT_KEY_CREATE_RATE) >= ASKING_MAX ? LIMIT_KEY_CREATE_RATE
+                                                                                 : NULL;
 }
 
 static void start_waiting(struct worker *worker)
