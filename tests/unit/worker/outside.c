@@ -4,6 +4,9 @@
 #include "base/buffer.h"
 #include "test.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 static const char waiting[] = "e2b-worker.job.waiting.v1";
 
 static bool has(struct bytes text, const char *part)
@@ -190,6 +193,52 @@ static void the_global_limit_is_there_before_the_first_look(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* ---- logs ---- */
+
+static void capture_log(struct world *world)
+{
+    world->log = (struct log){.level = LOG_LEVEL_INFO, .fd = memfd_create("log", MFD_CLOEXEC)};
+    assert_true(world->log.fd > 0);
+}
+
+static struct buffer captured(struct world *world)
+{
+    struct buffer text = {0};
+    char part[4096];
+    ssize_t n;
+    for (off_t at = 0; (n = pread(world->log.fd, part, sizeof part, at)) > 0; at += n)
+        buffer_append(&text, part, (size_t)n);
+    buffer_append_text(&text, "");
+    (void)close(world->log.fd);
+    return text;
+}
+
+static size_t count_of(const struct buffer *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *p = text->data; (p = strstr(p, part)); p += strlen(part))
+        count++;
+    return count;
+}
+
+/* E2B is asked every second meanwhile. */
+static void a_wait_for_sandboxes_is_logged_now_and_then(void **state)
+{
+    struct world *world = *state;
+    capture_log(world);
+    (void)e2b_world_plant(world->e2b, "11111111-1111-4111-8111-111111111111", "default/a", 50000);
+    (void)e2b_world_plant(world->e2b, "22222222-2222-4222-8222-222222222222", "default/b", 80000);
+    world_launch(world, 0);
+    world_run(world, 78000);
+    world_run(world, 60000);
+    world_close(world, WORLD_CLEAN);
+    CLEANUP(buffer_release) struct buffer log = captured(world);
+    assert_int_equal(count_of(&log, "\"ledger.waits_for_sandboxes\""), 3);
+    expect(&log, "\"sandboxes\":2,\"and_more\":false,\"waited_ms\":0}");
+    expect(&log, "\"sandboxes\":2,\"and_more\":false,\"waited_ms\":30");
+    expect(&log, "\"sandboxes\":1,\"and_more\":false,\"waited_ms\":6");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +249,7 @@ int main(void)
         WORLD_TEST(a_job_that_another_worker_has_names_that_worker),
         WORLD_TEST(limits_have_one_name_in_statistics_and_metrics),
         WORLD_TEST(the_global_limit_is_there_before_the_first_look),
+        WORLD_TEST(a_wait_for_sandboxes_is_logged_now_and_then),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
