@@ -292,12 +292,12 @@ void observe_custody(struct custody_runner *custody, enum custody_state from, co
 
 /* ---- the worker ---- */
 
-void observe_state(struct worker *worker, const char *part, bool is_usable, const char *why)
+void observe_state(struct worker *worker, enum part part, bool is_usable, const char *why)
 {
     if (is_usable)
-        log_info(&worker->log, "part.ready", LOG_TEXT("part", part));
+        log_info(&worker->log, "part.ready", LOG_TEXT("part", part_name(part)));
     else
-        log_warn(&worker->log, "part.not_ready", LOG_TEXT("part", part), LOG_TEXT("why", why));
+        log_warn(&worker->log, "part.not_ready", LOG_TEXT("part", part_name(part)), LOG_TEXT("why", why));
 }
 
 static void post_stats(struct observe *observe)

@@ -45,6 +45,6 @@ void observe_diverted(struct worker *worker, const char *topic, int32_t partitio
 void observe_custody(struct custody_runner *custody, enum custody_state from, const struct e2b_error *error);
 
 /* The state of the worker. */
-void observe_state(struct worker *worker, const char *part, bool is_usable, const char *why);
+void observe_state(struct worker *worker, enum part part, bool is_usable, const char *why);
 
 #endif

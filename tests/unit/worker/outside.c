@@ -239,6 +239,50 @@ static void a_wait_for_sandboxes_is_logged_now_and_then(void **state)
     expect(&log, "\"sandboxes\":1,\"and_more\":false,\"waited_ms\":6");
 }
 
+static bool is_in_the_way(struct world *world, const char *part)
+{
+    const char *why;
+    CLEANUP(base_freep) char *start = base_printf("%s: ", part);
+    return !worker_is_ready(world->workers[0].worker, &why) && strncmp(why, start, strlen(start)) == 0;
+}
+
+static void a_part_has_one_name_in_readiness_and_log(void **state)
+{
+    struct world *world = *state;
+    const struct e2b_world_fault refused = world_fault(E2B_WORLD_LIST, E2B_AUTH);
+    capture_log(world);
+    world_start(world, 0);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 10000);
+    assert_true(is_in_the_way(world, "redis"));
+    fake_redis_set_reachable(world->redis, true);
+    kafka_world_set_up(world->kafka, false, "down");
+    world_run(world, 10000);
+    const char *why;
+    assert_false(worker_is_ready(world->workers[0].worker, &why));
+    assert_text(why, "kafka_jobs: down; kafka_results: down");
+    kafka_world_set_up(world->kafka, true, "");
+    world_run(world, 1000);
+    assert_true(worker_is_ready(world->workers[0].worker, &why));
+    e2b_world_fail(world->e2b, &refused);
+    world_launch(world, 1);
+    world_run(world, 100);
+    assert_false(worker_is_ready(world->workers[1].worker, &why));
+    assert_memory_equal(why, "e2b: E2B_AUTH", 13);
+    world_run(world, 20000);
+    world_close(world, WORLD_CLEAN);
+    CLEANUP(buffer_release) struct buffer log = captured(world);
+    static const char *const parts[] = {"e2b", "redis", "kafka_jobs", "kafka_results"};
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        CLEANUP(base_freep)
+        char *lost = base_printf("\"part.not_ready\",\"component\":\"worker\",\"part\":\"%s\"", parts[i]);
+        CLEANUP(base_freep)
+        char *back = base_printf("\"part.ready\",\"component\":\"worker\",\"part\":\"%s\"", parts[i]);
+        expect(&log, lost);
+        expect(&log, back);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +294,7 @@ int main(void)
         WORLD_TEST(limits_have_one_name_in_statistics_and_metrics),
         WORLD_TEST(the_global_limit_is_there_before_the_first_look),
         WORLD_TEST(a_wait_for_sandboxes_is_logged_now_and_then),
+        WORLD_TEST(a_part_has_one_name_in_readiness_and_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
