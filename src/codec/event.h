@@ -88,7 +88,7 @@ struct worker_stats {
     const struct stats_permit *permits;
     size_t permit_count;
     int64_t nano_usd, wasted_nano_usd;
-    int64_t cpu_ms, rss_bytes, loop_lag_ms_max;
+    int64_t cpu_ms, rss_bytes, loop_lag_max_ms;
     int64_t backlog;
 };
 void event_stats(const struct worker_stats *stats, struct buffer *out);

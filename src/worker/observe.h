@@ -15,7 +15,7 @@ struct observe {
     struct worker *worker;
     int64_t by_status[STATUS_COUNT], by_code[CODE_COUNT];
     int64_t accepted, attempts, retries, duplicates, diverted, repeats;
-    int64_t creates, create_failures, kills, kill_failures, doubts, forgotten;
+    int64_t creates, create_failures, kills, kill_failures, doubts;
     int64_t nano_usd, wasted_nano_usd;
     struct histogram queued_ms, permit_wait_ms, create_ms, run_ms, total_ms, kill_ms;
     int64_t started_unix_ms;

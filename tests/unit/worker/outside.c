@@ -193,6 +193,40 @@ static void the_global_limit_is_there_before_the_first_look(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+static void metrics_tell_what_happened(void **state)
+{
+    struct world *world = *state;
+    const struct e2b_world_fault lost = world_fault(E2B_WORLD_CODE, E2B_GONE);
+    world->config.max_in_flight = 2;
+    world_start(world, 0);
+    e2b_world_fail(world->e2b, &lost);
+    world_submit(world, "again", "sleep 1000");
+    assert_true(world_settle(world, 60000));
+    world_submit(world, "fails", "exit 3");
+    world_submit_with(world, "unfit", "x", "'template':'none'");
+    assert_true(world_settle(world, 60000));
+    for (int i = 0; i < 3; i++) {
+        CLEANUP(base_freep) char *id = base_printf("slow%d", i);
+        world_submit(world, id, "sleep 5000");
+    }
+    world_run(world, 1000);
+    CLEANUP(buffer_release) struct buffer text = metrics(world);
+    expect(&text, "\ne2b_worker_part_ready{part=\"kafka_results\"} 1\n");
+    expect(&text, "\ne2b_worker_jobs_in_flight 2\n");
+    expect(&text, "\ne2b_worker_jobs_queued 1\n");
+    expect(&text, "\ne2b_worker_sandboxes 2\n");
+    expect(&text, "\ne2b_worker_backlog 3\n");
+    expect(&text, "\ne2b_worker_jobs_accepted_total 6\n");
+    expect(&text, "\ne2b_worker_jobs_finished_total{status=\"succeeded\"} 1\n");
+    expect(&text, "\ne2b_worker_job_errors_total{code=\"UNKNOWN_TEMPLATE\"} 1\n");
+    expect(&text, "\ne2b_worker_job_attempts_total 5\n");
+    expect(&text, "\ne2b_worker_job_retries_total 1\n");
+    expect(&text, "\ne2b_worker_sandbox_creates_total 5\n");
+    expect(&text, "\ne2b_worker_job_run_seconds_count 2\n");
+    assert_true(world_settle(world, 60000));
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- logs ---- */
 
 static void capture_log(struct world *world)
@@ -293,6 +327,7 @@ int main(void)
         WORLD_TEST(a_job_that_another_worker_has_names_that_worker),
         WORLD_TEST(limits_have_one_name_in_statistics_and_metrics),
         WORLD_TEST(the_global_limit_is_there_before_the_first_look),
+        WORLD_TEST(metrics_tell_what_happened),
         WORLD_TEST(a_wait_for_sandboxes_is_logged_now_and_then),
         WORLD_TEST(a_part_has_one_name_in_readiness_and_log),
     };
