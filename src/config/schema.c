@@ -2,11 +2,25 @@
 #include "config/keys.h"
 #include "config/tree.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define VARIABLE_PATTERN "\\$\\{[A-Za-z_][A-Za-z0-9_]*\\}"
+
+/* A sentence goes with every property. */
+static void say(json_t *schema, const char *help)
+{
+    CLEANUP(base_freep) char *sentence = base_printf("%s.", help);
+    tree_set(schema, "description", json_string(sentence));
+}
+
+static void put(json_t *properties, const char *name, json_t *schema, const char *help)
+{
+    say(schema, help);
+    tree_set(properties, name, schema);
+}
 
 static json_t *integer_schema(int64_t min, int64_t max)
 {
@@ -65,35 +79,65 @@ static json_t *text_schema(void)
 static json_t *package_schema(void)
 {
     json_t *properties = json_object();
-    tree_set(properties, "name", text_schema());
-    tree_set(properties, "module", text_schema());
+    put(properties, "name", text_schema(), "as it is installed: scikit-learn");
+    put(properties, "module", text_schema(), "as it is imported: sklearn; absent: by its name");
     json_t *named = closed_object(properties);
     tree_set(named, "required", json_pack("[s]", "name"));
     return json_pack("{s[oo]}", "anyOf", text_schema(), named);
 }
 
+static json_t *bounds_schema(void)
+{
+    json_t *properties = json_object();
+    put(properties, "stdout_bytes", integer_schema(0, 1 << 30),
+        "stdout kept of a job: its head and its tail");
+    put(properties, "stderr_bytes", integer_schema(0, 1 << 30),
+        "stderr kept of a job: its head and its tail");
+    put(properties, "artifact_bytes", integer_schema(0, 1 << 30), "inline artifacts of a job, all together");
+    put(properties, "artifact_count", integer_schema(0, 10000), "artifacts of a job, at most");
+    return closed_object(properties);
+}
+
+static json_t *price_schema(void)
+{
+    json_t *properties = json_object();
+    put(properties, "nano_usd_per_vcpu_s", integer_schema(0, 1000000000),
+        "billionths of a dollar for each vCPU and second");
+    put(properties, "nano_usd_per_gib_s", integer_schema(0, 1000000000),
+        "billionths of a dollar for each GiB of memory and second");
+    return closed_object(properties);
+}
+
+static json_t *languages_schema(void)
+{
+    return array_of(
+        json_pack("{s[ssssss]}", "enum", "python", "javascript", "typescript", "bash", "r", "java"));
+}
+
 static json_t *template_schema(void)
 {
-    json_t *properties = json_object(), *limit_names = json_object(), *prices = json_object();
-    static const char *const bounds[] = {"stdout_bytes", "stderr_bytes", "artifact_bytes", "artifact_count"};
-    for (size_t i = 0; i < ARRAY_LENGTH(bounds); i++)
-        tree_set(limit_names, bounds[i], integer_schema(0, i == 3 ? 10000 : 1 << 30));
-    tree_set(prices, "nano_usd_per_vcpu_s", integer_schema(0, 1000000000));
-    tree_set(prices, "nano_usd_per_gib_s", integer_schema(0, 1000000000));
-    tree_set(properties, "template_id", text_schema());
-    tree_set(properties, "timeout_ms", integer_schema(1000, 86400000));
-    tree_set(properties, "memory_mb", integer_schema(16, 1048576));
-    tree_set(properties, "cpu_count", json_pack("{sssf}", "type", "number", "exclusiveMinimum", 0.0));
-    tree_set(properties, "cpu_percent", integer_schema(0, 100));
-    tree_set(properties, "run_mode", json_pack("{s[ss]}", "enum", "interpreter", "process"));
-    tree_set(properties, "languages",
-             array_of(json_pack("{s[ssssss]}", "enum", "python", "javascript", "typescript", "bash", "r",
-                                "java")));
-    tree_set(properties, "task_types", array_of(text_schema()));
-    tree_set(properties, "packages", array_of(package_schema()));
-    tree_set(properties, "limits", closed_object(limit_names));
-    tree_set(properties, "max_concurrent", integer_schema(0, 1000000));
-    tree_set(properties, "price", closed_object(prices));
+    json_t *properties = json_object();
+    put(properties, "template_id", text_schema(), "E2B's name or id of the template; a new entry needs one");
+    put(properties, "timeout_ms", integer_schema(1000, 86400000), "longest run of a job");
+    put(properties, "memory_mb", integer_schema(16, 1048576),
+        "memory of the sandbox, as the template was built in E2B");
+    put(properties, "cpu_count", json_pack("{sssf}", "type", "number", "exclusiveMinimum", 0.0),
+        "vCPUs of the sandbox, as the template was built in E2B");
+    put(properties, "cpu_percent", integer_schema(0, 100),
+        "share of one core that a process may take; 0: no bound");
+    put(properties, "run_mode", json_pack("{s[ss]}", "enum", "interpreter", "process"),
+        "how jobs run that do not say it: by E2B's code interpreter, or as a process");
+    put(properties, "languages", languages_schema(), "languages that it offers");
+    put(properties, "task_types", array_of(text_schema()),
+        "task types whose jobs run in it when they name no template");
+    put(properties, "packages", array_of(package_schema()),
+        "packages that are installed in it, for jobs that require them");
+    put(properties, "limits", bounds_schema(),
+        "what is kept of a job's output; replaces the values of outputs");
+    put(properties, "max_concurrent", integer_schema(0, 1000000),
+        "live sandboxes of it, at most, all workers together; 0: no such limit; limits.templates replaces "
+        "it");
+    put(properties, "price", price_schema(), "what a sandbox costs");
     return json_pack("{s[oo]}", "anyOf", closed_object(properties), json_pack("{ss}", "type", "null"));
 }
 
@@ -155,6 +199,15 @@ static json_t *described(const struct config_key *key)
     return schema;
 }
 
+static const char *help_of_group(const char *name)
+{
+    size_t i = 0;
+    while (i < config_group_count && strcmp(config_groups[i].name, name) != 0)
+        i++;
+    assert(i < config_group_count);
+    return config_groups[i].help;
+}
+
 /* The properties of the group that a key lies in, made where they are missing. */
 static json_t *properties_of(json_t *schema, const char *name, const char **ret_last)
 {
@@ -168,7 +221,7 @@ static json_t *properties_of(json_t *schema, const char *name, const char **ret_
     json_t *inner = json_object_get(properties, group);
     if (!inner) {
         inner = closed_object(json_object());
-        tree_set(properties, group, inner);
+        put(properties, group, inner, help_of_group(group));
     }
     free(group);
     return properties_of(inner, dot + 1, ret_last);
@@ -188,7 +241,7 @@ void config_schema(struct buffer *out)
             "file."));
     tree_set(root, "type", json_string("object"));
     json_t *properties = json_object();
-    tree_set(properties, "$schema", text_schema());
+    put(properties, "$schema", text_schema(), "for editors; not looked at");
     tree_set(root, "properties", properties);
     tree_set(root, "additionalProperties", json_false());
     for (size_t i = 0; i < config_key_count; i++) {

@@ -251,7 +251,7 @@ static void append_sandboxes(struct buffer *out, const struct observe *observe)
     dollars(out, "e2b_worker_cost_usd_total", "Sandbox time at the configured prices, in dollars.",
             observe->nano_usd);
     dollars(out, "e2b_worker_wasted_cost_usd_total",
-            "The part of the cost that went into attempts that were repeated, in dollars.",
+            "The part of the cost that went into attempts that failed for the infrastructure, in dollars.",
             observe->wasted_nano_usd);
 }
 
