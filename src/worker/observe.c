@@ -152,7 +152,8 @@ void observe_started(struct flight_runner *runner)
     struct observe *observe = worker->observe;
     observe->attempts++;
     histogram_add(&observe->create_ms, runner->outcome.timing.create_ms);
-    histogram_add(&observe->permit_wait_ms, runner->outcome.timing.permit_wait_ms);
+    if (runner->outcome.attempt_count == 0) /* later attempts have their own permit, and none of this wait */
+        histogram_add(&observe->permit_wait_ms, runner->outcome.timing.permit_wait_ms);
     log_debug(&worker->log, "job.started", JOB_FIELDS(runner), LOG_INT("attempt", runner->flight.attempt),
               LOG_TEXT("sandbox", runner->custody->sandbox_id),
               LOG_TEXT("template", runner->plan.placement.entry->name));

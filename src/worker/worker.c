@@ -416,7 +416,7 @@ void worker_stop(struct worker *worker)
         give_up_all(worker);
     if (worker->phase != WORKER_RUNNING)
         return;
-    log_info(&worker->log, "worker.draining", LOG_INT("flights", worker->flight_count),
+    log_info(&worker->log, "worker.draining", LOG_INT("jobs", worker->flight_count),
              LOG_INT("grace_ms", worker->config->drain_ms));
     worker->phase = WORKER_DRAINING;
     worker->is_source_closing = true;

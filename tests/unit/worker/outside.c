@@ -223,6 +223,8 @@ static void metrics_tell_what_happened(void **state)
     expect(&text, "\ne2b_worker_job_retries_total 1\n");
     expect(&text, "\ne2b_worker_sandbox_creates_total 5\n");
     expect(&text, "\ne2b_worker_job_run_seconds_count 2\n");
+    expect(&text, "\ne2b_worker_sandbox_create_seconds_count 5\n");
+    expect(&text, "\ne2b_worker_job_permit_wait_seconds_count 4\n"); /* the first permit of each */
     assert_true(world_settle(world, 60000));
     world_close(world, WORLD_CLEAN);
 }
