@@ -11,6 +11,9 @@
 /* What the runners of one worker share. Private to worker/: everybody here may read it; who writes a field is
  * said. */
 
+/* What a worker depends on. Logs, /readyz and metrics call them by one name. */
+enum part { PART_E2B, PART_REDIS, PART_KAFKA_JOBS, PART_KAFKA_RESULTS, PART_COUNT };
+
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPED };
 
 struct worker {
@@ -48,6 +51,9 @@ struct worker {
     char why[1024]; /* of the last worker_is_ready */
 };
 
+const char *part_name(enum part part); /* "kafka_jobs" */
+/* Why it keeps jobs from being taken; "" when it does not. */
+const char *worker_part_why(const struct worker *worker, enum part part);
 /* There may be something to start, or room to pull: looked at once, at the end of this turn. */
 void worker_poke(struct worker *worker);
 /* A flight became or ceased to be active (*is_counted: whether it is counted already). */

@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ASK_AGAIN_MS = 5000, VOUCH_AGAIN_MS = 1000 };
+enum { ASK_AGAIN_MS = 5000, VOUCH_AGAIN_MS = 1000, WAIT_NOTE_EVERY_MS = 30000 };
 
 struct provider {
     struct worker *worker;
     bool is_usable, is_asking;
+    bool is_waiting; /* a ledger that is being rebuilt, for sandboxes to end */
+    int64_t waiting_since_ms, noted_ms;
     char why[256];
     struct e2b_call call;
     struct ledger_call ready_call;
@@ -69,7 +71,7 @@ static void set_state(struct provider *provider, bool is_usable, const char *why
     provider->is_usable = is_usable;
     (void)snprintf(provider->why, sizeof provider->why, "%s", why);
     if (has_changed)
-        observe_state(provider->worker, "e2b", is_usable, provider->why);
+        observe_state(provider->worker, PART_E2B, is_usable, provider->why);
     if (is_usable)
         worker_poke(provider->worker);
 }
@@ -102,6 +104,21 @@ static void on_vouched(struct ledger_call *call, const struct error *error, enum
     ask_later(provider, VOUCH_AGAIN_MS);
 }
 
+/* It is looked every second, and a sandbox may live for minutes: told at once, then now and then. */
+static void note_wait(struct provider *provider, const struct e2b_sandbox_page *page)
+{
+    int64_t now_ms = loop_now_ms(provider->worker->loop);
+    if (!provider->is_waiting)
+        provider->waiting_since_ms = now_ms;
+    if (provider->is_waiting && now_ms - provider->noted_ms < WAIT_NOTE_EVERY_MS)
+        return;
+    provider->is_waiting = true;
+    provider->noted_ms = now_ms;
+    log_info(&provider->worker->log, "ledger.waits_for_sandboxes", LOG_INT("sandboxes", page->count),
+             LOG_BOOL("and_more", page->next != NULL),
+             LOG_INT("waited_ms", now_ms - provider->waiting_since_ms));
+}
+
 static void on_listed(struct e2b_call *call, const struct e2b_error *error,
                       const struct e2b_sandbox_page *page)
 {
@@ -116,7 +133,10 @@ static void on_listed(struct e2b_call *call, const struct e2b_error *error,
         return;
     }
     set_state(provider, true, "");
-    if (!worker->ledger || ledger_state(worker->ledger) != LEDGER_REBUILDING)
+    bool is_rebuilding = worker->ledger && ledger_state(worker->ledger) == LEDGER_REBUILDING;
+    if (!is_rebuilding || page->count == 0)
+        provider->is_waiting = false;
+    if (!is_rebuilding)
         return;
     if (provider->ready_call.request)
         return; /* asked already, and not answered yet */
@@ -124,7 +144,7 @@ static void on_listed(struct e2b_call *call, const struct e2b_error *error,
         ledger_ready(worker->ledger, &provider->ready_call, on_vouched);
         return;
     }
-    log_info(&worker->log, "ledger.waits_for_sandboxes", LOG_INT("count", page->count));
+    note_wait(provider, page);
     ask_later(provider, VOUCH_AGAIN_MS);
 }
 
