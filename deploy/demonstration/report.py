@@ -25,7 +25,8 @@ def event_line(kind: str, data: dict, name: str) -> str:
         if printed:
             detail += f": {printed[-1][:60]}"
     elif kind == "waiting":
-        detail = f"for {data.get('reason')} {data.get('limit') or ''}: {data.get('used')} of {data.get('max')}"
+        what = " ".join(word for word in (data.get("reason"), data.get("limit")) if word)
+        detail = f"for {what}: {data.get('message')}"
     elif kind == "retrying":
         detail = f"attempt {data.get('attempt')}: {data.get('code')}: {data.get('message')}"
     else:

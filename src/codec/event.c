@@ -45,9 +45,11 @@ void event_waiting(const struct job *job, const struct event_waiting *waiting, s
     writer_begin_object(&writer);
     write_echo(&writer, job);
     writer_field_text(&writer, "reason", waiting->reason);
+    writer_field_text(&writer, "message", waiting->message);
     writer_field_text(&writer, "limit", waiting->limit);
-    writer_field_count(&writer, "used", waiting->limit ? waiting->used : -1);
-    writer_field_count(&writer, "max", waiting->limit ? waiting->max : -1);
+    writer_field_count(&writer, "used", waiting->used);
+    writer_field_count(&writer, "max", waiting->max);
+    writer_field_count(&writer, "reserved", waiting->reserved);
     writer_field_int(&writer, "waited_ms", waiting->waited_ms);
     writer_field_count(&writer, "retry_ms", waiting->retry_ms);
     writer_end_object(&writer);

@@ -24,9 +24,11 @@ struct event_started {
 void event_started(const struct job *job, const struct event_started *started, struct buffer *out);
 
 struct event_waiting {
-    const char *reason; /* "limit", "elsewhere", "limiter_not_ready", "e2b_rate_limited", ... */
-    const char *limit;  /* NULL: none */
-    int64_t used, max, waited_ms, retry_ms;
+    const char *reason;          /* "limit", "elsewhere", "limiter_not_ready" */
+    const char *message;         /* a sentence */
+    const char *limit;           /* as core/limit.h names it for the outside; NULL: none */
+    int64_t used, max, reserved; /* places; -1: none */
+    int64_t waited_ms, retry_ms; /* retry_ms -1: not known */
 };
 void event_waiting(const struct job *job, const struct event_waiting *waiting, struct buffer *out);
 
@@ -69,8 +71,8 @@ struct stats_group { /* by template or by task type */
 };
 
 struct stats_permit {
-    const char *limit;
-    int64_t used, max;
+    const char *limit; /* as core/limit.h names it for the outside */
+    int64_t used, max; /* max -1: it has none of its own */
 };
 
 struct worker_stats {
@@ -86,7 +88,7 @@ struct worker_stats {
     const struct stats_permit *permits;
     size_t permit_count;
     int64_t nano_usd, wasted_nano_usd;
-    int64_t cpu_ms, rss_bytes, loop_lag_ms_max;
+    int64_t cpu_ms, rss_bytes, loop_lag_max_ms;
     int64_t backlog;
 };
 void event_stats(const struct worker_stats *stats, struct buffer *out);

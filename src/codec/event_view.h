@@ -35,7 +35,8 @@ struct event_view {
     int64_t attempt, max_attempts, delay_ms;       /* STARTED, RETRYING; FINISHED: how many there were; -1 */
     const char *reason, *limit;                    /* WAITING; NULL */
     int64_t used, max, waited_ms, retry_ms;        /* WAITING; -1 */
-    const char *code, *message;                    /* RETRYING, FINISHED, DUPLICATE; NULL */
+    const char *code;                              /* RETRYING, FINISHED, DUPLICATE; NULL */
+    const char *message;                           /* WAITING, RETRYING, FINISHED; NULL */
     const char *first_status;                      /* DUPLICATE; NULL */
     int64_t first_partition, first_offset;         /* DUPLICATE; -1 */
 

@@ -264,7 +264,7 @@ static void write_attempts(struct encoding *encoding)
         field_short(encoding, "sandbox_id", *attempt->sandbox_id ? attempt->sandbox_id : NULL, 64);
         writer_field_text(writer, "code", attempt->code == CODE_NONE ? NULL : code_name(attempt->code));
         writer_field_count(writer, "ms", attempt->ms);
-        writer_field_int(writer, "cost", attempt->nano_usd);
+        writer_field_int(writer, "nano_usd", attempt->nano_usd);
         writer_field_bool(writer, "adopted", attempt->is_adopted);
         writer_end_object(writer);
     }

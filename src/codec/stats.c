@@ -124,7 +124,7 @@ static void write_permits(struct writer *writer, const struct worker_stats *stat
         writer_begin_object(writer);
         writer_field_text(writer, "limit", stats->permits[i].limit);
         writer_field_int(writer, "used", stats->permits[i].used);
-        writer_field_int(writer, "max", stats->permits[i].max);
+        writer_field_count(writer, "max", stats->permits[i].max);
         writer_end_object(writer);
     }
     writer_end_array(writer);
@@ -162,7 +162,7 @@ void event_stats(const struct worker_stats *stats, struct buffer *out)
     writer_begin_object(&writer);
     writer_field_int(&writer, "cpu_ms", stats->cpu_ms);
     writer_field_int(&writer, "rss_bytes", stats->rss_bytes);
-    writer_field_int(&writer, "loop_lag_ms_max", stats->loop_lag_ms_max);
+    writer_field_int(&writer, "loop_lag_max_ms", stats->loop_lag_max_ms);
     writer_end_object(&writer);
     writer_end_object(&writer);
 }

@@ -65,9 +65,9 @@ const struct config_key config_keys[] = {
     {"worker.name", CONFIG_TEXT, AT(worker_name), NULL, 1, 128,
      .help = "name of this worker in logs and events", .absent = "the host's name"},
     {"worker.max_in_flight", CONFIG_INTEGER, AT(max_in_flight), "256", 1, 100000,
-     .help = "jobs taken and not finished, at most"},
+     .help = "jobs past the queue and not finished, at most; as many again may wait in memory"},
     {"worker.max_bytes", CONFIG_INTEGER, AT(max_bytes), "268435456", 16 * MIB, 1024 * 1024 * MIB,
-     .help = "memory of all jobs in flight, at most"},
+     .help = "memory of all jobs, in flight and waiting, at most"},
     {"worker.drain_ms", CONFIG_INTEGER, AT(drain_ms), "620000", 0, 7 * DAY_MS,
      .help = "how long running jobs may go on after SIGTERM; the rest is handed over"},
 
@@ -138,6 +138,26 @@ const struct config_key config_keys[] = {
 /* clang-format on */
 const size_t config_key_count = ARRAY_LENGTH(config_keys);
 
+const struct config_group config_groups[] = {
+    {"kafka", "the cluster, and how this worker takes part in it"},
+    {"topics", "names of topics"},
+    {"redis", "where claims and limits are kept"},
+    {"e2b", "the account, and where its service is"},
+    {"worker", "this worker itself"},
+    {"limits", "how many sandboxes may live, and be created, at once; all workers of a ledger need the same"},
+    {"tenants", "who a job belongs to, and what share that is"},
+    {"jobs", "what is taken in"},
+    {"queue", "jobs that wait for their turn"},
+    {"outputs", "what is kept of a job's output; a template may replace it, a job may ask for less"},
+    {"results", "the terminal event of a job"},
+    {"events", "the other events of a job"},
+    {"stats", "statistics of this worker"},
+    {"retry", "attempts after a failure of the infrastructure"},
+    {"http", "the worker over HTTP"},
+    {"log", "lines on standard error"},
+};
+const size_t config_group_count = ARRAY_LENGTH(config_groups);
+
 bool config_key_is_map(const struct config_key *key)
 {
     return key->type == CONFIG_PAIRS || key->type == CONFIG_LIMITS || key->type == CONFIG_TEMPLATES;
@@ -178,10 +198,10 @@ const char *config_key_near(const char *name)
     const char *near = nearest_name(name, names, config_key_count);
     if (near || strchr(name, '.'))
         return near;
-    static const char *const groups[] = {"kafka",   "topics",    "redis", "e2b",   "worker",  "limits",
-                                         "tenants", "templates", "jobs",  "queue", "outputs", "results",
-                                         "events",  "stats",     "retry", "http",  "log"};
-    return nearest_name(name, groups, ARRAY_LENGTH(groups));
+    const char *groups[ARRAY_LENGTH(config_groups)];
+    for (size_t i = 0; i < config_group_count; i++)
+        groups[i] = config_groups[i].name;
+    return nearest_name(name, groups, config_group_count);
 }
 
 bool config_choice_find(const struct config_key *key, const char *text, int *ret)

@@ -44,6 +44,13 @@ struct config_key {
 extern const struct config_key config_keys[];
 extern const size_t config_key_count;
 
+/* The first parts of the names with dots, in the order in which they come. */
+struct config_group {
+    const char *name, *help; /* help: as a key's */
+};
+extern const struct config_group config_groups[];
+extern const size_t config_group_count;
+
 /* The key of this name, or the map that `name` is a member of ("limits.tenants.acme"): *ret_member is the
  * rest then, NULL otherwise. Returns: NULL for an unknown name. */
 const struct config_key *config_key_find(const char *name, const char **ret_member);

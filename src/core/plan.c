@@ -2,6 +2,7 @@
 #include "core/plan.h"
 #include "base/digest.h"
 #include "core/cost.h"
+#include "core/limit.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -34,26 +35,28 @@ static int64_t value_of(const struct plan_limit *values, size_t count, const cha
     return otherwise;
 }
 
-/* In the order in which the ledger checks them, so that a job waits at the narrowest that denies it. */
-/* Tenant and class are always there, if need be as wide as the whole: fairness counts by them. */
+/* In the order in which the ledger checks them, so that a job waits at the narrowest that denies it. Tenant
+ * and class are always there, if need be as wide as the whole: fairness counts by them. */
 static void add_limits(const struct job *job, const struct plan_rules *rules, struct arena *arena,
                        struct plan *plan)
 {
     struct plan_limit *limits = ARENA_ARRAY(arena, struct plan_limit, LIMITS_MAX);
     const struct template_entry *entry = plan->placement.entry;
+    const char *class = priority_name(job->priority), *reserving = priority_name(PRIORITY_INTERACTIVE);
     int64_t tenant_max = value_of(rules->tenants, rules->tenant_count, job->tenant_id, rules->tenant_max);
     int64_t class_max = rules->class_max[job->priority];
     size_t count = 0;
-    limits[count++] = (struct plan_limit){arena_printf(arena, "n:%s", job->tenant_id),
+    limits[count++] = (struct plan_limit){limit_key(LIMIT_TENANT, job->tenant_id, arena),
                                           tenant_max > 0 ? tenant_max : rules->global_max};
     if (entry->max_concurrent > 0)
         limits[count++] =
-            (struct plan_limit){arena_printf(arena, "t:%s", entry->name), entry->max_concurrent};
-    limits[count++] = (struct plan_limit){arena_printf(arena, "c:%s", priority_name(job->priority)),
+            (struct plan_limit){limit_key(LIMIT_TEMPLATE, entry->name, arena), entry->max_concurrent};
+    limits[count++] = (struct plan_limit){limit_key(LIMIT_CLASS, class, arena),
                                           class_max > 0 ? class_max : rules->global_max};
-    limits[count++] = (struct plan_limit){"g", rules->global_max};
+    limits[count++] = (struct plan_limit){LIMIT_KEY_GLOBAL, rules->global_max};
     if (rules->interactive_reserve > 0)
-        limits[count++] = (struct plan_limit){"r:interactive", rules->interactive_reserve};
+        limits[count++] =
+            (struct plan_limit){limit_key(LIMIT_RESERVE, reserving, arena), rules->interactive_reserve};
     plan->limits = limits;
     plan->limit_count = count;
     int64_t weight = value_of(rules->weights, rules->weight_count, job->tenant_id, 1);

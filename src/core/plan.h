@@ -60,8 +60,7 @@ struct step {
 };
 
 struct plan_limit {
-    const char *name; /* the ledger's: "n:<tenant>", "t:<template>", "c:<class>", "g"; "r:<class>": places
-                         kept free */
+    const char *name; /* the limit's key (core/limit.h); in rules the bare id */
     int64_t max;
 };
 
@@ -69,7 +68,7 @@ struct plan {
     struct placement placement;
     struct pair_list sandbox_env; /* into create's envVars */
     const struct network *network;
-    const struct plan_limit *limits; /* in the order n t c g r */
+    const struct plan_limit *limits; /* in the order tenant, template, class, global, reserve */
     size_t limit_count;
     int64_t tenant_weight;
     const struct step *steps;

@@ -11,6 +11,9 @@
 /* What the runners of one worker share. Private to worker/: everybody here may read it; who writes a field is
  * said. */
 
+/* What a worker depends on. Logs, /readyz and metrics call them by one name. */
+enum part { PART_E2B, PART_REDIS, PART_KAFKA_JOBS, PART_KAFKA_RESULTS, PART_COUNT };
+
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPED };
 
 struct flight_runner;
@@ -66,6 +69,9 @@ bool worker_is_suspect_busy(const struct worker *worker, const struct flight_run
 /* The cluster, as every client of it is made; borrowed until the next call. */
 struct kafka_cluster worker_cluster(struct worker *worker);
 
+const char *part_name(enum part part); /* "kafka_jobs" */
+/* Why it keeps jobs from being taken; "" when it does not. */
+const char *worker_part_why(const struct worker *worker, enum part part);
 /* There may be something to start, or room to pull: looked at once, at the end of this turn. */
 void worker_poke(struct worker *worker);
 /* A flight became or ceased to be active (*is_counted: whether it is counted already). */

@@ -1,6 +1,7 @@
 /* Claim and permit. */
 #include "worker/flight_acquire.h"
 
+#include "core/limit.h"
 #include "worker/custody_runner.h"
 #include "worker/observe.h"
 
@@ -34,7 +35,7 @@ static void on_denied(struct flight_runner *runner, const struct ledger_acquired
 {
     if (!runner->denied_by || strcmp(runner->denied_by, answer->limit) != 0)
         runner->denied_by = arena_strdup(&runner->arena, answer->limit);
-    observe_waiting(runner, "limit", answer->limit, answer->used, answer->max, answer->retry_ms);
+    observe_waiting(runner, answer);
     flight_runner_advance(runner,
                           &(struct flight_event){.kind = FLIGHT_EVENT_DENIED, .retry_ms = answer->retry_ms});
 }
@@ -44,7 +45,7 @@ static void free_others(struct flight_runner *runner)
 {
     for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
         queue_free_limit(runner->worker->queue, runner->plan.limits[i].name, 1);
-    queue_free_limit(runner->worker->queue, "rate", 1);
+    queue_free_limit(runner->worker->queue, LIMIT_KEY_CREATE_RATE, 1);
     worker_poke(runner->worker);
 }
 
@@ -106,12 +107,12 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         on_denied(runner, answer);
         return;
     case LEDGER_NOT_READY:
-        observe_waiting(runner, "limiter_not_ready", NULL, 0, 0, answer->retry_ms);
+        observe_waiting(runner, answer);
         flight_runner_advance(
             runner, &(struct flight_event){.kind = FLIGHT_EVENT_NOT_NOW, .retry_ms = answer->retry_ms});
         return;
     case LEDGER_ELSEWHERE:
-        observe_waiting(runner, "elsewhere", NULL, 0, 0, 0);
+        observe_waiting(runner, answer);
         answer_is(runner, FLIGHT_EVENT_ELSEWHERE);
         return;
     case LEDGER_ADOPT:
@@ -143,7 +144,7 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
 static size_t limits_of(const struct flight_runner *runner, struct ledger_limit *limits, size_t max)
 {
     if (!runner->has_plan) {
-        limits[0] = (struct ledger_limit){"g", runner->worker->config->limit_global};
+        limits[0] = (struct ledger_limit){LIMIT_KEY_GLOBAL, runner->worker->config->limit_global};
         return 1;
     }
     assert(runner->plan.limit_count <= max);

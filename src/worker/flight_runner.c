@@ -365,7 +365,7 @@ static void finish_published(struct flight_runner *runner)
 static void return_claim(struct flight_runner *runner)
 {
     give_claim_back(runner, /* is_uncounted= */ true);
-    observe_waiting(runner, "suspect", NULL, 0, 0, 0);
+    observe_suspect(runner);
     runner->denied_by = WORKER_SUSPECT_LIMIT;
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
 }

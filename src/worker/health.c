@@ -44,7 +44,7 @@ static void on_request(void *arg, struct http_exchange *exchange)
         answer_ready(health, exchange, &body);
     } else if (strcmp(path, "/metrics") == 0) {
         worker_metrics(health->worker, &body);
-        reply(exchange, 200, "text/plain; version=0.0.4", &body);
+        reply(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
     } else if (strcmp(path, "/stats") == 0) {
         worker_stats(health->worker, &body);
         reply(exchange, 200, "application/json", &body);

@@ -3,6 +3,7 @@
 #include "worker/flight_runner.h"
 #include "worker/observe.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,24 @@ static struct process_use process_use(void)
     if (file)
         (void)fclose(file);
     return use;
+}
+
+static int64_t open_fds(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    if (!directory)
+        return 0;
+    int64_t count = -3; /* ".", "..", and the directory's own */
+    while (readdir(directory))
+        count++;
+    (void)closedir(directory);
+    return count;
+}
+
+static int64_t max_fds(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (int64_t)MIN(limit.rlim_cur, (rlim_t)INT64_MAX) : 0;
 }
 
 /* ---- who is active, by a name ---- */
@@ -70,43 +89,6 @@ static void count_flights(const struct worker *worker, struct groups *templates,
     }
 }
 
-/* The operator's value in the ledger, else what this worker's configuration says; -1: no bound of its own. */
-static int64_t maximum_of(const struct worker *worker, const struct ledger_usage *usage)
-{
-    const struct config *config = worker->config;
-    if (usage->max >= 0)
-        return usage->max;
-    if (strcmp(usage->limit, "g") == 0)
-        return config->limit_global;
-    for (size_t i = 0; i < config->limit_tenant_count; i++)
-        if (strncmp(usage->limit, "n:", 2) == 0 &&
-            strcmp(usage->limit + 2, config->limit_tenants[i].name) == 0)
-            return config->limit_tenants[i].max;
-    if (strncmp(usage->limit, "n:", 2) == 0 && config->limit_tenant > 0)
-        return config->limit_tenant;
-    for (int i = 0; i < PRIORITY_COUNT; i++)
-        if (strncmp(usage->limit, "c:", 2) == 0 && config->class_max[i] > 0 &&
-            strcmp(usage->limit + 2, priority_name((enum priority)i)) == 0)
-            return config->class_max[i];
-    return -1;
-}
-
-/* The global limit is always among them, also when nobody holds a place. */
-static size_t permits_of(const struct worker *worker, struct stats_permit *permits, size_t max)
-{
-    const struct observe *observe = worker->observe;
-    bool has_global = false;
-    size_t count = 0;
-    for (size_t i = 0; i < observe->usage_count && count + 1 < max; i++) {
-        const struct ledger_usage *usage = &observe->usage[i];
-        has_global = has_global || strcmp(usage->limit, "g") == 0;
-        permits[count++] = (struct stats_permit){usage->limit, usage->used, maximum_of(worker, usage)};
-    }
-    if (!has_global)
-        permits[count++] = (struct stats_permit){"g", 0, worker->config->limit_global};
-    return count;
-}
-
 static int64_t backlog_of(const struct worker *worker)
 {
     struct kafka_source_stats stats = {0};
@@ -123,7 +105,6 @@ void worker_stats(const struct worker *worker, struct buffer *out)
         return;
     }
     struct groups *groups = base_alloc(2 * sizeof *groups);
-    struct stats_permit permits[GROUPS_MAX];
     struct process_use use = process_use();
     count_flights(worker, &groups[0], &groups[1]);
     struct worker_stats stats = {
@@ -150,13 +131,13 @@ void worker_stats(const struct worker *worker, struct buffer *out)
         .run_ms = &observe->run_ms,
         .total_ms = &observe->total_ms,
         .kill_ms = &observe->kill_ms,
-        .permits = permits,
-        .permit_count = permits_of(worker, permits, GROUPS_MAX),
+        .permits = observe->places.items,
+        .permit_count = observe->places.count,
         .nano_usd = observe->nano_usd,
         .wasted_nano_usd = observe->wasted_nano_usd,
         .cpu_ms = use.cpu_ms,
         .rss_bytes = use.rss_bytes,
-        .loop_lag_ms_max = observe->loop_lag_max_ms,
+        .loop_lag_max_ms = observe->loop_lag_max_ms,
         .backlog = backlog_of(worker),
     };
     memcpy(stats.by_status, observe->by_status, sizeof stats.by_status);
@@ -165,17 +146,32 @@ void worker_stats(const struct worker *worker, struct buffer *out)
     free(groups);
 }
 
-/* ---- Prometheus ---- */
+/* ---- Prometheus: base units, totals that only grow, a sentence for each ---- */
 
 static void head(struct buffer *out, const char *name, const char *type, const char *help)
 {
-    buffer_append_format(out, "# HELP e2b_worker_%s %s\n# TYPE e2b_worker_%s %s\n", name, help, name, type);
+    buffer_append_format(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void number(struct buffer *out, const char *name, const char *type, const char *help, int64_t value)
 {
     head(out, name, type, help);
-    buffer_append_format(out, "e2b_worker_%s %lld\n", name, (long long)value);
+    buffer_append_format(out, "%s %lld\n", name, (long long)value);
+}
+
+/* value / 1000, for what is counted in ms. */
+static void seconds(struct buffer *out, const char *name, const char *type, const char *help, int64_t ms)
+{
+    head(out, name, type, help);
+    buffer_append_format(out, "%s %lld.%03lld\n", name, (long long)ms / 1000, (long long)ms % 1000);
+}
+
+/* Exact: nine digits are what is counted, and a double holds them up to millions of dollars. */
+static void dollars(struct buffer *out, const char *name, const char *help, int64_t nano_usd)
+{
+    head(out, name, "counter", help);
+    buffer_append_format(out, "%s %lld.%09lld\n", name, (long long)nano_usd / 1000000000,
+                         (long long)nano_usd % 1000000000);
 }
 
 static void histogram(struct buffer *out, const char *name, const char *help, const struct histogram *values)
@@ -185,94 +181,136 @@ static void histogram(struct buffer *out, const char *name, const char *help, co
     head(out, name, "histogram", help);
     for (size_t i = 0; i < ARRAY_LENGTH(bounds_s); i++)
         buffer_append_format(
-            out, "e2b_worker_%s_bucket{le=\"%g\"} %llu\n", name, bounds_s[i],
+            out, "%s_bucket{le=\"%g\"} %llu\n", name, bounds_s[i],
             (unsigned long long)histogram_count_up_to(values, (int64_t)(bounds_s[i] * 1000)));
-    buffer_append_format(out, "e2b_worker_%s_bucket{le=\"+Inf\"} %llu\n", name,
-                         (unsigned long long)values->count);
-    buffer_append_format(out, "e2b_worker_%s_sum %.3f\n", name, (double)values->sum_ms / 1000);
-    buffer_append_format(out, "e2b_worker_%s_count %llu\n", name, (unsigned long long)values->count);
+    buffer_append_format(out, "%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)values->count);
+    buffer_append_format(out, "%s_sum %.3f\n", name, (double)values->sum_ms / 1000);
+    buffer_append_format(out, "%s_count %llu\n", name, (unsigned long long)values->count);
+}
+
+static void append_now(struct buffer *out, struct worker *worker)
+{
+    const char *why;
+    number(out, "e2b_worker_ready", "gauge", "1 when the worker could take a job now, else 0.",
+           worker_is_ready(worker, &why));
+    head(out, "e2b_worker_part_ready", "gauge", "1 when what the worker depends on can be used, else 0.");
+    for (int part = 0; part < PART_COUNT; part++)
+        buffer_append_format(out, "e2b_worker_part_ready{part=\"%s\"} %d\n", part_name((enum part)part),
+                             *worker_part_why(worker, (enum part)part) == '\0');
+    number(out, "e2b_worker_backlog", "gauge",
+           "Records not finished in the partitions that this worker owns: what an autoscaler should follow.",
+           backlog_of(worker));
+    number(out, "e2b_worker_jobs_in_flight", "gauge",
+           "Jobs past the queue and not finished; worker.max_in_flight bounds them.",
+           (int64_t)worker->active_count);
+    number(out, "e2b_worker_jobs_queued", "gauge", "Jobs in memory that wait for their turn.",
+           (int64_t)(worker->flight_count - worker->active_count));
+    number(out, "e2b_worker_jobs_memory_bytes", "gauge",
+           "Memory that the jobs in flight and queued account for; worker.max_bytes bounds it.",
+           (int64_t)worker->bytes);
+    number(out, "e2b_worker_sandboxes", "gauge",
+           "Sandboxes that this worker answers for, from the create to the confirmed end.",
+           (int64_t)worker->custody_count);
 }
 
 static void append_jobs(struct buffer *out, const struct observe *observe)
 {
-    head(out, "jobs_finished_total", "counter", "Terminal results published, by status.");
+    number(out, "e2b_worker_jobs_accepted_total", "counter", "Records taken in as jobs.", observe->accepted);
+    head(out, "e2b_worker_jobs_finished_total", "counter", "Results published, by status.");
     for (int i = 0; i < STATUS_COUNT; i++)
         buffer_append_format(out, "e2b_worker_jobs_finished_total{status=\"%s\"} %lld\n",
                              status_name((enum status)i), (long long)observe->by_status[i]);
-    head(out, "jobs_failed_total", "counter", "Terminal results with an error, by code.");
+    head(out, "e2b_worker_job_errors_total", "counter", "Results published with an error, by its code.");
     for (int i = CODE_NONE + 1; i < CODE_COUNT; i++)
         if (observe->by_code[i] > 0)
-            buffer_append_format(out, "e2b_worker_jobs_failed_total{code=\"%s\"} %lld\n",
+            buffer_append_format(out, "e2b_worker_job_errors_total{code=\"%s\"} %lld\n",
                                  code_name((enum code)i), (long long)observe->by_code[i]);
-    number(out, "jobs_accepted_total", "counter", "Records taken in as jobs.", observe->accepted);
-    number(out, "attempts_total", "counter", "Sandboxes that began to run a job.", observe->attempts);
-    number(out, "retries_total", "counter", "Attempts that failed for the infrastructure and are repeated.",
-           observe->retries);
-    number(out, "duplicates_total", "counter", "Records of a job that exists already.", observe->duplicates);
-    number(out, "dlq_total", "counter", "Records copied to the dead-letter topic.", observe->diverted);
+    number(out, "e2b_worker_job_attempts_total", "counter",
+           "Attempts begun: sandboxes that got a job to run.", observe->attempts);
+    number(out, "e2b_worker_job_retries_total", "counter",
+           "Attempts that failed for the infrastructure and are repeated.", observe->retries);
+    number(out, "e2b_worker_duplicate_records_total", "counter",
+           "Records whose job exists already under the same id.", observe->duplicates);
+    number(out, "e2b_worker_dlq_records_total", "counter", "Records copied to the dead-letter topic.",
+           observe->diverted);
 }
 
 static void append_sandboxes(struct buffer *out, const struct observe *observe)
 {
-    number(out, "sandbox_creates_total", "counter", "Creates that were answered or given up.",
-           observe->creates);
-    number(out, "sandbox_create_failures_total", "counter", "Creates that brought no sandbox.",
+    number(out, "e2b_worker_sandbox_creates_total", "counter",
+           "Creates that E2B answered or that were given up.", observe->creates);
+    number(out, "e2b_worker_sandbox_create_failures_total", "counter", "Creates that brought no sandbox.",
            observe->create_failures);
-    number(out, "sandbox_doubts_total", "counter", "Creates without a clear answer.", observe->doubts);
-    number(out, "sandbox_kills_total", "counter", "Sandboxes seen dead.", observe->kills);
-    number(out, "sandbox_kill_failures_total", "counter", "Kills that E2B did not confirm at once.",
-           observe->kill_failures);
-    number(out, "cost_nano_usd_total", "counter",
-           "Sandbox time at the configured prices, in billionths of a dollar.", observe->nano_usd);
-    number(out, "wasted_nano_usd_total", "counter",
-           "The part of it that went into attempts that were repeated.", observe->wasted_nano_usd);
+    number(out, "e2b_worker_sandbox_create_doubts_total", "counter",
+           "Creates without a clear answer: there may be a sandbox, and its place stays taken.",
+           observe->doubts);
+    number(out, "e2b_worker_sandbox_kills_total", "counter", "Sandboxes that E2B confirmed to be gone.",
+           observe->kills);
+    number(out, "e2b_worker_sandbox_kill_failures_total", "counter",
+           "Kills that E2B did not confirm and that are repeated.", observe->kill_failures);
+    dollars(out, "e2b_worker_cost_usd_total", "Sandbox time at the configured prices, in dollars.",
+            observe->nano_usd);
+    dollars(out, "e2b_worker_wasted_cost_usd_total",
+            "The part of the cost that went into attempts that failed for the infrastructure, in dollars.",
+            observe->wasted_nano_usd);
 }
 
-static void append_permits(struct buffer *out, const struct worker *worker)
+static void append_places(struct buffer *out, const struct places *places)
 {
-    struct stats_permit permits[GROUPS_MAX];
-    size_t count = permits_of(worker, permits, GROUPS_MAX);
-    head(out, "permits_used", "gauge", "Sandboxes that hold a place under a limit, all workers together.");
-    for (size_t i = 0; i < count; i++)
-        buffer_append_format(out, "e2b_worker_permits_used{limit=\"%s\"} %lld\n", permits[i].limit,
-                             (long long)permits[i].used);
-    head(out, "permits_limit", "gauge", "The places that there are under a limit.");
-    for (size_t i = 0; i < count; i++)
-        if (permits[i].max >= 0)
-            buffer_append_format(out, "e2b_worker_permits_limit{limit=\"%s\"} %lld\n", permits[i].limit,
-                                 (long long)permits[i].max);
+    head(out, "e2b_worker_permits_used", "gauge",
+         "Places taken under a limit, all workers together, as Redis last said.");
+    for (size_t i = 0; i < places->count; i++)
+        buffer_append_format(out, "e2b_worker_permits_used{limit=\"%s\"} %lld\n", places->items[i].limit,
+                             (long long)places->items[i].used);
+    head(out, "e2b_worker_permits_max", "gauge",
+         "Places that there are under a limit that has a bound of its own.");
+    for (size_t i = 0; i < places->count; i++)
+        if (places->items[i].max >= 0)
+            buffer_append_format(out, "e2b_worker_permits_max{limit=\"%s\"} %lld\n", places->items[i].limit,
+                                 (long long)places->items[i].max);
+}
+
+static void append_durations(struct buffer *out, const struct observe *observe)
+{
+    histogram(out, "e2b_worker_job_queued_seconds",
+              "From the timestamp of a job's record until this worker took it in.", &observe->queued_ms);
+    histogram(out, "e2b_worker_job_permit_wait_seconds", "From there to the first permit.",
+              &observe->permit_wait_ms);
+    histogram(out, "e2b_worker_sandbox_create_seconds", "From the permit to the sandbox.",
+              &observe->create_ms);
+    histogram(out, "e2b_worker_job_run_seconds", "The job's own code.", &observe->run_ms);
+    histogram(out, "e2b_worker_job_total_seconds", "From the timestamp of a job's record to its verdict.",
+              &observe->total_ms);
+    histogram(out, "e2b_worker_sandbox_kill_seconds", "From the first kill request to the confirmed end.",
+              &observe->kill_ms);
+}
+
+/* The names that Prometheus' own libraries use. */
+static void append_process(struct buffer *out, const struct observe *observe)
+{
+    struct process_use use = process_use();
+    seconds(out, "e2b_worker_loop_lag_max_seconds", "gauge",
+            "How late the event loop was at most since the last statistics (stats.interval_ms).",
+            observe->loop_lag_max_ms);
+    seconds(out, "process_cpu_seconds_total", "counter", "Processor time of this process.", use.cpu_ms);
+    number(out, "process_resident_memory_bytes", "gauge", "Resident memory of this process.", use.rss_bytes);
+    seconds(out, "process_start_time_seconds", "gauge", "When the worker started, in Unix time.",
+            observe->started_unix_ms);
+    number(out, "process_open_fds", "gauge", "File descriptors that are open.", open_fds());
+    number(out, "process_max_fds", "gauge", "File descriptors that may be open.", max_fds());
 }
 
 void worker_metrics(struct worker *worker, struct buffer *out)
 {
     const struct observe *observe = worker->observe;
-    const char *why;
-    struct process_use use = process_use();
-    if (!observe) {
-        number(out, "ready", "gauge", "1 when the worker could take a job now.", 0);
+    if (!observe) { /* closing: the last word was said */
+        number(out, "e2b_worker_ready", "gauge", "1 when the worker could take a job now, else 0.", 0);
         return;
     }
-    number(out, "ready", "gauge", "1 when the worker could take a job now.", worker_is_ready(worker, &why));
-    number(out, "backlog", "gauge",
-           "Records not finished yet in the partitions owned: what an autoscaler should follow.",
-           backlog_of(worker));
-    number(out, "flights", "gauge", "Jobs in memory.", (int64_t)worker->flight_count);
-    number(out, "flights_active", "gauge", "Jobs that are past the queue.", (int64_t)worker->active_count);
-    number(out, "sandboxes", "gauge", "Sandboxes in the keeping of this worker.",
-           (int64_t)worker->custody_count);
-    number(out, "memory_charged_bytes", "gauge", "Bytes that jobs in memory account for.",
-           (int64_t)worker->bytes);
+    append_now(out, worker);
     append_jobs(out, observe);
     append_sandboxes(out, observe);
-    append_permits(out, worker);
-    histogram(out, "queued_seconds", "From a record's timestamp to this worker.", &observe->queued_ms);
-    histogram(out, "permit_wait_seconds", "From this worker to the permit.", &observe->permit_wait_ms);
-    histogram(out, "create_seconds", "From the permit to the sandbox.", &observe->create_ms);
-    histogram(out, "run_seconds", "The job's own code.", &observe->run_ms);
-    histogram(out, "total_seconds", "From a record's timestamp to the verdict.", &observe->total_ms);
-    histogram(out, "kill_seconds", "From the wish to kill to the confirmed death.", &observe->kill_ms);
-    number(out, "loop_lag_max_milliseconds", "gauge",
-           "How late the event loop was at most since the last statistics.", observe->loop_lag_max_ms);
-    number(out, "cpu_milliseconds_total", "counter", "Processor time of this process.", use.cpu_ms);
-    number(out, "resident_bytes", "gauge", "Resident memory of this process.", use.rss_bytes);
+    append_places(out, &observe->places);
+    append_durations(out, observe);
+    append_process(out, observe);
 }

@@ -1,6 +1,7 @@
 /* What happens, as log lines, numbers and events. */
 #include "worker/observe.h"
 
+#include "core/limit.h"
 #include "worker/custody_runner.h"
 #include "worker/flight_runner.h"
 
@@ -9,8 +10,6 @@
 #include <string.h>
 
 enum { LAG_CHECK_MS = 500, WAITING_EVENT_EVERY_MS = 10000 };
-
-static void take_snapshot(struct observe *observe);
 
 /* ---- events ---- */
 
@@ -63,29 +62,117 @@ void observe_accepted(struct flight_runner *runner)
               LOG_INT("offset", runner->job.from.offset));
 }
 
-void observe_waiting(struct flight_runner *runner, const char *reason, const char *limit, int64_t used,
-                     int64_t max, int64_t retry_ms)
+/* The class that others keep places of the global limit for; NULL: none. */
+static const char *reserved_for(const struct flight_runner *runner)
+{
+    struct limit limit;
+    for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
+        if (limit_parse(runner->plan.limits[i].name, &limit) && limit.kind == LIMIT_RESERVE &&
+            strcmp(limit.of, priority_name(runner->job.priority)) != 0)
+            return limit.of;
+    return NULL;
+}
+
+/* A tenant and a class always have a limit in the ledger; one that was not configured is as wide as the
+ * whole, and when it is full, so is the whole. */
+static struct limit_denial denial_of(const struct flight_runner *runner, const struct ledger_acquired *answer,
+                                     struct arena *arena)
+{
+    const struct places *places = &runner->worker->observe->places;
+    struct limit_answer denied = {.key = answer->limit, .used = answer->used, .open = answer->max};
+    struct limit limit;
+    if (limit_parse(answer->limit, &limit) && (limit.kind == LIMIT_TENANT || limit.kind == LIMIT_CLASS) &&
+        places_max(places, answer->limit) < 0) {
+        denied.key = LIMIT_KEY_GLOBAL;
+    } else {
+        denied.max = places_max(places, LIMIT_KEY_GLOBAL);
+        denied.reserved_for = reserved_for(runner);
+    }
+    return limit_explain(&denied, arena);
+}
+
+static struct event_waiting waiting_for(const struct flight_runner *runner,
+                                        const struct ledger_acquired *answer, struct arena *arena)
+{
+    struct event_waiting waiting = {.used = -1, .max = -1, .reserved = -1, .retry_ms = -1};
+    if (answer->verdict == LEDGER_NOT_READY) {
+        waiting.reason = "limiter_not_ready";
+        waiting.message = answer->why;
+    } else if (answer->verdict == LEDGER_ELSEWHERE) {
+        waiting.reason = "elsewhere";
+        waiting.message = arena_printf(arena, "the worker %s has this job", answer->owner);
+    } else {
+        struct limit_denial denial = denial_of(runner, answer, arena);
+        waiting.reason = "limit";
+        waiting.message = denial.message;
+        waiting.limit = denial.limit;
+        waiting.used = denial.used;
+        waiting.max = denial.max;
+        waiting.reserved = denial.reserved;
+        waiting.retry_ms = answer->retry_ms;
+    }
+    return waiting;
+}
+
+static void post_waiting(struct flight_runner *runner, const struct event_waiting *waiting)
 {
     struct worker *worker = runner->worker;
-    int64_t waited_ms = loop_now_ms(worker->loop) - runner->queued_since_ms;
-    log_debug(&worker->log, "job.waiting", JOB_FIELDS(runner), LOG_TEXT("reason", reason),
-              LOG_TEXT("limit", limit), LOG_INT("used", used), LOG_INT("max", max),
-              LOG_INT("waited_ms", waited_ms));
-    if (!worker->config->lifecycle_events || waited_ms < runner->waiting_notes * WAITING_EVENT_EVERY_MS)
-        return; /* one at once, then one every ten seconds */
     CLEANUP(buffer_release) struct buffer value = {0};
-    const struct event_waiting waiting = {.reason = reason,
-                                          .limit = limit,
-                                          .used = used,
-                                          .max = max,
-                                          .waited_ms = waited_ms,
-                                          .retry_ms = retry_ms};
-    event_waiting(&runner->job, &waiting, &value);
+    event_waiting(&runner->job, waiting, &value);
     runner->waiting_notes++;
     /* Numbered by the record's age, not by our own notes: another worker's events of this job follow on. */
     int64_t since = runner->job.from.timestamp_unix_ms;
-    int64_t age_ms = since > 0 ? loop_unix_ms(worker->loop) - since : waited_ms;
+    int64_t age_ms = since > 0 ? loop_unix_ms(worker->loop) - since : waiting->waited_ms;
     post_job_event(runner, EVENT_WAITING, age_ms / WAITING_EVENT_EVERY_MS, &value);
+}
+
+static void note_waiting(struct flight_runner *runner,
+                         struct event_waiting (*explain)(const struct flight_runner *runner,
+                                                         const struct ledger_acquired *answer,
+                                                         struct arena *arena),
+                         const struct ledger_acquired *answer)
+{
+    struct worker *worker = runner->worker;
+    int64_t waited_ms = loop_now_ms(worker->loop) - runner->queued_since_ms;
+    bool is_due = worker->config->lifecycle_events &&
+                  waited_ms >= runner->waiting_notes * WAITING_EVENT_EVERY_MS; /* one at once */
+    if (!is_due && !log_is_on(&worker->log, LOG_LEVEL_DEBUG))
+        return;
+    struct arena arena;
+    arena_init(&arena, 512);
+    struct event_waiting waiting = explain(runner, answer, &arena);
+    waiting.waited_ms = waited_ms;
+    log_debug(&worker->log, "job.waiting", JOB_FIELDS(runner), LOG_TEXT("reason", waiting.reason),
+              LOG_TEXT("limit", waiting.limit), LOG_INT("used", waiting.used), LOG_INT("max", waiting.max),
+              LOG_TEXT("message", waiting.message), LOG_INT("waited_ms", waited_ms));
+    if (is_due)
+        post_waiting(runner, &waiting);
+    arena_release(&arena);
+}
+
+void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer)
+{
+    note_waiting(runner, waiting_for, answer);
+}
+
+static struct event_waiting waiting_as_suspect(const struct flight_runner *runner,
+                                               const struct ledger_acquired *answer, struct arena *arena)
+{
+    (void)answer;
+    return (struct event_waiting){
+        .reason = "suspect",
+        .message = arena_printf(
+            arena, "its worker died over it (%lld times): such jobs run one at a time on each worker",
+            (long long)runner->crashes),
+        .used = -1,
+        .max = -1,
+        .reserved = -1,
+        .retry_ms = -1};
+}
+
+void observe_suspect(struct flight_runner *runner)
+{
+    note_waiting(runner, waiting_as_suspect, NULL);
 }
 
 void observe_started(struct flight_runner *runner)
@@ -94,7 +181,8 @@ void observe_started(struct flight_runner *runner)
     struct observe *observe = worker->observe;
     observe->attempts++;
     histogram_add(&observe->create_ms, runner->outcome.timing.create_ms);
-    histogram_add(&observe->permit_wait_ms, runner->outcome.timing.permit_wait_ms);
+    if (runner->outcome.attempt_count == 0) /* later attempts have their own permit, and none of this wait */
+        histogram_add(&observe->permit_wait_ms, runner->outcome.timing.permit_wait_ms);
     log_debug(&worker->log, "job.started", JOB_FIELDS(runner), LOG_INT("attempt", runner->flight.attempt),
               LOG_TEXT("sandbox", runner->custody->sandbox_id),
               LOG_TEXT("template", runner->plan.placement.entry->name));
@@ -251,12 +339,12 @@ void observe_custody(struct custody_runner *custody, enum custody_state from, co
 
 /* ---- the worker ---- */
 
-void observe_state(struct worker *worker, const char *part, bool is_usable, const char *why)
+void observe_state(struct worker *worker, enum part part, bool is_usable, const char *why)
 {
     if (is_usable)
-        log_info(&worker->log, "part.ready", LOG_TEXT("part", part));
+        log_info(&worker->log, "part.ready", LOG_TEXT("part", part_name(part)));
     else
-        log_warn(&worker->log, "part.not_ready", LOG_TEXT("part", part), LOG_TEXT("why", why));
+        log_warn(&worker->log, "part.not_ready", LOG_TEXT("part", part_name(part)), LOG_TEXT("why", why));
 }
 
 static void post_stats(struct observe *observe)
@@ -284,7 +372,7 @@ static void on_stats_due(void *arg)
 {
     struct observe *observe = arg;
     post_stats(observe);
-    take_snapshot(observe);
+    places_look(&observe->places);
     observe->loop_lag_max_ms = 0;
     loop_timer_start(observe->worker->loop, &observe->stats_timer, observe->worker->config->stats_interval_ms,
                      on_stats_due, observe);
@@ -300,41 +388,11 @@ static void on_lag_check(void *arg)
     loop_timer_start(observe->worker->loop, &observe->lag_timer, LAG_CHECK_MS, on_lag_check, observe);
 }
 
-static void forget_usage(struct observe *observe)
-{
-    for (size_t i = 0; i < observe->usage_count; i++)
-        free((char *)observe->usage[i].limit);
-    free(observe->usage);
-    observe->usage = NULL;
-    observe->usage_count = 0;
-}
-
-static void on_snapshot(struct ledger_call *call, const struct error *error, const struct ledger_usage *usage,
-                        size_t count)
-{
-    struct observe *observe = call->arg;
-    if (error)
-        return; /* the state says so already; the last picture stays */
-    forget_usage(observe);
-    observe->usage = base_alloc(sizeof *usage * count);
-    observe->usage_count = count;
-    for (size_t i = 0; i < count; i++) {
-        observe->usage[i] = usage[i];
-        observe->usage[i].limit = base_strdup(usage[i].limit);
-    }
-}
-
-static void take_snapshot(struct observe *observe)
-{
-    if (ledger_state(observe->worker->ledger) == LEDGER_READY && !observe->snapshot_call.request)
-        ledger_snapshot(observe->worker->ledger, &observe->snapshot_call, on_snapshot);
-}
-
 struct observe *observe_new(struct worker *worker)
 {
     struct observe *observe = base_alloc(sizeof *observe);
     observe->worker = worker;
-    observe->snapshot_call.arg = observe;
+    places_init(&observe->places, worker);
     observe->started_unix_ms = loop_unix_ms(worker->loop);
     observe->lag_checked_ms = loop_now_ms(worker->loop);
     loop_timer_start(worker->loop, &observe->lag_timer, LAG_CHECK_MS, on_lag_check, observe);
@@ -350,7 +408,6 @@ void observe_free(struct observe *observe)
     post_stats(observe); /* the last word of this worker: what it did is complete now */
     loop_timer_stop(observe->worker->loop, &observe->lag_timer);
     loop_timer_stop(observe->worker->loop, &observe->stats_timer);
-    ledger_call_cancel(observe->worker->ledger, &observe->snapshot_call);
-    forget_usage(observe);
+    places_release(&observe->places);
     free(observe);
 }

@@ -3,6 +3,7 @@
 #include "codec/event.h"
 #include "core/custody.h"
 #include "worker/context.h"
+#include "worker/places.h"
 
 /* The one place where what happens becomes a log line, a number and an event. Nothing else in worker/ logs
  * the life of jobs and sandboxes. */
@@ -14,15 +15,13 @@ struct observe {
     struct worker *worker;
     int64_t by_status[STATUS_COUNT], by_code[CODE_COUNT];
     int64_t accepted, attempts, adopted, retries, duplicates, diverted, repeats;
-    int64_t creates, create_failures, kills, kill_failures, doubts, forgotten;
+    int64_t creates, create_failures, kills, kill_failures, doubts;
     int64_t nano_usd, wasted_nano_usd;
     struct histogram queued_ms, permit_wait_ms, create_ms, run_ms, total_ms, kill_ms;
     int64_t started_unix_ms;
     int64_t loop_lag_max_ms, lag_checked_ms;
     struct timer stats_timer, lag_timer;
-    struct ledger_call snapshot_call;
-    struct ledger_usage *usage; /* of the last snapshot */
-    size_t usage_count;
+    struct places places;
 };
 
 struct observe *observe_new(struct worker *worker) MUST_USE;
@@ -30,8 +29,10 @@ void observe_free(struct observe *observe); /* NULL: nothing */
 
 /* The life of a job. */
 void observe_accepted(struct flight_runner *runner);
-void observe_waiting(struct flight_runner *runner, const char *reason, const char *limit, int64_t used,
-                     int64_t max, int64_t retry_ms);
+/* The ledger's answer is DENIED, NOT_READY or ELSEWHERE. */
+void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer);
+/* It waits for another that may have killed its worker. */
+void observe_suspect(struct flight_runner *runner);
 void observe_started(struct flight_runner *runner);
 void observe_retrying(struct flight_runner *runner, enum code code, bool is_counted);
 void observe_sealed(struct flight_runner *runner);
@@ -48,6 +49,6 @@ void observe_diverted(struct worker *worker, const char *topic, int32_t partitio
 void observe_custody(struct custody_runner *custody, enum custody_state from, const struct e2b_error *error);
 
 /* The state of the worker. */
-void observe_state(struct worker *worker, const char *part, bool is_usable, const char *why);
+void observe_state(struct worker *worker, enum part part, bool is_usable, const char *why);
 
 #endif

@@ -68,7 +68,7 @@ static void set_state(struct provider *provider, bool is_usable, const char *why
     provider->is_usable = is_usable;
     (void)snprintf(provider->why, sizeof provider->why, "%s", why);
     if (has_changed)
-        observe_state(provider->worker, "e2b", is_usable, provider->why);
+        observe_state(provider->worker, PART_E2B, is_usable, provider->why);
     if (is_usable)
         worker_poke(provider->worker);
 }

@@ -1,6 +1,7 @@
 /* The composition: who is there, who may start, how it ends. */
 #include "worker/worker.h"
 
+#include "core/limit.h"
 #include "worker/context.h"
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
@@ -79,7 +80,8 @@ static const char *full_limit(const struct worker *worker, const struct flight_r
     for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
         if (queue_aside_count(worker->queue, runner->plan.limits[i].name) >= ASKING_MAX)
             return runner->plan.limits[i].name;
-    return queue_aside_count(worker->queue, "rate") >= ASKING_MAX ? "rate" : NULL;
+    return queue_aside_count(worker->queue, LIMIT_KEY_CREATE_RATE) >= ASKING_MAX ? LIMIT_KEY_CREATE_RATE
+                                                                                 : NULL;
 }
 
 static void start_waiting(struct worker *worker)
@@ -155,7 +157,7 @@ static void on_source_state(void *arg, bool is_usable, const char *why)
     struct worker *worker = arg;
     worker->source_is_usable = is_usable;
     (void)snprintf(worker->source_why, sizeof worker->source_why, "%s", why);
-    observe_state(worker, "kafka source", is_usable, why);
+    observe_state(worker, PART_KAFKA_JOBS, is_usable, why);
     worker_poke(worker);
 }
 
@@ -164,14 +166,14 @@ static void on_sink_state(void *arg, bool is_usable, const char *why)
     struct worker *worker = arg;
     worker->sink_is_usable = is_usable;
     (void)snprintf(worker->sink_why, sizeof worker->sink_why, "%s", why);
-    observe_state(worker, "kafka sink", is_usable, why);
+    observe_state(worker, PART_KAFKA_RESULTS, is_usable, why);
     worker_poke(worker);
 }
 
 static void on_ledger_state(void *arg, enum ledger_state state, const char *why)
 {
     struct worker *worker = arg;
-    observe_state(worker, "redis", state == LEDGER_READY, why);
+    observe_state(worker, PART_REDIS, state == LEDGER_READY, why);
     if (worker->rebuild_leader)
         rebuild_leader_look(worker->rebuild_leader);
     worker_poke(worker);
@@ -458,7 +460,7 @@ void worker_stop(struct worker *worker)
         give_up_all(worker);
     if (worker->phase != WORKER_RUNNING)
         return;
-    log_info(&worker->log, "worker.draining", LOG_INT("flights", worker->flight_count),
+    log_info(&worker->log, "worker.draining", LOG_INT("jobs", worker->flight_count),
              LOG_INT("grace_ms", worker->config->drain_ms));
     worker->phase = WORKER_DRAINING;
     worker->is_source_closing = true;
@@ -481,29 +483,53 @@ void worker_free(struct worker *worker)
 
 /* ---- looking ---- */
 
-static void add_reason(struct worker *worker, const char *part, const char *why)
+static const char *const part_names[] = {
+    [PART_E2B] = "e2b",
+    [PART_REDIS] = "redis",
+    [PART_KAFKA_JOBS] = "kafka_jobs",
+    [PART_KAFKA_RESULTS] = "kafka_results",
+};
+
+const char *part_name(enum part part)
 {
-    size_t length = strlen(worker->why);
-    if (*why)
-        (void)snprintf(worker->why + length, sizeof worker->why - length, "%s%s: %s", length > 0 ? "; " : "",
-                       part, why);
+    assert((size_t)part < ARRAY_LENGTH(part_names));
+    return part_names[part];
+}
+
+const char *worker_part_why(const struct worker *worker, enum part part)
+{
+    switch (part) {
+    case PART_E2B:
+        return provider_is_usable(worker->provider) ? "" : provider_why(worker->provider);
+    case PART_REDIS:
+        return ledger_state(worker->ledger) == LEDGER_READY ? "" : ledger_why(worker->ledger);
+    case PART_KAFKA_JOBS:
+        return worker->source_is_usable ? "" : worker->source_why;
+    case PART_KAFKA_RESULTS:
+        return worker->sink_is_usable ? "" : worker->sink_why;
+    case PART_COUNT:
+        break;
+    }
+    return "";
 }
 
 /* All reasons at once: one part may only wait for another (a new ledger for E2B's list), and the last named
  * would hide the first to be mended. */
 bool worker_is_ready(struct worker *worker, const char **ret_why)
 {
-    worker->why[0] = '\0';
-    if (worker->phase == WORKER_RUNNING) {
-        add_reason(worker, "E2B", provider_is_usable(worker->provider) ? "" : provider_why(worker->provider));
-        add_reason(worker, "Redis",
-                   ledger_state(worker->ledger) == LEDGER_READY ? "" : ledger_why(worker->ledger));
-        add_reason(worker, "Kafka jobs", worker->source_is_usable ? "" : worker->source_why);
-        add_reason(worker, "Kafka results", worker->sink_is_usable ? "" : worker->sink_why);
-    } else {
-        add_reason(worker, "worker", "draining");
-    }
     *ret_why = worker->why;
+    worker->why[0] = '\0';
+    if (worker->phase != WORKER_RUNNING) {
+        (void)snprintf(worker->why, sizeof worker->why, "worker: draining");
+        return false;
+    }
+    for (int part = 0; part < PART_COUNT; part++) {
+        const char *why = worker_part_why(worker, (enum part)part);
+        size_t length = strlen(worker->why);
+        if (*why)
+            (void)snprintf(worker->why + length, sizeof worker->why - length, "%s%s: %s",
+                           length > 0 ? "; " : "", part_name((enum part)part), why);
+    }
     return worker->why[0] == '\0';
 }
 

@@ -148,7 +148,7 @@ def test_the_autoscaler_follows_a_metric_that_exists(of_kind):
     spec = of_kind("HorizontalPodAutoscaler")["spec"]
     names = {metric["pods"]["metric"]["name"] for metric in spec["metrics"]}
     assert names == {"e2b_worker_backlog"}
-    assert re.search(r'number\(out, "backlog", "gauge"', (ROOT / "src/worker/metrics.c").read_text())
+    assert re.search(r'number\(out, "e2b_worker_backlog", "gauge"', (ROOT / "src/worker/metrics.c").read_text())
     assert spec["scaleTargetRef"]["name"] == of_kind("Deployment")["metadata"]["name"]
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """README.md's tables against what they describe: the configuration's is the output of `e2b-worker config table`, the
-error codes' first columns are those of src/core/code.c.
+error codes' first columns are those of src/core/code.c, the metrics are those of src/worker/metrics.c.
 
     readme.py E2B-WORKER            prints each difference, exits 1
     readme.py E2B-WORKER --write    writes the configuration's table; the codes' meanings are written by hand"""
@@ -55,6 +55,15 @@ def check_codes(text: str) -> list[str]:
     return differences
 
 
+def check_metrics(text: str) -> list[str]:
+    source = (ROOT / "src/worker/metrics.c").read_text(encoding="utf-8")
+    there = set(re.findall(r'"e2b_worker_(\w+)"', source))
+    rows = [cells(line) for line in section(text, "metrics").group(2).splitlines()[2:]]
+    told = {re.sub(r"\{.*\}", "", name) for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+    return ([f"metrics: {name} is not in the table" for name in sorted(there - told)] +
+            [f"metrics: there is no {name}" for name in sorted(told - there)])
+
+
 def main() -> int:
     program = sys.argv[1]
     table = subprocess.run([program, "config", "table"], check=True, capture_output=True, text=True).stdout
@@ -62,7 +71,7 @@ def main() -> int:
     if "--write" in sys.argv[2:]:
         text = section(text, "configuration").re.sub(lambda match: match[1] + table + match[3], text)
         README.write_text(text, encoding="utf-8")
-    differences = check_codes(text)
+    differences = check_codes(text) + check_metrics(text)
     if section(text, "configuration").group(2) != table:
         differences.append(f"configuration: not what the program says; write it by: {sys.argv[0]} {program} --write")
     print("\n".join(differences) or "README.md's tables are the program's")

@@ -109,14 +109,16 @@ static void save_results(const char *directory)
 static void save_events(const char *directory)
 {
     const struct job *jobs[] = {&full_job, &bare_job};
+    const struct event_waiting waiting[] = {
+        {"limit", "19 of 19 places are taken", "global", 19, 19, 0, 100, 1000},
+        {"elsewhere", "the worker worker-2 has this job", NULL, -1, -1, -1, 100, -1}};
     for (size_t i = 0; i < ARRAY_LENGTH(jobs); i++) {
         struct buffer out = {0};
         char name[64];
         event_started(jobs[i], &(struct event_started){"worker-1", i ? NULL : "sb1", &plan, 1}, &out);
         (void)snprintf(name, sizeof name, "job.started.v1.%zu.json", i);
         save(directory, name, &out);
-        event_waiting(jobs[i], &(struct event_waiting){"limit", i ? NULL : "g", 19, 19, 100, i ? -1 : 1000},
-                      &out);
+        event_waiting(jobs[i], &waiting[i], &out);
         (void)snprintf(name, sizeof name, "job.waiting.v1.%zu.json", i);
         save(directory, name, &out);
         event_retrying(jobs[i],
@@ -139,7 +141,7 @@ static void save_stats(const char *directory)
     for (int64_t ms = 1; ms < 100000; ms *= 3)
         histogram_add(&histogram, ms);
     const struct stats_group groups[] = {{"data_analysis", 3, 4}};
-    const struct stats_permit permits[] = {{"g", 3, 19}};
+    const struct stats_permit permits[] = {{"global", 3, 19}, {"tenant:acme", 1, -1}};
     struct worker_stats stats = {.worker_id = "worker-1",
                                  .worker_version = "0.1.0",
                                  .deployment = "default",
@@ -152,7 +154,7 @@ static void save_stats(const char *directory)
     stats.templates = stats.task_types = groups;
     stats.template_count = stats.task_type_count = 1;
     stats.permits = permits;
-    stats.permit_count = 1;
+    stats.permit_count = 2;
     stats.by_status[STATUS_SUCCEEDED] = 5;
     stats.by_status[STATUS_FAILED] = 2;
     stats.by_code[CODE_RUNTIME_ERROR] = 1;

@@ -37,6 +37,28 @@ def problems(name, message):
     return [f"/{'/'.join(map(str, e.absolute_path))}: {e.message[:200]}" for e in validator(name).iter_errors(message)]
 
 
+def undescribed(schema, path=""):
+    """Properties without a sentence that says what they are. Conditions (if, not, ...) only name properties."""
+    if not isinstance(schema, dict):
+        return
+    for name, member in {**schema.get("properties", {}), **schema.get("$defs", {})}.items():
+        if not re.search(r"\w.*\.$", member.get("description", "")):
+            yield f"{path}/{name}"
+        yield from undescribed(member, f"{path}/{name}")
+    for key in ("items", "additionalProperties"):
+        yield from undescribed(schema.get(key), f"{path}/{key}")
+    for key in ("anyOf", "oneOf", "allOf"):
+        for i, member in enumerate(schema.get(key, [])):
+            yield from undescribed(member, f"{path}/{key}/{i}")
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda p: p.stem)
+def test_a_schema_says_what_every_property_is(path):
+    schema = load(path)
+    assert schema["title"] and schema["description"]
+    assert list(undescribed(schema)) == []
+
+
 EXAMPLES = sorted(SCHEMAS.glob("examples/*/*.json"))
 
 

@@ -1,5 +1,6 @@
 add_unit_test(core/code BODIES core base)
 add_unit_test(core/job BODIES core base)
+add_unit_test(core/limit BODIES core base)
 add_unit_test(core/catalog BODIES core base)
 add_unit_test(core/plan BODIES core base)
 add_unit_test(core/outcome BODIES core base)

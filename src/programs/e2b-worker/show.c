@@ -59,8 +59,7 @@ static void show_waiting(const struct event_view *view, struct buffer *out)
 {
     field(out, "", view->reason ? view->reason : "for a reason that is not said");
     field(out, " ", view->limit);
-    if (view->limit && view->max >= 0)
-        buffer_append_format(out, " (%lld of %lld)", (long long)view->used, (long long)view->max);
+    field(out, ": ", view->message);
     stage(out, "since", view->waited_ms);
 }
 

@@ -2,6 +2,7 @@
 #include "submit.h"
 
 #include "codec/writer.h"
+#include "core/limit.h"
 #include "show.h"
 
 #include <inttypes.h>
@@ -37,10 +38,13 @@ static void show_step(const struct plan *plan, size_t i, struct buffer *out)
 
 static void show_limits(const struct plan *plan, struct buffer *out)
 {
+    struct arena names;
+    arena_init(&names, 256);
     buffer_append_text(out, "  limits    ");
     for (size_t i = 0; i < plan->limit_count; i++)
-        buffer_append_format(out, "%s%s=%lld", i > 0 ? "  " : "", plan->limits[i].name,
+        buffer_append_format(out, "%s%s=%lld", i > 0 ? "  " : "", limit_name(plan->limits[i].name, &names),
                              (long long)plan->limits[i].max);
+    arena_release(&names);
     buffer_append_format(out, "\n  output    ");
     buffer_append_text(out, "stdout ");
     show_size(plan->outputs.stdout_bytes, out);
@@ -115,15 +119,18 @@ static void write_steps(struct writer *writer, const struct plan *plan)
 
 static void write_limits(struct writer *writer, const struct plan *plan)
 {
+    struct arena names;
+    arena_init(&names, 256);
     writer_key(writer, "limits");
     writer_begin_array(writer);
     for (size_t i = 0; i < plan->limit_count; i++) {
         writer_begin_object(writer);
-        writer_field_text(writer, "name", plan->limits[i].name);
+        writer_field_text(writer, "name", limit_name(plan->limits[i].name, &names));
         writer_field_int(writer, "max", plan->limits[i].max);
         writer_end_object(writer);
     }
     writer_end_array(writer);
+    arena_release(&names);
 }
 
 static void write_plan(const struct submission *submission, const struct config *config, struct buffer *out)

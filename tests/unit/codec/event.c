@@ -32,11 +32,32 @@ static void a_waiting_event_says_which_limit(void **state)
 {
     (void)state;
     CLEANUP(buffer_release) struct buffer out = {0};
-    event_waiting(&job, &(struct event_waiting){"limit", "n:acme", 3, 3, 120, 1000}, &out);
+    const struct event_waiting waiting = {.reason = "limit",
+                                          .message = "17 of 19 places are taken, 2 are reserved",
+                                          .limit = "reserve:interactive",
+                                          .used = 17,
+                                          .max = 19,
+                                          .reserved = 2,
+                                          .waited_ms = 120,
+                                          .retry_ms = 1000};
+    event_waiting(&job, &waiting, &out);
     assert_text(out.data,
                 "{\"job_id\":\"j1\",\"task_type\":null,\"tenant_id\":\"acme\",\"labels\":{},"
-                "\"correlation_id\":null,\"batch_id\":null,\"reason\":\"limit\",\"limit\":\"n:acme\","
-                "\"used\":3,\"max\":3,\"waited_ms\":120,\"retry_ms\":1000}");
+                "\"correlation_id\":null,\"batch_id\":null,\"reason\":\"limit\","
+                "\"message\":\"17 of 19 places are taken, 2 are reserved\",\"limit\":\"reserve:interactive\","
+                "\"used\":17,\"max\":19,\"reserved\":2,\"waited_ms\":120,\"retry_ms\":1000}");
+}
+
+static void what_waits_for_no_limit_has_no_places(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_release) struct buffer out = {0};
+    const struct event_waiting waiting = {
+        .reason = "elsewhere", .message = "m", .used = -1, .max = -1, .reserved = -1, .retry_ms = -1};
+    event_waiting(&job, &waiting, &out);
+    assert_non_null(strstr(out.data,
+                           "\"reason\":\"elsewhere\",\"message\":\"m\",\"limit\":null,\"used\":null,"
+                           "\"max\":null,\"reserved\":null,\"waited_ms\":0,\"retry_ms\":null}"));
 }
 
 static void a_duplicate_tells_what_is_known_of_the_first(void **state)
@@ -137,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_the_same_for_the_same_event),
         cmocka_unit_test(a_waiting_event_says_which_limit),
+        cmocka_unit_test(what_waits_for_no_limit_has_no_places),
         cmocka_unit_test(a_duplicate_tells_what_is_known_of_the_first),
         cmocka_unit_test(each_value_is_in_its_bucket),
         cmocka_unit_test(quantiles_are_upper_bounds_within_a_fifth),

@@ -64,12 +64,14 @@ static void lifecycle_events_come_back(void **state)
     (void)state;
     struct arena arena = {0};
     struct buffer value = {0};
-    const struct event_waiting waiting = {"limit", "g", 19, 19, 250, 1000};
+    const struct event_waiting waiting = {
+        .reason = "limit", .message = "full", .limit = "global", .used = 19, .max = 19, .waited_ms = 250};
     event_waiting(&job, &waiting, &value);
     struct event_view view = view_of(EVENT_WAITING, buffer_bytes(&value), &arena);
     assert_int_equal(view.kind, EVENT_KIND_WAITING);
     assert_text(view.reason, "limit");
-    assert_text(view.limit, "g");
+    assert_text(view.limit, "global");
+    assert_text(view.message, "full");
     assert_int_equal(view.max, 19);
     assert_int_equal(view.waited_ms, 250);
     buffer_clear(&value);

@@ -211,6 +211,15 @@ size_t world_events(const struct world *world, const char *job_id, const char *t
     return count;
 }
 
+struct bytes world_event(const struct world *world, const char *job_id, const char *type)
+{
+    struct bytes value = {0};
+    const struct kafka_record *record;
+    for (int64_t offset = 0; (record = next_event(world, job_id, type, &offset));)
+        value = record->value;
+    return value;
+}
+
 /* The text behind `"name":"`, wherever it first is. */
 static void find_text(struct bytes json, const char *name, char *text, size_t size)
 {

@@ -84,7 +84,9 @@ bool world_is_finished(
 struct world_result world_result(const struct world *world, const char *job_id);
 void world_expect(const struct world *world, const char *job_id, const char *status, const char *code);
 size_t world_events(const struct world *world, const char *job_id, const char *type); /* of this ce_type */
-size_t world_diverted(const struct world *world);                                     /* records in the DLQ */
+/* The data of the last such event; length 0: there is none. Borrowed from the log. */
+struct bytes world_event(const struct world *world, const char *job_id, const char *type);
+size_t world_diverted(const struct world *world); /* records in the DLQ */
 int64_t world_used(const struct world *world, const char *limit);
 struct claim *world_claim(const struct world *world, const char *job_id); /* NULL: none */
 /* Its source, to be revoked and so on. NULL: none. */
