@@ -24,7 +24,7 @@ struct event_started {
 void event_started(const struct job *job, const struct event_started *started, struct buffer *out);
 
 struct event_waiting {
-    const char *reason;          /* "limit", "elsewhere", "limiter_not_ready" */
+    const char *reason;          /* "limit", "elsewhere", "limiter_not_ready", "suspect" */
     const char *message;         /* a sentence */
     const char *limit;           /* as core/limit.h names it for the outside; NULL: none */
     int64_t used, max, reserved; /* places; -1: none */
