@@ -153,7 +153,7 @@ static void on_kept(struct e2b_call *call, const struct e2b_error *error)
 static void on_permit_extended(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
 {
     struct custody_runner *runner = call->arg;
-    if (error)
+    if (error || answer == LEDGER_NOT_NOW)
         advance(runner, CUSTODY_EVENT_EXTEND_FAILED, NULL);
     else if (answer == LEDGER_OK)
         advance(runner, CUSTODY_EVENT_PERMIT_EXTENDED, NULL);

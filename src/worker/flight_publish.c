@@ -91,7 +91,7 @@ static void on_sealed(struct ledger_call *call, const struct error *error, enum 
     case LEDGER_SEAL_CONFLICT:
         flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_CONFLICT});
         return;
-    case LEDGER_SEAL_NOT_READY:
+    case LEDGER_NOT_NOW:
         flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_NOT_NOW});
         return;
     }

@@ -17,7 +17,6 @@
 enum {
     BIND_AGAIN_MS = 1000,
     RUN_MARGIN_MS = 60000, /* a claim's `until` lies behind the run's clock and the collecting by this */
-    DONE_TTL_MS = 3 * 3600 * 1000, /* longer than twice the longest retry delay */
 };
 
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order);
@@ -240,7 +239,7 @@ static void bind_claim(void *arg);
 static void on_bound(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
 {
     struct flight_runner *runner = call->arg;
-    if (error) {
+    if (error || answer == LEDGER_NOT_NOW) {
         loop_timer_start(loop_of(runner), &runner->timer, BIND_AGAIN_MS, bind_claim, runner);
         return;
     }
@@ -527,7 +526,7 @@ static void finish_published(struct flight_runner *runner)
     if (is_result) {
         const char *status = runner->is_found ? "" : status_name(code_status(runner->flight.code));
         ledger_done(runner->worker->ledger, runner->job.key, status, runner->first_partition,
-                    runner->first_offset, DONE_TTL_MS);
+                    runner->first_offset, LEDGER_DONE_MS);
         observe_finished(runner);
     }
     finish(runner);

@@ -121,7 +121,7 @@ static void on_listed(struct e2b_call *call, const struct e2b_error *error,
     if (provider->ready_call.request)
         return; /* asked already, and not answered yet */
     if (page->count == 0) {
-        ledger_ready(worker->ledger, &provider->ready_call, on_vouched);
+        ledger_ready(worker->ledger, &provider->ready_call, /* listed= */ 0, on_vouched);
         return;
     }
     log_info(&worker->log, "ledger.waits_for_sandboxes", LOG_INT("count", page->count));

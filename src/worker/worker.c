@@ -150,8 +150,9 @@ static void on_ledger_state(void *arg, enum ledger_state state, const char *why)
     worker_poke(worker);
 }
 
-static void on_lost(void *arg, const char *permit)
+static void on_lost(void *arg, const char *permit, enum ledger_loss loss)
 {
+    (void)loss;
     struct custody_runner *custody = custody_runner_find(arg, permit);
     if (custody && custody->flight)
         flight_runner_on_lost(custody->flight);
