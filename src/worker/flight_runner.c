@@ -355,7 +355,7 @@ static void finish_published(struct flight_runner *runner)
     if (is_result) {
         const char *status = runner->is_found ? "" : status_name(code_status(runner->flight.code));
         ledger_done(runner->worker->ledger, runner->job.key, status, runner->first_partition,
-                    runner->first_offset, FLIGHT_DONE_TTL_MS);
+                    runner->first_offset, LEDGER_DONE_MS);
         observe_finished(runner);
     }
     finish(runner);

@@ -18,8 +18,7 @@
 struct custody_runner;
 
 enum {
-    FLIGHT_DONE_TTL_MS = 3 * 3600 * 1000, /* twice the longest retry delay and an hour */
-    FLIGHT_SEALED_UNTIL_MS = 360000,      /* librdkafka's delivery timeout, and a minute */
+    FLIGHT_SEALED_UNTIL_MS = 360000, /* librdkafka's delivery timeout, and a minute */
 };
 
 struct flight_runner {

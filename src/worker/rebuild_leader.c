@@ -67,7 +67,7 @@ static void on_message(void *arg, const struct kafka_message *message)
         event.kind != EVENT_KIND_FINISHED || !event.job_id || !event.tenant_id || !event.status)
         return;
     CLEANUP(base_freep) char *key = base_printf("%s/%s", event.tenant_id, event.job_id);
-    ledger_done(worker->ledger, key, event.status, message->partition, message->offset, FLIGHT_DONE_TTL_MS);
+    ledger_done(worker->ledger, key, event.status, message->partition, message->offset, LEDGER_DONE_MS);
     leader->read_count++;
     if (leader->read_bytes < READ_MAX_BYTES)
         return;

@@ -51,6 +51,7 @@ void operation_fail(struct e2b_operation *operation, const struct e2b_error *err
         (void)snprintf(said.message, sizeof said.message, "the test says so (%s)", e2b_world_call_name(kind));
     switch (kind) {
     case E2B_WORLD_CREATE:
+    case E2B_WORLD_CONNECT:
         copy.on.sandbox(call, &said, NULL);
         return;
     case E2B_WORLD_LIST:
@@ -61,6 +62,9 @@ void operation_fail(struct e2b_operation *operation, const struct e2b_error *err
         return;
     case E2B_WORLD_PROCESS:
         copy.on.exit(call, &said, NULL);
+        return;
+    case E2B_WORLD_STAT:
+        copy.on.file(call, &said, NULL);
         return;
     case E2B_WORLD_FILES:
         copy.on.files(call, &said, NULL);

@@ -13,26 +13,16 @@ struct creation {
     struct link link;
     struct e2b_world *world;
     struct timer timer;
-    char *permit, *job, *ledger;
+    struct e2b_pair *metadata;
+    size_t count;
     int64_t live_ms;
 };
-
-static const char *pair_of(struct e2b_pairs pairs, const char *name)
-{
-    for (size_t i = 0; i < pairs.count; i++)
-        if (strcmp(pairs.items[i].name, name) == 0)
-            return pairs.items[i].value;
-    return "";
-}
 
 static void on_created(void *arg)
 {
     struct creation *creation = arg;
-    (void)place_new(creation->world, creation->permit, creation->job, creation->ledger, creation->live_ms);
+    (void)place_new(creation->world, creation->metadata, creation->count, creation->live_ms);
     link_remove(&creation->link);
-    free(creation->permit);
-    free(creation->job);
-    free(creation->ledger);
     free(creation);
 }
 
@@ -41,9 +31,8 @@ static void send_creation(struct e2b_world *world, const struct e2b_sandbox_opti
 {
     struct creation *creation = base_alloc(sizeof *creation);
     creation->world = world;
-    creation->permit = base_strdup(pair_of(options->metadata, "permit"));
-    creation->job = base_strdup(pair_of(options->metadata, "job"));
-    creation->ledger = base_strdup(pair_of(options->metadata, "ledger"));
+    creation->metadata = pairs_copy(options->metadata);
+    creation->count = options->metadata.count;
     creation->live_ms = options->live_ms > 0 ? (options->live_ms + 999) / 1000 * 1000 : 300000;
     list_push_back(&world->creations, &creation->link);
     loop_timer_start(world->loop, &creation->timer, delay_ms, on_created, creation);
@@ -114,9 +103,7 @@ void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
 
 static bool matches(const struct place *place, struct e2b_pairs metadata)
 {
-    const struct e2b_pair known[] = {
-        {"svc", "e2b-worker"}, {"permit", place->permit}, {"job", place->job}, {"ledger", place->ledger}};
-    struct e2b_pairs own = {known, ARRAY_LENGTH(known)};
+    struct e2b_pairs own = {place->metadata, place->metadata_count};
     for (size_t i = 0; i < metadata.count; i++)
         if (strcmp(pair_of(own, metadata.items[i].name), metadata.items[i].value) != 0)
             return false;
@@ -142,6 +129,7 @@ static void answer_list(struct e2b_operation *operation)
                 (struct e2b_sandbox_info){.id = place->id,
                                           .template_id = "template",
                                           .state = E2B_SANDBOX_RUNNING,
+                                          .metadata = {place->metadata, place->metadata_count},
                                           .remaining_ms = place->ends_ms - loop_now_ms(world->loop)};
     }
     e2b_page_fn done = operation->on.page;
@@ -181,6 +169,28 @@ void e2b_sandbox_keep(struct e2b_client *client, struct e2b_call *call, const ch
     operation->live_ms = live_ms;
     operation->on.done = done;
     operation_run(operation, answer_keep);
+}
+
+static void answer_connect(struct e2b_operation *operation)
+{
+    struct place *place = operation_place(operation);
+    if (!place)
+        return;
+    place_set_end(place, operation->live_ms);
+    e2b_sandbox_fn done = operation->on.sandbox;
+    struct e2b_client *client = operation->client;
+    done(operation_end(operation), NULL, new_handle(client, place));
+}
+
+void e2b_sandbox_connect(struct e2b_client *client, struct e2b_call *call, const char *id, int64_t live_ms,
+                         e2b_sandbox_fn done)
+{
+    struct e2b_operation *operation =
+        operation_begin(client, NULL, call, E2B_WORLD_CONNECT, CONTROL_TIMEOUT_MS);
+    operation->id = base_strdup(id);
+    operation->live_ms = live_ms;
+    operation->on.sandbox = done;
+    operation_run(operation, answer_connect);
 }
 
 static void answer_kill(struct e2b_operation *operation)

@@ -39,7 +39,9 @@ struct place {
     struct link link;
     struct e2b_world *world;
     char id[32];
-    char *permit, *job, *ledger;
+    const char *permit, *job; /* of the metadata; "" where it has none */
+    struct e2b_pair *metadata;
+    size_t metadata_count;
     struct link files, programs;
     struct timer end;
     int64_t ends_ms;
@@ -101,6 +103,7 @@ struct e2b_operation {
         e2b_done_fn done;
         e2b_sandbox_fn sandbox;
         e2b_page_fn page;
+        e2b_file_fn file;
         e2b_code_fn code;
         e2b_exit_fn exit;
         e2b_files_fn files;
@@ -111,8 +114,11 @@ struct e2b_operation {
 struct e2b_world *e2b_world_at(const char *url);
 struct tally *e2b_world_tally(struct e2b_world *world, const char *job);
 void e2b_world_tell(struct e2b_world *world, enum e2b_world_call call, const char *job, bool is_done);
-struct place *place_new(struct e2b_world *world, const char *permit, const char *job, const char *ledger,
-                        int64_t live_ms);
+/* Takes the metadata (pairs_copy). */
+struct place *place_new(struct e2b_world *world, struct e2b_pair *metadata, size_t count, int64_t live_ms);
+struct e2b_pair *pairs_copy(struct e2b_pairs pairs); /* Owns: pairs_free */
+void pairs_free(struct e2b_pair *pairs, size_t count);
+const char *pair_of(struct e2b_pairs pairs, const char *name);           /* "": none */
 struct place *place_find(const struct e2b_world *world, const char *id); /* NULL: none lives */
 void place_end(struct place *place);
 void place_set_end(struct place *place, int64_t live_ms);

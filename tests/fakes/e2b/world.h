@@ -34,11 +34,13 @@ enum e2b_world_call {
     E2B_WORLD_CREATE,
     E2B_WORLD_LIST,
     E2B_WORLD_KEEP,
+    E2B_WORLD_CONNECT,
     E2B_WORLD_KILL,
     E2B_WORLD_CODE,
     E2B_WORLD_PROCESS,
     E2B_WORLD_WRITE,
     E2B_WORLD_READ,
+    E2B_WORLD_STAT,
     E2B_WORLD_FILES, /* the listing of a directory */
     E2B_WORLD_CALL_COUNT
 };

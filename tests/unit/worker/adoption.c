@@ -203,7 +203,7 @@ static void a_run_without_a_worker_is_found_in_e2bs_list(void **state)
     world_run(world, 3000);
     world_stop(world, 0);
     store_clear(fake_redis_store(world->redis));
-    world_start(world, 1);
+    world_launch(world, 1);
     assert_true(world_settle(world, 500000));
     world_expect(world, "a", "succeeded", "");
     assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
@@ -265,7 +265,9 @@ static void a_result_does_not_wait_for_the_ledger_for_ever(void **state)
 static void cancel(struct world *world, const char *job_id)
 {
     CLEANUP(base_freep) char *key = base_printf("default/%s", job_id);
-    (void)store_cancel(fake_redis_store(world->redis), key, 3600000, fake_redis_now_ms(world->redis));
+    const char *owner;
+    struct store *store = fake_redis_store(world->redis);
+    (void)store_cancel(store, key, 3600000, fake_redis_now_ms(world->redis), &owner);
     fake_redis_announce(world->redis, "cancel", key);
 }
 
