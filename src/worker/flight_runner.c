@@ -553,10 +553,20 @@ void flight_runner_on_gone(struct flight_runner *runner)
         execution_runner_gone(runner->run, CODE_SANDBOX_LOST);
 }
 
+/* A sandbox that is counted nowhere must go, and the attempt with it. Whose the claim is, is not said: giving
+ * it back does nothing where it is another's. */
 void flight_runner_on_lost(struct flight_runner *runner, enum ledger_loss loss)
 {
-    runner->is_permit_lost = loss == LEDGER_LOST_TO_OTHER;
-    flight_runner_superseded(runner);
+    if (loss == LEDGER_LOST_TO_OTHER) {
+        runner->is_permit_lost = true;
+        flight_runner_superseded(runner);
+    } else if (runner->run) {
+        runner->run->cause = (struct e2b_error){.kind = E2B_GONE};
+        (void)snprintf(runner->run->cause.message, sizeof runner->run->cause.message,
+                       "the ledger lost the permit of sandbox %s, so it may not live any more",
+                       runner->custody ? runner->custody->sandbox_id : "");
+        flight_runner_on_gone(runner);
+    }
 }
 
 bool flight_runner_has_begun_for_good(const struct flight_runner *runner)

@@ -249,14 +249,6 @@ static struct buffer captured(struct world *world)
     return text;
 }
 
-static size_t count_of(const struct buffer *text, const char *part)
-{
-    size_t count = 0;
-    for (const char *p = text->data; (p = strstr(p, part)); p += strlen(part))
-        count++;
-    return count;
-}
-
 static bool is_in_the_way(struct world *world, const char *part)
 {
     const char *why;
