@@ -161,6 +161,30 @@ def test_a_process_whose_stream_is_cut_ends_with_complete_output_and_one_start(d
     assert result["attempts"][0]["n"] == 1 and len(result["attempts"]) == 1
 
 
+def test_of_much_output_a_result_has_head_tail_and_the_true_length(deployment):
+    stream = deployment.begin({"general": 1, "quick": 1})
+    deployment.worker("w1")
+    stream.publish("general", {"job_id": "much", "language": "bash", "run_mode": "process",
+                               "code": "echo first; head -c 20971520 /dev/zero | tr '\\0' x; echo; echo last\n"
+                                       "echo first error >&2; head -c 3000000 /dev/zero | tr '\\0' y >&2; echo >&2"})
+    stream.publish("general", {"job_id": "little", "language": "bash", "run_mode": "process",
+                               "limits": {"stdout_bytes": 11, "stderr_bytes": 0}, "code": "echo 0123456789; echo 01 >&2"})
+    results = stream.collect(["much", "little"], 120)
+
+    much = results["much"]
+    assert (much["status"], much["warnings"]) == ("succeeded", [])
+    for output, head, tail, total in (("stdout", "first\nxxx", "xxx\nlast\n", 20971520 + len("first\n\nlast\n")),
+                                      ("stderr", "first error\nyyy", "yyy\n", 3000000 + len("first error\n\n"))):
+        text, missing = much[output]["text"], total - 65536
+        assert much[output]["bytes_total"] == total and much[output]["truncated"]
+        assert text.startswith(head) and text.endswith(tail)
+        assert len(text) == 65536 + len(f"\n[... {missing} bytes are missing here ...]\n")
+        assert f"\n[... {missing} bytes are missing here ...]\n" in text
+    assert results["little"]["stdout"] == {"text": "0123456789\n", "bytes_total": 11, "truncated": False}
+    assert results["little"]["stderr"] == {"text": "[... 3 bytes are missing here ...]\n", "bytes_total": 3,
+                                           "truncated": True}
+
+
 def test_absent_parts_are_named_and_waited_for(deployment, tmp_path):
     stream = deployment.begin({"general": 1, "quick": 1})
     names = deployment.names
