@@ -46,11 +46,20 @@ read_process() {
     state=${fields[0]} started=${fields[19]}
 }
 
-# How often the kernel killed for memory, into `kills`.
+can_make_cgroup() {
+    [[ $cpu_percent -gt 0 && -w /sys/fs/cgroup/cgroup.subtree_control ]]
+}
+
+# How often the kernel killed for memory, into `kills`: in the control group that we and the program are in, or where
+# there is no such count, on this machine, which is the sandbox's own in E2B.
 read_kills() {
-    local text
+    local text file=none
     kills=0
-    { read -r -d '' text </proc/vmstat; } 2>/dev/null
+    { read -r -d '' text </proc/self/cgroup; } 2>/dev/null
+    [[ $text =~ 0::(/[^$'\n']+) ]] && file=/sys/fs/cgroup${BASH_REMATCH[1]}/memory.events
+    [[ $text =~ :memory:(/[^$'\n']+) ]] && file=/sys/fs/cgroup/memory${BASH_REMATCH[1]}/memory.oom_control
+    [[ -r $file ]] && ! can_make_cgroup || file=/proc/vmstat
+    { read -r -d '' text <"$file"; } 2>/dev/null
     [[ $text =~ oom_kill\ ([0-9]+) ]] && kills=${BASH_REMATCH[1]}
 }
 
@@ -113,7 +122,7 @@ keep_stream() {
 # In a cgroup of its own where that is allowed: the only bound on CPU, and the best measure.
 enter_cgroup() {
     cgroup=/sys/fs/cgroup/e2b-worker-$BASHPID
-    [[ $cpu_percent -gt 0 && -w /sys/fs/cgroup/cgroup.subtree_control ]] || return
+    can_make_cgroup || return
     mkdir "$cgroup" 2>/dev/null || return
     { echo "$((cpu_percent * 1000)) 100000" >"$cgroup/cpu.max" && echo 0 >"$cgroup/cgroup.procs"; } 2>/dev/null
 }

@@ -17,6 +17,7 @@ enum {
     REPORT_BYTES = 160,           /* at most, of the wrapper's report: so much of stderr is held back */
     EXCEPTION_BYTES = 256 * 1024, /* room in the results file beyond the results */
     UNATTENDED_MS = 3000,         /* by which the program's own clock outlasts the worker's */
+    KILLED_CHILD = 128 + SIGKILL, /* a shell's exit code when what it ran last was killed */
     AFTER_MS = 10000,             /* by which the call does: for the stop, and the last output */
 };
 
@@ -49,10 +50,16 @@ static void break_step(struct step_run *step, const char *message)
 
 static enum code judge_exit(struct step_run *step, int exit_code)
 {
+    const struct process_state *state = step->state;
     struct outcome *outcome = step_outcome(step);
     outcome->exit_code = step_report(step)->exit_code = exit_code;
     if (exit_code == 0)
         return CODE_NONE;
+    if (exit_code == KILLED_CHILD && state->report.saw_oom) {
+        outcome_blame(outcome, CODE_OUT_OF_MEMORY, step->step->name,
+                      "memory ran out, and the kernel killed what the program ran (exit code %d)", exit_code);
+        return CODE_OUT_OF_MEMORY;
+    }
     if (!outcome->user_name) {
         outcome_blame(outcome, step->step->on_failure, step->step->name,
                       "the program ended with exit code %d", exit_code);
