@@ -1,7 +1,8 @@
 /* run_process: start-or-attach. One call starts the program in the sandbox or, when it was started before, by
  * this worker or another, follows it from where we are; so a broken stream is simply asked for again. The
- * wrapper that does so is step.sh; the record of a step lies in .e2b-worker/<permit>/<step> in the home
- * directory, which is where the files API puts relative paths, and which the sandbox's user owns. */
+ * wrapper that does so is step.sh; the record of a step is the folder .e2b-worker/<permit>.<step> in the home
+ * directory, which is where the files API puts relative paths, and which the sandbox's user owns. The code is
+ * there already, so there is no other folder to be made first. */
 #include "core/outcome.h"
 #include "worker/context.h"
 #include "worker/process_record.h"
@@ -345,7 +346,7 @@ static void start(struct step_run *step)
 {
     struct process_state *state = base_alloc(sizeof *state);
     state->step = step;
-    state->record = base_printf("%s/%s/%s", PLAN_STATE_DIR, step_permit(step), step->step->name);
+    state->record = base_printf("%s/%s.%s", PLAN_STATE_DIR, step_permit(step), step->step->name);
     random_uuid(step_worker(step)->random, state->mark);
     step->state = state;
     if (step->step->as.process->input)
