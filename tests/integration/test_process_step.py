@@ -67,3 +67,10 @@ def test_a_kill_for_memory_is_that_of_its_own_sandbox_only(new_box):
 def test_a_child_that_is_killed_for_memory_is_noticed(new_box):
     answer = new_box().run("bash", "-c", "python3 -c \"%s\"; echo went on; exit 3" % HUNGRY)
     assert (answer.report, answer.oom, answer.out) == (("exit", 3), 1, b"went on\n")
+
+
+def test_a_flood_in_little_memory(new_box):
+    answer = new_box().run("bash", "-c", "echo begin; head -c 314572800 /dev/zero; echo end; echo error >&2")
+    assert (answer.report, answer.oom, answer.err) == (("exit", 0), 0, b"error\n")
+    assert answer.out_bytes == 314572800 + len("begin\nend\n")
+    assert answer.out.startswith(b"begin\n") and answer.out.endswith(b"end\n") and len(answer.out) == 131072
