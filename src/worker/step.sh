@@ -168,6 +168,19 @@ judge() {
     [[ $passed_ms -ge $((limit_ms - 20)) && ($code -eq 124 || $number -eq 9) ]] && how=timeout number=0
 }
 
+# Until all that was printed is kept. A child in the background may hold the outputs for ever: then until nothing is
+# left in their pipes, which 7 and 8 are the other ends of.
+drain() {
+    local i
+    exec 7</dev/fd/5 8</dev/fd/6 5>&- 6>&-
+    for ((i = 0; i < 20; i++)); do
+        read -r -t 0.2 -u 9
+        [[ $? -gt 128 ]] || return
+        read -t 0 -u 7 || read -t 0 -u 8 || break
+    done
+    : >"$dir/frozen"
+}
+
 run() {
     # The end of fd 9 says that both outputs are closed. Its pipe is the one that every coprocess has for its input.
     exec 8<>/dev/fd/0 9</dev/fd/0 3>&1 1<>"$dir/notice" 2>&1 </dev/null
@@ -195,9 +208,7 @@ run() {
     done
     read -r until _ </proc/uptime
     cgroup=/sys/fs/cgroup/e2b-worker-$group
-    exec 5>&- 6>&-
-    read -r -t 0.2 -u 9
-    [[ $? -gt 128 ]] && : >"$dir/frozen" # a child in the background may hold them for ever
+    drain
     read_kills
     judge "$code"
     read_cpu

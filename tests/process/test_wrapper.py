@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import os
+import pathlib
 import signal
 import statistics
 import subprocess
@@ -225,7 +226,7 @@ MIB = 1 << 20
 
 
 @pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 1999, 2000, 2001, 100000, 4 * MIB, 4 * MIB + 1, 5 * MIB + 500,
-                                  9 * MIB, 31 * MIB + 7])
+                                  9 * MIB, 16 * MIB + 7, 31 * MIB + 7])
 def test_head_tail_and_the_true_count_of_any_length(record, tmp_path, size):
     data = os.urandom(size)
     (tmp_path / "data").write_bytes(data)
@@ -416,6 +417,35 @@ def test_a_child_in_the_background_does_not_delay_the_end(record, tmp_path):
     assert time.monotonic() - began < 1.5
     time.sleep(3)
     assert (tmp_path / "lived").exists()  # its pipe is still read
+
+
+def test_without_a_background_nothing_is_cut_off(record):
+    assert shell(record, "echo out; echo err >&2").report == ("exit", 0)
+    assert not (record / "frozen").exists()
+
+
+def keepers_of(stream):
+    """The processes that write this file now."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if b"of=%s\0" % bytes(stream) in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_what_was_printed_last_is_kept_however_late_its_keeper_comes(record, tmp_path):
+    call = Call(record, ["bash", "-c", "echo early; until [[ -e %s/go ]]; do sleep 0.02; done; echo late" % tmp_path])
+    assert os.read(call.process.stdout.fileno(), 100) == b"early\n"
+    keepers = keepers_of(record / "out")
+    for pid in keepers:
+        os.kill(pid, signal.SIGSTOP)
+    (tmp_path / "go").touch()
+    time.sleep(1)
+    for pid in keepers:
+        os.kill(pid, signal.SIGCONT)
+    answer = call.answer()
+    assert (len(keepers), answer.out, answer.out_bytes) == (1, b"late\n", len("early\nlate\n"))
 
 
 def test_a_daemon(record):
