@@ -122,6 +122,10 @@ class Local(Part):
         own = f"e2b-local-{self.process.pid}"
         return [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{own}/*") if path.is_dir()]
 
+    def limits_sandboxes(self) -> bool:
+        """Whether this machine lets it have control groups."""
+        return any(pathlib.Path("/sys/fs/cgroup").glob(f"**/e2b-local-{self.process.pid}"))
+
     def folders(self) -> list[str]:
         """The directories of its sandboxes."""
         return [path.name for path in self.directory.glob("e2b-local.*/i*")]

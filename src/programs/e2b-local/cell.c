@@ -154,8 +154,9 @@ static void start_holder(struct cell *cell)
     struct cells *cells = cell->cells;
     int groups[CGROUP_MAX_HIERARCHIES];
     int group_count = cgroups_open(cells->cgroups, cell->name, groups);
-    bool is_started =
-        bubblewrap_start(cell->path, cells->options.extra_folders, groups, group_count, &cell->holder);
+    CLEANUP(base_freep) char *group_folder = cgroups_memory_folder(cells->cgroups, cell->name);
+    bool is_started = bubblewrap_start(cell->path, cells->options.extra_folders, group_folder, groups,
+                                       group_count, &cell->holder);
     close_all(groups, group_count);
     if (!is_started) {
         fail(cell, "no further process can be made");

@@ -134,9 +134,11 @@ static char *group_path(const struct cgroups *cgroups, int i, const char *name)
 
 static void limit_version_1(const char *controller, const char *path, const struct cgroup_limits *limits)
 {
-    if (strcmp(controller, "memory") == 0)
+    if (strcmp(controller, "memory") == 0) {
         write_number(path, "memory.limit_in_bytes", limits->memory_bytes);
-    else if (strcmp(controller, "pids") == 0)
+        /* And with swap, or it would be paged for minutes before it is killed. */
+        write_number(path, "memory.memsw.limit_in_bytes", limits->memory_bytes);
+    } else if (strcmp(controller, "pids") == 0)
         write_number(path, "pids.max", limits->process_count);
     else if (strcmp(controller, "cpu") == 0)
         write_number(path, "cpu.cfs_quota_us", (int64_t)limits->cpu_percent * 1000);
@@ -175,6 +177,11 @@ int cgroups_open(struct cgroups *cgroups, const char *name, int ret_fds[CGROUP_M
             ret_fds[count++] = fd;
     }
     return count;
+}
+
+char *cgroups_memory_folder(struct cgroups *cgroups, const char *name)
+{
+    return cgroups->count > 0 ? group_path(cgroups, 0, name) : NULL;
 }
 
 static void set_frozen(struct cgroups *cgroups, const char *name, const char *word_1, const char *word_2)

@@ -54,7 +54,8 @@ static void end_process(struct e2b_operation *operation)
     CLEANUP(buffer_release) struct buffer report = {0};
     const char *how = program->is_timed_out ? "timeout" : program->signal ? "signal" : "exit";
     int number = program->is_timed_out ? 0 : program->signal ? program->signal : program->exit_code;
-    buffer_append_format(&report, "%s %s %d 7 1024 0 0\n", operation->mark, how, number);
+    buffer_append_format(&report, "%s %s %d 7 1024 0 0 %zu %zu\n", operation->mark, how, number,
+                         program->out.length, program->err.length);
     if (!tell(operation, E2B_STDERR, buffer_bytes(&report)))
         return;
     e2b_exit_fn done = operation->on.exit;
@@ -205,7 +206,7 @@ static void keep_words(struct e2b_operation *operation, const char *const *argv,
         operation->paths[i] = base_strdup(argv[i]);
 }
 
-/* bash -c THIS step DIR LIMIT OUT_FROM ERR_FROM OUT_MAX ERR_MAX MARK CPU CWD INPUT -- program args
+/* bash -c THIS step DIR LIMIT OUT_FROM ERR_FROM OUT_KEEP ERR_KEEP MARK CPU CWD INPUT -- program args
  * bash -c THIS stop DIR; whatever else is run ends well at once. */
 void e2b_process_start(struct e2b_sandbox *sandbox, struct e2b_call *call,
                        const struct e2b_process_options *options, e2b_output_fn output, e2b_exit_fn done)
