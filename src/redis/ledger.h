@@ -240,6 +240,8 @@ struct ledger_assertion {
     const char *permit;  /* "": a sealed claim whose permit is back already */
     const char *sandbox; /* "": none is known yet */
     const char *limits;  /* space-separated names, "g" among them */
+    /* Of what E2B lists: what is left of its life, slack, and lead, for an owner that is cut off from Redis
+     * may extend it yet. */
     int64_t horizon_ms;
     const char *job;                            /* "": no claim, only the permit */
     const char *mode, *plan, *payload, *origin; /* payload "": not known, the next acquire's is taken */
@@ -270,7 +272,8 @@ void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn
 /* The leader vouches: results are read back, everything that E2B lists of this ledger is asserted, twice.
  * listed: how many there are. OK: the ledger is READY, permits that were not asserted are forgotten, and
  * nobody is taken over for one lease; or NOT_NOW: not yet (too early, a worker has not asserted, another
- * leads): ask again in a second. lua/ready.lua says how long it takes, and why. */
+ * leads, or something of ours waits in the background: a result that was read back must be marked before):
+ * ask again in a second. lua/ready.lua says how long it takes, and why. */
 void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done);
 
 /* ---- Looking, and an operator's hand ---- */
@@ -314,6 +317,9 @@ void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const cha
                       ledger_answer_fn done);
 
 /* ---- In the background: kept and repeated until Redis has answered ---- */
+
+/* At most 65,536 operations are kept, more are lost with an error in the log: whoever has many at once looks
+ * at ledger_background_count. */
 
 /* The record of this job was delivered, or was found in Kafka; kept as a mark against repeats for ttl_ms
  * (LEDGER_DONE_MS at least). Whatever the claim's state, also when nobody knew the job: there is a result.

@@ -59,6 +59,21 @@ static void fail_later(struct ledger_request *request)
     loop_defer(ledger->options.loop, &request->task, on_fail_task, request);
 }
 
+static void on_refuse_task(void *arg)
+{
+    struct ledger_request *request = arg;
+    struct ledger_call *call = request_leave(request);
+    if (call)
+        request->done.answer(call, NULL, LEDGER_NOT_NOW);
+    free(request->permit);
+    free(request);
+}
+
+void ledger_request_refuse(struct ledger_request *request)
+{
+    loop_defer(request->ledger->options.loop, &request->task, on_refuse_task, request);
+}
+
 static void on_reply(void *arg, const struct error *error, const struct redisReply *reply)
 {
     request_end(arg, error, reply);

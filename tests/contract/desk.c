@@ -225,6 +225,20 @@ void desk_make_ready(struct desk *desk)
     world_end_hold(desk->world);
 }
 
+void desk_wait_gone(struct desk *desk)
+{
+    for (int i = 0; i < 4000 && ledger_state(desk->ledger) != LEDGER_CONNECTING; i++)
+        world_sleep(desk->world, 5);
+    assert_int_equal(ledger_state(desk->ledger), LEDGER_CONNECTING);
+}
+
+void desk_wait_serving(struct desk *desk)
+{
+    for (int i = 0; i < 4000 && ledger_state(desk->ledger) == LEDGER_CONNECTING; i++)
+        world_sleep(desk->world, 5);
+    assert_int_not_equal(ledger_state(desk->ledger), LEDGER_CONNECTING);
+}
+
 void desk_pulse(struct desk *desk)
 {
     (void)desk_extend(desk, "nothing", 0);

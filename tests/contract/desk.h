@@ -52,6 +52,8 @@ void desk_close(struct desk *desk);
 void desk_make_ready(struct desk *desk);
 void desk_pulse(struct desk *desk); /* ... now, and its answer */
 void desk_wait_ready(struct desk *desk);
+void desk_wait_gone(struct desk *desk);    /* its connection is down */
+void desk_wait_serving(struct desk *desk); /* ... is up */
 
 const struct ledger_acquired *desk_acquire(struct desk *desk, const struct ledger_acquire *acquire);
 const struct ledger_acquired *desk_ask(struct desk *desk, const char *job, const char *permit);

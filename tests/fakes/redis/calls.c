@@ -342,7 +342,7 @@ void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct
 static enum ledger_answer do_asserted(struct ledger *ledger, struct ledger_request *request)
 {
     enum ledger_answer answer =
-        store_asserted(store_of(ledger), ledger->worker, request->epoch, request->status);
+        store_asserted(store_of(ledger), ledger->worker, request->epoch, request->status, now_of(ledger));
     if (answer == LEDGER_OK)
         ledger->asserted_epoch = request->epoch_number;
     fake_ledger_pulse(ledger);
@@ -354,7 +354,9 @@ void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_ans
     struct ledger_request *request = ask_word(ledger, call, done, do_asserted);
     request->epoch = ledger->epoch;
     request->epoch_number = ledger->epoch_number;
-    request->status = arena_strdup(&request->arena, ledger->crew);
+    CLEANUP(base_freep)
+    char *crew = fake_ledger_move_ends(ledger->crew, -loop_boot_ms(ledger->options.loop));
+    request->status = arena_strdup(&request->arena, crew);
 }
 
 static void do_lead(struct ledger *ledger, struct ledger_request *request, bool is_lost)
@@ -376,15 +378,20 @@ void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn
 /* The news comes at once. */
 static enum ledger_answer do_ready(struct ledger *ledger, struct ledger_request *request)
 {
+    if (request->what > 0) /* something waited in the background when it was asked */
+        return LEDGER_NOT_NOW;
     enum ledger_answer answer =
-        store_ready(store_of(ledger), ledger->worker, request->amount, now_of(ledger));
+        store_ready(store_of(ledger), ledger->worker, request->epoch, request->amount, now_of(ledger));
     fake_ledger_pulse(ledger);
     return answer;
 }
 
 void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done)
 {
-    ask_word(ledger, call, done, do_ready)->amount = listed;
+    struct ledger_request *request = ask_word(ledger, call, done, do_ready);
+    request->amount = listed;
+    request->epoch = ledger->epoch;
+    request->what = ledger->background_count > 0;
 }
 
 /* ---- looking ---- */

@@ -48,6 +48,23 @@ void fake_ledger_lose(struct ledger *ledger, const char *permit, enum ledger_los
         ledger->options.events.on_lost(ledger->options.events.arg, text, loss);
 }
 
+/* ---- who is there ---- */
+
+char *fake_ledger_move_ends(const char *crew, int64_t by_ms)
+{
+    struct buffer moved = {0};
+    CLEANUP(base_freep) char *names = base_strdup(crew);
+    char *rest = NULL;
+    for (char *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+        char *value = strchr(name, '=');
+        int64_t end_ms = strtoll(value + 1, NULL, 10);
+        *value = '\0';
+        if (end_ms < 0 || end_ms + by_ms > 0)
+            buffer_append_format(&moved, "%s=%" PRId64 " ", name, end_ms < 0 ? -1 : end_ms + by_ms);
+    }
+    return buffer_take(&moved);
+}
+
 /* ---- state and pulse ---- */
 
 static void set_state(struct ledger *ledger, enum ledger_state state, const char *why)
@@ -113,8 +130,10 @@ static void take_pulse(struct ledger *ledger, const struct store_pulse *answer, 
     ledger->epoch = answer->epoch;
     ledger->epoch_number += is_new;
     if (answer->is_ready && answer->crew != ledger->crew_version) {
+        CLEANUP(base_freep)
+        char *workers = store_workers(fake_redis_store(ledger->redis), fake_redis_now_ms(ledger->redis));
         free(ledger->crew);
-        ledger->crew = store_workers(fake_redis_store(ledger->redis));
+        ledger->crew = fake_ledger_move_ends(workers, boot_ms);
         ledger->crew_version = answer->crew;
     }
     if (is_new || answer->has_lapsed) {

@@ -19,8 +19,8 @@ struct ledger {
     int epoch; /* the store's */
     unsigned epoch_number, told_epoch, asserted_epoch;
     bool is_open; /* it is not known what of what we hold is still ours */
-    char *crew;   /* the workers when the ledger was last ready */
-    int crew_version;
+    char *crew;   /* the workers when the ledger was last ready, "<worker>=<over, boot ms | -1> ..." */
+    int64_t crew_version;
     struct ledger_call nothing;
     bool is_serving, is_closing, is_gone;
     void (*closed)(void *arg);
@@ -61,6 +61,8 @@ void fake_ledger_hold(struct ledger *ledger, const char *permit);
 bool fake_ledger_let_go(struct ledger *ledger, const char *permit); /* Returns: whether it was held */
 void fake_ledger_lose(struct ledger *ledger, const char *permit, enum ledger_loss loss);
 void fake_ledger_finish_close(void *arg);
+/* The crew's ends, moved; those that are over then are left out. Owns: the caller frees. */
+char *fake_ledger_move_ends(const char *crew, int64_t by_ms);
 
 /* calls.c */
 void fake_ledger_request_free(struct ledger *ledger, struct ledger_request *request);
