@@ -1,3 +1,4 @@
+add_unit_test(codec/control BODIES codec core base FOREIGN PkgConfig::JANSSON)
 add_unit_test(codec/hop BODIES codec core base FOREIGN PkgConfig::JANSSON)
 add_unit_test(codec/job BODIES codec core base FOREIGN PkgConfig::JANSSON)
 add_unit_test(codec/result BODIES codec core base FOREIGN PkgConfig::JANSSON)
