@@ -17,6 +17,7 @@ enum worker_mode { MODE_AUTO, MODE_PRODUCTION, MODE_SIMULATION };
 struct config_topics {
     struct text_list jobs;   /* default ^e2b\.jobs\.[^.]+$ */
     const char *jobs_prefix; /* "e2b.jobs.": what stands before the task type in a topic's name */
+    const char *retry;       /* "e2b.retry.": what stands before the tier's name */
     const char *results, *stats, *control, *dlq;
 };
 

@@ -20,7 +20,8 @@ struct queue_tenant {
     struct queue_class *class;
     struct heap ready;     /* entries */
     struct heap_node node; /* on the class's heap while something is ready */
-    size_t count, bytes;   /* ready and set aside */
+    size_t count, bytes;   /* ready, set aside and held */
+    uint64_t served;       /* popped and not set aside again */
 };
 
 struct queue_limit {
@@ -177,6 +178,8 @@ void queue_free(struct queue *queue)
 
 void queue_push(struct queue *queue, struct queue_entry *entry)
 {
+    if (entry->is_held)
+        queue_remove(queue, entry);
     assert(!entry->tenant && !entry->aside && entry->weight > 0);
     entry->sequence = ++queue->arrivals;
     entry->is_freed = false;
@@ -197,6 +200,7 @@ struct queue_entry *queue_pop(struct queue *queue)
         queue->ready_count--;
         if (tenant->ready.count > 0)
             tenant_line_up(queue, tenant, class->clock);
+        tenant->served++;
         leave(queue, entry);
         return entry;
     }
@@ -208,7 +212,9 @@ void queue_remove(struct queue *queue, struct queue_entry *entry)
     struct queue_tenant *tenant = entry->tenant;
     if (!tenant)
         return;
-    if (entry->aside) {
+    if (entry->is_held) {
+        entry->is_held = false;
+    } else if (entry->aside) {
         take_from_limit(queue, entry);
     } else {
         heap_remove(&tenant->ready, &entry->node);
@@ -219,10 +225,19 @@ void queue_remove(struct queue *queue, struct queue_entry *entry)
     leave(queue, entry);
 }
 
+void queue_hold(struct queue *queue, struct queue_entry *entry)
+{
+    assert(!entry->tenant && !entry->aside);
+    enter(queue, entry);
+    entry->is_held = true;
+}
+
 void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char *limit)
 {
     assert(!entry->tenant && !entry->aside && entry->sequence > 0);
     enter(queue, entry);
+    if (entry->tenant->served > 0)
+        entry->tenant->served--;
     entry->is_freed = false;
     entry->aside = limit_of(queue, limit);
     entry->aside->count++;
@@ -289,14 +304,18 @@ size_t queue_bytes(const struct queue *queue)
     return queue->bytes;
 }
 
-size_t queue_tenant_bytes(const struct queue *queue, const char *tenant_id)
+struct queue_share queue_share_of(const struct queue *queue, const char *tenant_id, enum priority lowest)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+    struct queue_share share = {0};
+    for (size_t i = 0; i <= (size_t)lowest; i++) {
         const struct queue_tenant *tenant = tree_find(&queue->classes[i].tenants, tenant_id);
-        bytes += tenant ? tenant->bytes : 0;
+        if (!tenant)
+            continue;
+        share.count += tenant->count;
+        share.bytes += tenant->bytes;
+        share.served += tenant->served;
     }
-    return bytes;
+    return share;
 }
 
 size_t queue_aside_count(const struct queue *queue, const char *limit)

@@ -311,6 +311,8 @@ struct ledger_claim {
 typedef void (*ledger_claim_fn)(struct ledger_call *call, const struct error *error,
                                 const struct ledger_claim *claim);
 void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
+/* The same without waits_at, which is dear: for a worker whose copy of a record is to wait on. */
+void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
 
 /* An operator's value for a limit, in place of what the workers' configurations say; -1: theirs again. OK. */
 void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,
@@ -336,8 +338,8 @@ enum ledger_release {
  */
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what);
 /* The job goes on as a copy of its record with this hop, delay_ms from now, and the copy was delivered:
- * earlier ones are stale. Ends the claim, if it is ours under this permit or nobody runs the job; the permit
- * stays. */
+ * earlier ones are stale. Ends the claim, if it is ours under this permit ("": there is none) or nobody runs
+ * the job; the permit stays. */
 void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms);
 
 /* E2B answered 429 for the rate of creates: the shared bucket rests for retry_after_ms, and its rate is

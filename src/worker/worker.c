@@ -104,9 +104,10 @@ static void start_waiting(struct worker *worker)
 }
 
 /* As many records in memory as can run, and as many again that wait for their turn. */
-static bool has_room(void *arg)
+static bool has_room(void *arg, const char *topic)
 {
     struct worker *worker = arg;
+    (void)topic;
     return may_begin(worker) && worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
            worker->bytes < (size_t)worker->config->max_bytes;
 }
@@ -119,7 +120,7 @@ static void pump(void *arg)
         return;
     worker->is_pump_wanted = false;
     start_waiting(worker);
-    if (worker->source && has_room(worker))
+    if (worker->source && has_room(worker, NULL))
         kafka_source_pull(worker->source);
 }
 

@@ -78,6 +78,7 @@ void desk_snapshot(struct desk *desk);
 const struct ledger_usage *desk_usage(struct desk *desk, const char *limit); /* NULL: not in the snapshot */
 void desk_census(struct desk *desk);
 const struct ledger_claim *desk_look(struct desk *desk, const char *job);
+const struct ledger_claim *desk_peek(struct desk *desk, const char *job);
 
 void desk_release(struct desk *desk, const char *permit, const char *job, int what); /* and waits for it */
 void desk_done(struct desk *desk, const char *job);

@@ -171,6 +171,7 @@ class Names:
         self.id = uuid.uuid4().hex[:8]
         self.prefix = f"t{self.id}.jobs."
         self.results, self.dlq = f"t{self.id}.results", f"t{self.id}.dlq"
+        self.retry = f"t{self.id}.retry."
         self.control, self.group, self.ledger = f"t{self.id}.control", f"g{self.id}", f"l{self.id}"
 
     def jobs(self, task_type: str) -> str:
@@ -180,7 +181,7 @@ class Names:
         pattern = "^" + self.prefix.replace(".", "\\.") + "[^.]+$"
         values = {"topics.jobs": json.dumps([pattern]), "topics.jobs_prefix": self.prefix, "topics.results": self.results,
                   "topics.stats": self.results, "topics.dlq": self.dlq, "topics.control": self.control,
-                  "kafka.group_id": self.group, "ledger": self.ledger}
+                  "topics.retry": self.retry, "kafka.group_id": self.group, "ledger": self.ledger}
         return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
 
 

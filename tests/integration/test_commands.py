@@ -156,6 +156,7 @@ def test_topics_of_a_dev_broker_are_all_there(broker):
     states = {line.split()[0]: line.split()[1:3] for line in lines[1:]}
     assert states["e2b.jobs.general"] == ["4", "ok"] and states["e2b.results"] == ["4", "ok"]
     assert {"e2b.control", "e2b.dlq", "e2b.jobs.machine_learning"} <= states.keys()
+    assert all(states["e2b.retry." + tier] == ["4", "ok"] for tier in ("1m", "10m", "1h"))
 
 
 def test_topics_check_names_what_is_missing(broker):

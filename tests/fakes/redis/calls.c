@@ -430,15 +430,36 @@ void ledger_census(struct ledger *ledger, struct ledger_call *call, ledger_censu
     ask(ledger, call, do_census)->on_census = done;
 }
 
-static void do_look(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void answer_look(struct ledger *ledger, struct ledger_request *request, bool is_lost, bool with_waits)
 {
     struct ledger_claim claim;
     store_look(store_of(ledger), request->job, now_of(ledger), &request->arena, &claim);
+    if (!with_waits) {
+        claim.waits_at = "";
+        claim.waits_ms = 0;
+    }
     struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
     if (is_lost)
         request_fail(ledger, request);
     else if (call)
         request->on_claim(call, NULL, &claim);
+}
+
+static void do_look(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+{
+    answer_look(ledger, request, is_lost, /* with_waits= */ true);
+}
+
+static void do_peek(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+{
+    answer_look(ledger, request, is_lost, /* with_waits= */ false);
+}
+
+void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
+{
+    struct ledger_request *request = ask(ledger, call, do_peek);
+    request->on_claim = done;
+    request->job = arena_strdup(&request->arena, job);
 }
 
 void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
