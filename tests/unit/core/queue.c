@@ -94,6 +94,31 @@ static void a_freed_limit_frees_the_higher_class_first(void **state)
     queue_free(queue);
 }
 
+/* Else the tenant whose job has waited longest asks for ever, and the others, who may have a right to the
+ * next place, are not even known to the ledger. */
+static void a_tenant_that_is_denied_again_lets_the_others_ask(void **state)
+{
+    (void)state;
+    struct queue_entry entries[6];
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < 6; i++) {
+        entries[i] = entry_of(i < 4 ? "a" : i == 4 ? "b" : "c", PRIORITY_STANDARD, 1);
+        queue_push(queue, &entries[i]);
+    }
+    for (size_t i = 0; i < 6; i++)
+        queue_set_aside(queue, queue_pop(queue), "g");
+    bool has_asked[6] = {false};
+    for (int n = 0; n < 3; n++) {
+        queue_free_limit(queue, "g", 1);
+        struct queue_entry *entry = queue_pop(queue);
+        has_asked[entry - entries] = true;
+        queue_set_aside(queue, entry, "g");
+    }
+    assert_true(has_asked[0] && has_asked[4] && has_asked[5]); /* and of "a" its oldest */
+    queue_free_limit(queue, "g", SIZE_MAX);
+    drain(queue);
+}
+
 static void every_limit_frees_its_oldest_at_once(void **state)
 {
     (void)state;
@@ -340,24 +365,35 @@ static void model_pop(struct model *model)
     }
 }
 
+/* Likewise of those that the limit keeps. */
+static bool model_free_one(struct model *model, size_t limit)
+{
+    const struct queue_entry *freed = NULL;
+    queue_free_limit(model->queue, limit_names[limit], 1);
+    for (size_t i = 0; i < ENTRIES && !freed; i++)
+        if (model->where[i] == ASIDE && !model->entries[i].aside)
+            freed = &model->entries[i];
+    size_t of_freed = freed ? (size_t)(freed - model->entries) : ENTRIES;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        if (model->where[i] != ASIDE || model->limit[i] != limit)
+            continue;
+        assert_non_null(freed);
+        assert_true(freed->priority <= model->entries[i].priority);
+        if (is_same_line(freed, &model->entries[i]))
+            assert_true(model->arrival[of_freed] <= model->arrival[i]);
+    }
+    if (!freed)
+        return false;
+    assert_int_equal(model->limit[of_freed], limit);
+    model->where[of_freed] = READY;
+    model->is_freed[of_freed] = true;
+    return true;
+}
+
 static void model_free_limit(struct model *model, size_t limit, size_t count)
 {
-    queue_free_limit(model->queue, limit_names[limit], count);
-    for (; count > 0; count--) {
-        size_t first = ENTRIES;
-        for (size_t i = 0; i < ENTRIES; i++) {
-            if (model->where[i] != ASIDE || model->limit[i] != limit)
-                continue;
-            if (first == ENTRIES || model->entries[i].priority < model->entries[first].priority ||
-                (model->entries[i].priority == model->entries[first].priority &&
-                 model->arrival[i] < model->arrival[first]))
-                first = i;
-        }
-        if (first == ENTRIES)
-            return;
-        model->where[first] = READY;
-        model->is_freed[first] = true;
-    }
+    while (count-- > 0 && model_free_one(model, limit))
+        ;
 }
 
 static void model_remove(struct model *model, size_t i)
@@ -434,6 +470,7 @@ int main(void)
         cmocka_unit_test(classes_come_in_their_order),
         cmocka_unit_test(a_tenant_keeps_its_order_over_being_set_aside),
         cmocka_unit_test(a_freed_limit_frees_the_higher_class_first),
+        cmocka_unit_test(a_tenant_that_is_denied_again_lets_the_others_ask),
         cmocka_unit_test(every_limit_frees_its_oldest_at_once),
         cmocka_unit_test(a_held_entry_counts_and_is_not_served),
         cmocka_unit_test(what_is_set_aside_again_was_not_served),
