@@ -226,7 +226,8 @@ def test_the_topic_follows_the_configuration():
 
 
 @pytest.mark.parametrize("text, said", [
-    ('{"cod": "1"}', "INVALID_JOB: /code"),
+    ('{"cod": "1"}', 'INVALID_JOB: /code: is missing: a job of this kind needs it; there is "cod": did you mean "code"?'),
+    ('{"cod": "1", "timeout": 5}', '/timeout: unknown field, ignored; did you mean "timeout_ms"?'),
     ('{"code": 1}', "INVALID_JOB: /code"),
     ('{"code": "1", "job_id": 5}', "/job_id"),
     ('{"code": "1", "job_id": "a b"}', "/job_id"),
@@ -261,6 +262,13 @@ def test_jobs_are_sent_with_ids_and_keys(broker, tmp_path):
     counted = call("submit", "--json", "--count", 3, "--topic", "extra.topic",
                    text='{"code": "1", "job_id": "n", "template": "default"}', **env)
     assert {json.loads(line)["job_id"] for line in counted.stdout.splitlines()} == {"n-1", "n-2", "n-3"}
+
+
+def test_what_a_worker_would_ignore_is_told_and_sent(broker):
+    told = call("submit", "--count", 3, "--topic", "extra.topic", KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap,
+                text='{"code": "1", "job_id": "w", "template": "default", "timeout": 5}')
+    assert told.returncode == OK and len(told.stdout.split()) == 3, told.stderr
+    assert told.stderr.count('warning: /timeout: unknown field, ignored; did you mean "timeout_ms"?') == 1
 
 
 def test_no_cluster_is_69_and_no_result_is_75(broker):

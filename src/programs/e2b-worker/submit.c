@@ -75,6 +75,17 @@ static size_t tell_bad_ones(const struct submissions *submissions)
     return bad;
 }
 
+/* What a worker would pass over; of several copies of a job the first speaks for all. */
+static void tell_warnings(const struct submissions *submissions, size_t copies)
+{
+    for (size_t i = 0; i < submissions->count; i += copies) {
+        const struct submission *submission = &submissions->items[i];
+        for (size_t k = 0; k < submission->job.warnings.count; k++)
+            fprintf(stderr, "e2b-worker submit: job %s: warning: %s\n", submission->job_id,
+                    submission->job.warnings.items[k]);
+    }
+}
+
 static int work(const struct config *config, const struct submit_options *options, struct bytes text,
                 struct arena *arena)
 {
@@ -91,6 +102,7 @@ static int work(const struct config *config, const struct submit_options *option
                 submit_print_plan(&submissions.items[i], config, options->json != NULL);
         return bad > 0 ? EXIT_FAILED : EXIT_OK;
     }
+    tell_warnings(&submissions, (size_t)options->count);
     if (bad > 0 && !options->force) {
         fprintf(stderr, "e2b-worker submit: nothing was sent; --force sends it anyway\n");
         return EXIT_FAILED;
