@@ -185,7 +185,7 @@ void error_of_exchange(enum error_place place, const struct error *transport,
                                     .code = ret->code,
                                     .message = ret->message};
     if (transport) {
-        snprintf(ret->message, sizeof ret->message, "%s", transport->text);
+        snprintf(ret->message, sizeof ret->message, "%.*s", (int)sizeof ret->message - 1, transport->text);
     } else {
         foreign.is_explained =
             answers_refusal(response->body, ret->code, sizeof ret->code, ret->message, sizeof ret->message);

@@ -46,11 +46,13 @@ static void on_probed(void *arg, struct facts *facts)
 {
     struct kafka_source *source = arg;
     source->probe = NULL;
+    if (!facts->error)
+        handle_answered(source->handle);
     if (!facts->error && source->has_joined && !source->facts && !timer_is_active(&source->retry)) {
         source_state(source, true, "");
     } else if (facts->error) {
         char text[EXPLAIN_SIZE];
-        explain(facts->error, facts->failed_topic, text);
+        handle_explain(source->handle, facts->error, facts->failed_topic, text);
         source_state(source, false, text);
     }
 }
@@ -116,13 +118,14 @@ static void on_error(struct kafka_source *source, rd_kafka_event_t *event)
         return;
     }
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+    handle_hear(source->handle, event);
     log_debug(&source->log, "kafka.error", LOG_TEXT("code", rd_kafka_err2name(code)),
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
     if (is_about_some_topic(code, where)) {
         probe(source);
     } else if (explain_needs_hands(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         char text[EXPLAIN_SIZE];
-        explain(code, where ? where->topic : NULL, text);
+        handle_explain(source->handle, code, where ? where->topic : NULL, text);
         source_state(source, false, text);
     }
     if (where)
