@@ -21,7 +21,7 @@ enum {
     TICKS_PER_POLL = 4, /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
     SINK_GRACE_MS = 30000, /* for records that somebody waits for */
-    POSTS_GRACE_MS = 2000, /* for events that nobody does */
+    POSTS_GRACE_MS = 1000, /* for events that nobody does, where Kafka takes any */
     LEDGER_GRACE_MS = 5000,
     CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
 };
@@ -350,6 +350,15 @@ static void on_sink_closed(void *arg)
     e2b_client_close(worker->e2b, on_e2b_closed, worker);
 }
 
+static int64_t sink_grace_ms(const struct worker *worker)
+{
+    struct kafka_sink_stats stats;
+    kafka_sink_stats(worker->sink, &stats);
+    if (stats.waiting > 0)
+        return SINK_GRACE_MS;
+    return worker->sink_is_usable ? POSTS_GRACE_MS : 0;
+}
+
 static void close_rest(struct worker *worker)
 {
     worker->phase = WORKER_CLOSING;
@@ -362,10 +371,7 @@ static void close_rest(struct worker *worker)
     worker->provider = NULL;
     observe_free(worker->observe);
     worker->observe = NULL;
-    struct kafka_sink_stats stats;
-    kafka_sink_stats(worker->sink, &stats);
-    kafka_sink_close(worker->sink, stats.waiting > 0 ? SINK_GRACE_MS : POSTS_GRACE_MS, on_sink_closed,
-                     worker);
+    kafka_sink_close(worker->sink, sink_grace_ms(worker), on_sink_closed, worker);
 }
 
 /* A doubtful create is not waited for: its permit lies behind everything that it can have made. */
