@@ -291,15 +291,30 @@ static void send_all(void *arg)
 
 /* ---- the beginning ---- */
 
+/* The topics of all submissions, each once. */
+static struct text_list topics_of(const struct submissions *submissions, struct arena *arena)
+{
+    struct text_list topics = {.items = ARENA_ARRAY(arena, const char *, submissions->count)};
+    for (size_t i = 0; i < submissions->count; i++) {
+        const char *topic = submissions->items[i].topic;
+        size_t k = 0;
+        while (k < topics.count && strcmp(topics.items[k], topic) != 0)
+            k++;
+        if (k == topics.count)
+            topics.items[topics.count++] = topic;
+    }
+    return topics;
+}
+
 static bool open_sink(struct delivery *delivery, struct error *reterr)
 {
-    const char *first = delivery->submissions->items[0].topic;
+    const struct text_list topics = topics_of(delivery->submissions, &delivery->arena);
     const struct kafka_sink_options options = {.loop = delivery->loop,
                                                .log = &delivery->log,
                                                .cluster = cluster_of(delivery->config, &delivery->arena),
                                                .client_id = "e2b-worker-submit",
-                                               .topics = &first,
-                                               .topic_count = 1,
+                                               .topics = topics.items,
+                                               .topic_count = topics.count,
                                                .arg = delivery,
                                                .on_state = on_sink_state};
     delivery->sink = kafka_sink_new(&options, reterr);
