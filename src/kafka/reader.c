@@ -209,8 +209,8 @@ static rd_kafka_conf_t *make_conf(const struct kafka_reader_options *options, st
         {"queued.min.messages", "1000"},
         {"queued.max.messages.kbytes", "4096"},
     };
-    rd_kafka_conf_t *conf =
-        conf_new(&options->cluster, options->client_id, wanted, ARRAY_LENGTH(wanted), reterr);
+    const struct conf_client client = {RD_KAFKA_CONSUMER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
+    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
     if (conf)
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     return conf;

@@ -254,8 +254,8 @@ static rd_kafka_conf_t *make_conf(const struct kafka_sink_options *options, size
         {"message.timeout.ms", "30000"}, /* ours to try again: the list of what is not sent lives here */
         {"topic.metadata.propagation.max.ms", "5000"},
     };
-    rd_kafka_conf_t *conf =
-        conf_new(&options->cluster, options->client_id, wanted, ARRAY_LENGTH(wanted), reterr);
+    const struct conf_client client = {RD_KAFKA_PRODUCER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
+    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
     if (conf)
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     return conf;

@@ -34,7 +34,8 @@ static bool admin_open(struct admin *admin, const struct kafka_cluster *cluster,
                        rd_kafka_admin_op_t operation, struct error *reterr)
 {
     char text[160] = "";
-    rd_kafka_conf_t *conf = conf_new(cluster, "e2b-worker-topics", NULL, 0, reterr);
+    const struct conf_client client = {RD_KAFKA_PRODUCER, "e2b-worker-topics", NULL, 0};
+    rd_kafka_conf_t *conf = conf_new(cluster, &client, reterr);
     if (!conf)
         return false;
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);

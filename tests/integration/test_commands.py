@@ -262,11 +262,13 @@ def test_a_cluster_that_comes_later_is_waited_for_as_long_as_one_says(broker):
 
 
 def test_a_worker_that_never_saw_kafka_ends_at_once(tmp_path):
-    names = Names()
-    worker = Worker(tmp_path, "lonely", kafka=NOWHERE, redis="redis://127.0.0.1:1", e2b="http://127.0.0.1:1", names=names)
+    properties = {"kafka.properties.fetch.wait.max.ms": 20, "kafka.properties.linger.ms": 1}
+    worker = Worker(tmp_path, "lonely", kafka=NOWHERE, redis="redis://127.0.0.1:1", e2b="http://127.0.0.1:1",
+                    names=Names(), sets=properties)
     wait_until(lambda: "Connection refused" in worker.get("/readyz")[1], 20, "Kafka is missed")
     time.sleep(6)  # now the question whether it is there goes on in threads
     assert worker.stop(5) == OK
+    assert "CONFWARN" not in worker.output()
 
 
 # ---- submit without a worker -----------------------------------------------------------------------------------------
