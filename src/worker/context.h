@@ -46,6 +46,7 @@ struct worker {
     struct timer drain_timer, tick_timer;
     unsigned ticks;
     bool is_pump_wanted, is_source_closing;
+    bool is_abandoned; /* it could not begin: what was opened is closed again */
     bool source_is_usable, sink_is_usable;
     char source_why[500], sink_why[500];
     char why[2048]; /* of the last worker_is_ready */

@@ -271,6 +271,19 @@ def test_a_worker_that_never_saw_kafka_ends_at_once(tmp_path):
     assert "CONFWARN" not in worker.output()
 
 
+@pytest.mark.parametrize("key, value, code, said", [
+    ("kafka.properties.sesion.timeout.ms", "9000", CONFIG, 'has no property "sesion.timeout.ms"; did you mean "session.timeout.ms"?'),
+    ("kafka.properties.session.timeout.ms", "soon", CONFIG, "session.timeout.ms: Invalid value"),
+    ("kafka.properties.acks", "1", CONFIG, '"acks" is set by the worker itself'),
+    ("http.listen", "192.0.2.1:9464", UNAVAILABLE, "cannot listen on 192.0.2.1:9464"),
+])
+def test_a_worker_that_cannot_begin_says_why_and_ends_in_order(key, value, code, said):
+    """The sanitizers see that what was opened is closed again."""
+    told = call("run", "--set", "http.listen=127.0.0.1:0", "--set", f"{key}={value}", timeout=20,
+                KAFKA_BOOTSTRAP_SERVERS=NOWHERE, REDIS_URL="redis://127.0.0.1:1/0")
+    assert told.returncode == code and said in told.stderr, told.stderr
+
+
 # ---- submit without a worker -----------------------------------------------------------------------------------------
 
 
