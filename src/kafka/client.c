@@ -36,6 +36,11 @@ const char *kafka_library_version(void)
     return rd_kafka_version_str();
 }
 
+bool kafka_library_is_cooperative(void)
+{
+    return rd_kafka_version() >= 0x020a0000; /* KAFKA_COOPERATIVE_SINCE; its change #4908 */
+}
+
 static bool fail_unknown(const char *name, const struct properties *known, struct error *reterr)
 {
     const char *near = properties_near(known, name);

@@ -302,16 +302,16 @@ static rd_kafka_conf_t *make_conf(const struct kafka_source_options *options, bo
     return conf;
 }
 
-/* Before 2.10 a commit that meets a cooperative rebalance loses the whole assignment. */
 static bool choose_assignor(const char *name, bool *ret_cooperative, struct error *reterr)
 {
     *ret_cooperative = strcmp(name, "cooperative-sticky") == 0;
     if (!*ret_cooperative && strcmp(name, "eager") != 0)
         return error_set(reterr, ERROR_REJECTED, "config", 0,
                          "kafka.assignor is \"%s\"; it must be eager or cooperative-sticky", name);
-    if (*ret_cooperative && rd_kafka_version() < 0x020a0000)
+    if (*ret_cooperative && !kafka_library_is_cooperative())
         return error_set(reterr, ERROR_REJECTED, "config", 0,
-                         "kafka.assignor cooperative-sticky needs librdkafka 2.10 or newer, this is %s; "
+                         "kafka.assignor cooperative-sticky needs librdkafka " KAFKA_COOPERATIVE_SINCE
+                         " or newer, this is %s; "
                          "use eager or a newer library",
                          kafka_library_version());
     return true;

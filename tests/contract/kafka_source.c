@@ -361,7 +361,7 @@ static void two_members_share_and_lose_nothing_in_rebalances(void **state)
 static void cooperative_members_share_too(void **state)
 {
     (void)state;
-    if (rd_kafka_version() < 0x020a0000)
+    if (!kafka_library_is_cooperative())
         skip(); /* refused there: wrong_properties_are_named */
     assignor = "cooperative-sticky";
     share();
@@ -644,7 +644,7 @@ static void wrong_properties_are_named(void **state)
         {{"client.rack", "a"}, "sticky", "kafka.assignor"},
         {{"no.such.thing", "1"},
          "cooperative-sticky",
-         rd_kafka_version() < 0x020a0000 ? "librdkafka 2.10" : "no.such.thing"},
+         kafka_library_is_cooperative() ? "no.such.thing" : "librdkafka " KAFKA_COOPERATIVE_SINCE},
     };
     struct loop *loop = loop_new();
     for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {

@@ -455,6 +455,22 @@ def test_doctor_says_what_is_missing_and_simulation_loudly():
     assert re.search(r"checks? failed", told.stdout)
 
 
+def test_doctor_and_the_worker_say_the_same_of_cooperative_rebalances():
+    """With librdkafka before 2.10, as Debian 12 and 13 have it, both refuse it; with a later one neither does."""
+    words = ("--set", "kafka.assignor=cooperative-sticky", "--set", "http.listen=127.0.0.1:0")
+    env = {"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    told = call("doctor", *words[:2], **env)
+    found = re.search(r"^kafka +(ok|fail) +librdkafka .*$", told.stdout, re.M)
+    assert found, told.stdout
+    worker = subprocess.run(["timeout", "-s", "TERM", "10", WORKER_PROGRAM, "run", *words], capture_output=True,
+                            text=True, env=environment(**env), timeout=30)
+    if found[1] == "ok":
+        assert worker.returncode != CONFIG
+    else:
+        assert worker.returncode == CONFIG and "needs librdkafka 2.10" in worker.stderr
+        assert "kafka.assignor=cooperative-sticky needs 2.10" in found[0]
+
+
 def test_doctor_names_a_policy_that_evicts(tmp_path):
     redis = Redis(tmp_path, "--maxmemory-policy", "allkeys-lru")
     told = call("doctor", REDIS_URL=redis.url, KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
