@@ -53,21 +53,22 @@ struct e2b_pairs {
 
 /* What to do about a failure. */
 enum e2b_error_kind {
-    E2B_INVALID = 1,  /* the request is wrong (400, 422) or an argument is; the same will fail again */
-    E2B_AUTH,         /* 401, 403: the key is missing, unknown or not allowed to */
-    E2B_NOT_FOUND,    /* no such template, file, process ... ; for a sandbox's own calls see GONE */
-    E2B_CONFLICT,     /* 409: it is changing its state just now */
-    E2B_RATE_LIMITED, /* 429: too many requests; retry_after_ms says how long to wait */
-    E2B_QUOTA,        /* 429: too many sandboxes at once; one of them must end first */
-    E2B_CAPACITY,     /* 503, 504 on create: E2B has no room; nothing was created */
-    E2B_GONE,         /* the sandbox is no more: ended, killed, or never there */
-    E2B_PORT_CLOSED,  /* the sandbox lives, but nothing listens there: the template lacks the service */
-    E2B_DISK_FULL,    /* 507: no space left in the sandbox */
-    E2B_TIMEOUT,      /* the call's own deadline passed */
-    E2B_TOO_LARGE,    /* an answer over the client's bound; the rest was not read */
-    E2B_BROKEN, /* the connection failed or an answer made no sense, or 500, 502: the sandbox may well live */
-    E2B_EXPIRED, /* create only: send_before_boot_ms had passed; nothing was sent */
-    E2B_CLOSED,  /* the client was closed under the call */
+    E2B_ERROR_INVALID = 1,  /* the request is wrong (400, 422) or an argument is; the same will fail again */
+    E2B_ERROR_AUTH,         /* 401, 403: the key is missing, unknown or not allowed to */
+    E2B_ERROR_NOT_FOUND,    /* no such template, file, process ... ; for a sandbox's own calls see GONE */
+    E2B_ERROR_CONFLICT,     /* 409: it is changing its state just now */
+    E2B_ERROR_RATE_LIMITED, /* 429: too many requests; retry_after_ms says how long to wait */
+    E2B_ERROR_QUOTA,        /* 429: too many sandboxes at once; one of them must end first */
+    E2B_ERROR_CAPACITY,     /* 503, 504 on create: E2B has no room; nothing was created */
+    E2B_ERROR_GONE,         /* the sandbox is no more: ended, killed, or never there */
+    E2B_ERROR_PORT_CLOSED,  /* the sandbox lives, but nothing listens there: the template lacks the service */
+    E2B_ERROR_DISK_FULL,    /* 507: no space left in the sandbox */
+    E2B_ERROR_TIMEOUT,      /* the call's own deadline passed */
+    E2B_ERROR_TOO_LARGE,    /* an answer over the client's bound; the rest was not read */
+    E2B_ERROR_BROKEN,  /* the connection failed or an answer made no sense, or 500, 502: the sandbox may well
+                          live */
+    E2B_ERROR_EXPIRED, /* create only: send_before_boot_ms had passed; nothing was sent */
+    E2B_ERROR_CLOSED,  /* the client was closed under the call */
 };
 
 struct e2b_error {
@@ -119,8 +120,8 @@ struct e2b_client_options {
 /* Returns: NULL never; what is wrong with the options arrives with the first call. Owns: e2b_client_close. */
 E2B_API struct e2b_client *e2b_client_new(struct uv_loop_s *loop, const struct e2b_client_options *options);
 
-/* Ends every call with E2B_CLOSED, then closes the connections, calls back once (may be NULL) and is gone.
- * Sandboxes outlive it on E2B's side; their handles must be freed before or in `closed`. */
+/* Ends every call with E2B_ERROR_CLOSED, then closes the connections, calls back once (may be NULL) and is
+ * gone. Sandboxes outlive it on E2B's side; their handles must be freed before or in `closed`. */
 E2B_API void e2b_client_close(struct e2b_client *client, e2b_closed_fn closed, void *arg);
 
 /* ---- Sandboxes: the control plane goes by id, the data plane by handle
@@ -193,7 +194,7 @@ typedef void (*e2b_info_fn)(struct e2b_call *call, const struct e2b_error *error
 typedef void (*e2b_page_fn)(struct e2b_call *call, const struct e2b_error *error,
                             const struct e2b_sandbox_page *page);
 
-/* Default deadline 10 s each. A sandbox that is not there is E2B_GONE. */
+/* Default deadline 10 s each. A sandbox that is not there is E2B_ERROR_GONE. */
 E2B_API void e2b_sandbox_inspect(struct e2b_client *client, struct e2b_call *call, const char *id,
                                  e2b_info_fn done);
 E2B_API void e2b_sandbox_list(struct e2b_client *client, struct e2b_call *call,
@@ -211,11 +212,12 @@ E2B_API void e2b_sandbox_kill(struct e2b_client *client, struct e2b_call *call, 
  * --------------------------------------------------------------------------------- */
 
 enum e2b_output_kind {
-    E2B_STARTED, /* the kernel or process has begun */
-    E2B_STDOUT,
-    E2B_STDERR,
-    E2B_RESULT, /* code only: a JSON object, E2B's MIME bundle (is_main_result, text, html, png, ..., extra)
-                 */
+    E2B_OUTPUT_STARTED, /* the kernel or process has begun */
+    E2B_OUTPUT_STDOUT,
+    E2B_OUTPUT_STDERR,
+    E2B_OUTPUT_RESULT, /* code only: a JSON object, E2B's MIME bundle (is_main_result, text, html, png, ...,
+                        * extra)
+                        */
 };
 
 struct e2b_output {
@@ -293,7 +295,7 @@ struct e2b_file {
     struct e2b_bytes content; /* borrowed until the call is idle */
 };
 
-enum e2b_file_kind { E2B_FILE, E2B_DIRECTORY, E2B_SYMLINK };
+enum e2b_file_kind { E2B_FILE_REGULAR, E2B_FILE_DIRECTORY, E2B_FILE_SYMLINK };
 
 struct e2b_file_info {
     const char *name, *path;

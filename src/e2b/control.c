@@ -381,7 +381,7 @@ void e2b_sandbox_pause(struct e2b_client *client, struct e2b_call *call, const c
 /* What is not there need not be killed. */
 static bool kill_refused(struct e2b_operation *operation, const struct e2b_error *error)
 {
-    if (error->kind != E2B_GONE)
+    if (error->kind != E2B_ERROR_GONE)
         return false;
     operation_succeed(operation, NULL);
     return true;

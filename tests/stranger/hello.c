@@ -29,7 +29,7 @@ static void on_killed(struct e2b_call *call, const struct e2b_error *error)
 static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     (void)call;
-    if (output->kind == E2B_STDOUT)
+    if (output->kind == E2B_OUTPUT_STDOUT)
         fwrite(output->bytes.data, 1, output->bytes.length, stdout);
 }
 

@@ -43,14 +43,14 @@ static int64_t lap_ms(struct e2b_look *look)
 
 static const char *advice(const struct config *config, const struct e2b_error *error)
 {
-    if (error->kind == E2B_AUTH)
+    if (error->kind == E2B_ERROR_AUTH)
         return "E2B_AUTH: set E2B_API_KEY to a key of the account";
-    if (error->kind == E2B_BROKEN || error->kind == E2B_TIMEOUT)
+    if (error->kind == E2B_ERROR_BROKEN || error->kind == E2B_ERROR_TIMEOUT)
         return config->mode == MODE_SIMULATION ? "start e2b-local, or set E2B_API_KEY"
                                                : "check the network, E2B_DOMAIN and E2B_API_URL";
-    if (error->kind == E2B_NOT_FOUND)
+    if (error->kind == E2B_ERROR_NOT_FOUND)
         return "the account has no such template: set templates.default.template_id";
-    if (error->kind == E2B_QUOTA || error->kind == E2B_RATE_LIMITED)
+    if (error->kind == E2B_ERROR_QUOTA || error->kind == E2B_ERROR_RATE_LIMITED)
         return "the account's limit is reached: wait, or end sandboxes";
     return "try again later";
 }
@@ -87,7 +87,7 @@ static void on_killed(struct e2b_call *call, const struct e2b_error *error)
 static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     struct e2b_look *look = call->arg;
-    if (output->kind == E2B_STDOUT && memmem(output->bytes.data, output->bytes.length, "hello", 5))
+    if (output->kind == E2B_OUTPUT_STDOUT && memmem(output->bytes.data, output->bytes.length, "hello", 5))
         look->said_hello = true;
 }
 
