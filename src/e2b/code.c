@@ -1,5 +1,5 @@
-/* Code in the sandbox's interpreter: one request, a stream of lines, an end that the interpreter must tell.
- */
+/* Code in the sandbox's interpreter: one request, a stream of lines, an end that the interpreter
+ * must tell. */
 #include "e2b/events.h"
 #include "e2b/ndjson.h"
 #include "e2b/operation.h"

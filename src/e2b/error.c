@@ -1,5 +1,5 @@
-/* From foreign codes to kinds: the one place where a failure of E2B, of Connect or of the network is judged.
- */
+/* From foreign codes to kinds: the one place where a failure of E2B, of Connect or of the network
+ * is judged. */
 #include "e2b/error.h"
 
 #include "e2b/answers.h"
