@@ -57,8 +57,8 @@ static const char *nearest_by_slips(const char *word, size_t length, const char 
     return nearest;
 }
 
-/* "timeout" for "timeout_ms". A dot ends it: "limit" is a slip of the group "limits", not of "limits.global".
- */
+/* "timeout" for "timeout_ms". A dot ends it: "limit" is a slip of the group "limits", not
+ * of "limits.global". */
 static const char *nearest_by_beginning(const char *word, size_t length, const char *const *names,
                                         size_t count)
 {

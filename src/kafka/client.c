@@ -84,8 +84,8 @@ static bool check_allowed(const struct kafka_cluster *cluster, struct error *ret
     return true;
 }
 
-/* What the other kind of client takes is checked, and left out: librdkafka would warn of it at every start.
- */
+/* What the other kind of client takes is checked, and left out: librdkafka would warn of it at
+ * every start. */
 static bool pass_through(rd_kafka_conf_t *conf, rd_kafka_type_t type, const struct kafka_cluster *cluster,
                          struct error *reterr)
 {

@@ -167,8 +167,8 @@ static void judge_configs(const rd_kafka_event_t *event, const struct kafka_topi
                 judge_config(&topics[k], resources[i], &reports[k]);
 }
 
-/* Compaction is looked at where we may: without the permission, and on the mock cluster, it is passed over.
- */
+/* Compaction is looked at where we may: without the permission, and on the mock cluster, it is
+ * passed over. */
 static void read_configs(struct admin *admin, const struct kafka_topic *topics, size_t count,
                          struct kafka_topic_report *reports)
 {

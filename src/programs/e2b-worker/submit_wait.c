@@ -1,5 +1,5 @@
-/* submit on the loop: results are listened to first, then all is sent, then each job is followed to its end.
- */
+/* submit on the loop: results are listened to first, then all is sent, then each job is followed to
+ * its end. */
 #include "submit.h"
 
 #include "codec/event_view.h"
