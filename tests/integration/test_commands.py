@@ -148,6 +148,7 @@ def test_config_schema_and_table_know_the_keys():
 
 def test_the_broker_says_how_to_use_it(broker):
     assert f"export KAFKA_BOOTSTRAP_SERVERS={broker.bootstrap}" in broker.output()
+    assert "--set kafka.properties.fetch.wait.max.ms=20" in broker.output()
     assert "topic extra.topic, 4 partitions" in broker.output()
     assert "topic e2b.jobs.data_analysis" in broker.output()
 
