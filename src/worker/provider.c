@@ -15,7 +15,7 @@ struct provider {
     bool is_usable, is_asking;
     bool is_waiting; /* a ledger that is being rebuilt, for sandboxes to end */
     int64_t waiting_since_ms, noted_ms;
-    char why[256];
+    char why[400]; /* a sentence around an address and a message of E2B, see describe */
     struct e2b_call call;
     struct ledger_call ready_call;
     struct timer timer;
@@ -78,15 +78,14 @@ static void set_state(struct provider *provider, bool is_usable, const char *why
 
 static void describe(const struct provider *provider, const struct e2b_error *error, char *text, size_t size)
 {
-    const struct config *config = provider->worker->config;
-    const char *url = config->e2b_api_url ? config->e2b_api_url : config->e2b_domain;
+    const char *place = config_e2b_place(provider->worker->config);
     if (error->kind == E2B_ERROR_AUTH)
         (void)snprintf(text, size,
-                       "E2B_AUTH: E2B at %s refuses the key: %s. Set E2B_API_KEY to a key of your team.", url,
-                       error->message);
+                       "E2B_AUTH: E2B at %.100s refuses the key: %s. Set E2B_API_KEY to a key of your team.",
+                       place, error->message);
     else
-        (void)snprintf(text, size, "E2B at %s does not answer as it should: %s. Trying again every %d s.",
-                       url, error->message, ASK_AGAIN_MS / 1000);
+        (void)snprintf(text, size, "E2B at %.100s does not answer as it should: %s. Trying again every %d s.",
+                       place, error->message, ASK_AGAIN_MS / 1000);
 }
 
 static void ask_later(struct provider *provider, int64_t delay_ms)

@@ -55,16 +55,9 @@ static const char *advice(const struct config *config, const struct e2b_error *e
     return "try again later";
 }
 
-static const char *place_of(const struct config *config)
-{
-    if (config->e2b_api_url)
-        return config->e2b_api_url;
-    return config->e2b_domain ? config->e2b_domain : "e2b.app";
-}
-
 static void fail(struct e2b_look *look, const char *what, const struct e2b_error *error)
 {
-    report_add(look->report, "e2b", FINDING_FAIL, "%s: %s: %s; %s", place_of(look->config), what,
+    report_add(look->report, "e2b", FINDING_FAIL, "%s: %s: %s; %s", config_e2b_place(look->config), what,
                error->message, advice(look->config, error));
 }
 
@@ -159,7 +152,7 @@ static void on_page(struct e2b_call *call, const struct e2b_error *error, const 
         look->report, "e2b", running >= limit ? FINDING_WARN : FINDING_OK,
         "%s answers in %lld ms and takes the key; %s%lld sandboxes run in the account, limits.global is "
         "%lld%s",
-        place_of(look->config), (long long)list_ms, is_least ? "at least " : "", (long long)running,
+        config_e2b_place(look->config), (long long)list_ms, is_least ? "at least " : "", (long long)running,
         (long long)limit,
         running >= limit ? ": workers wait until some have ended; those of others count as well" : "");
     if (look->is_run)
