@@ -83,7 +83,7 @@ void step_broken(struct step_run *step, const struct e2b_error *error)
     provider_note(run->flight->worker->provider, error);
     run->cause = *error;
     enum code code = provider_call_code(error);
-    bool is_gone = error->kind == E2B_GONE;
+    bool is_gone = error->kind == E2B_ERROR_GONE;
     advance(run, is_gone ? EXECUTION_EVENT_SANDBOX_GONE : EXECUTION_EVENT_STEP_BROKEN, code);
 }
 
