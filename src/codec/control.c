@@ -22,8 +22,8 @@ static bool read_members(struct reader *reader, json_t *root, struct control *co
 {
     static const struct field fields[] = {
         {.name = "action", .read = read_action},
-        {"job_id", FIELD_NAME, offsetof(struct control, job_id), 0, 0, NULL},
-        {"tenant_id", FIELD_NAME, offsetof(struct control, tenant_id), 0, 0, NULL},
+        {.name = "job_id", .type = FIELD_NAME, .offset = offsetof(struct control, job_id)},
+        {.name = "tenant_id", .type = FIELD_NAME, .offset = offsetof(struct control, tenant_id)},
     };
     if (!reader_object(reader, root, fields, ARRAY_LENGTH(fields), control))
         return false;

@@ -46,11 +46,13 @@ static void on_probed(void *arg, struct facts *facts)
 {
     struct kafka_source *source = arg;
     source->probe = NULL;
+    if (!facts->error)
+        handle_answered(source->handle);
     if (!facts->error && source->has_joined && !source->facts && !timer_is_active(&source->retry)) {
         source_state(source, true, "");
     } else if (facts->error) {
         char text[EXPLAIN_SIZE];
-        explain(facts->error, facts->failed_topic, text);
+        handle_explain(source->handle, facts->error, facts->failed_topic, text);
         source_state(source, false, text);
     }
 }
@@ -116,13 +118,14 @@ static void on_error(struct kafka_source *source, rd_kafka_event_t *event)
         return;
     }
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+    handle_hear(source->handle, event);
     log_debug(&source->log, "kafka.error", LOG_TEXT("code", rd_kafka_err2name(code)),
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
     if (is_about_some_topic(code, where)) {
         probe(source);
     } else if (explain_needs_hands(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         char text[EXPLAIN_SIZE];
-        explain(code, where ? where->topic : NULL, text);
+        handle_explain(source->handle, code, where ? where->topic : NULL, text);
         source_state(source, false, text);
     }
     if (where)
@@ -291,8 +294,8 @@ static rd_kafka_conf_t *make_conf(const struct kafka_source_options *options, bo
         {"fetch.message.max.bytes", "262144"},
         {"fetch.max.bytes", "8388608"},
     };
-    rd_kafka_conf_t *conf =
-        conf_new(&options->cluster, options->client_id, wanted, ARRAY_LENGTH(wanted), reterr);
+    const struct conf_client client = {RD_KAFKA_CONSUMER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
+    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
     if (conf)
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
                                            RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR |
@@ -300,16 +303,16 @@ static rd_kafka_conf_t *make_conf(const struct kafka_source_options *options, bo
     return conf;
 }
 
-/* Before 2.10 a commit that meets a cooperative rebalance loses the whole assignment. */
 static bool choose_assignor(const char *name, bool *ret_cooperative, struct error *reterr)
 {
     *ret_cooperative = strcmp(name, "cooperative-sticky") == 0;
     if (!*ret_cooperative && strcmp(name, "eager") != 0)
         return error_set(reterr, ERROR_REJECTED, "config", 0,
                          "kafka.assignor is \"%s\"; it must be eager or cooperative-sticky", name);
-    if (*ret_cooperative && rd_kafka_version() < 0x020a0000)
+    if (*ret_cooperative && !kafka_library_is_cooperative())
         return error_set(reterr, ERROR_REJECTED, "config", 0,
-                         "kafka.assignor cooperative-sticky needs librdkafka 2.10 or newer, this is %s; "
+                         "kafka.assignor cooperative-sticky needs librdkafka " KAFKA_COOPERATIVE_SINCE
+                         " or newer, this is %s; "
                          "use eager or a newer library",
                          kafka_library_version());
     return true;

@@ -52,7 +52,7 @@ struct kafka_source_options {
     const char *group_id;
     const char *const *topics; /* names, or patterns that begin with '^' */
     size_t topic_count;
-    const char *assignor; /* "eager" | "cooperative-sticky"; the latter needs librdkafka >= 2.10 */
+    const char *assignor; /* "eager" | "cooperative-sticky"; the latter: kafka_library_is_cooperative */
     const char *client_id;
     struct kafka_source_events events;
 };

@@ -42,7 +42,7 @@ static struct process_state *state_of(struct e2b_call *call)
 
 static void break_step(struct step_run *step, const char *message)
 {
-    struct e2b_error error = {.kind = E2B_BROKEN};
+    struct e2b_error error = {.kind = E2B_ERROR_BROKEN};
     (void)snprintf(error.message, sizeof error.message, "%s", message);
     step_broken(step, &error);
 }
@@ -175,7 +175,7 @@ static void on_results_bytes(struct e2b_call *call, struct e2b_bytes bytes)
 static void on_results_read(struct e2b_call *call, const struct e2b_error *error)
 {
     struct process_state *state = state_of(call);
-    if (error && error->kind != E2B_NOT_FOUND && error->kind != E2B_INVALID) {
+    if (error && error->kind != E2B_ERROR_NOT_FOUND && error->kind != E2B_ERROR_INVALID) {
         step_broken(state->step, error);
         return;
     }
@@ -206,15 +206,15 @@ static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     struct process_state *state = state_of(call);
     switch (output->kind) {
-    case E2B_STARTED:
-    case E2B_RESULT:
+    case E2B_OUTPUT_STARTED:
+    case E2B_OUTPUT_RESULT:
         return;
-    case E2B_STDOUT:
+    case E2B_OUTPUT_STDOUT:
         step_report(state->step)->out_bytes += (int64_t)output->bytes.length;
         capture_append(&step_outcome(state->step)->out,
                        (struct bytes){output->bytes.data, output->bytes.length});
         return;
-    case E2B_STDERR:
+    case E2B_OUTPUT_STDERR:
         buffer_append(&state->held, output->bytes.data, output->bytes.length);
         if (state->held.length > REPORT_BYTES)
             add_held(state->step, state->held.length - REPORT_BYTES);
@@ -319,7 +319,7 @@ static void start_program(struct step_run *step)
 static void on_input_written(struct e2b_call *call, const struct e2b_error *error)
 {
     struct step_run *step = call->arg;
-    if (error && error->kind == E2B_DISK_FULL) {
+    if (error && error->kind == E2B_ERROR_DISK_FULL) {
         outcome_blame(step_outcome(step), CODE_DISK_FULL, step->step->name,
                       "stdin does not fit on the disk: %s", error->message);
         step_ended(step, CODE_DISK_FULL);

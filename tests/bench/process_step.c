@@ -74,7 +74,7 @@ static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     struct bench *bench = call->arg;
     size_t room = sizeof bench->errors - bench->error_length;
-    if (output->kind != E2B_STDERR || output->bytes.length > room)
+    if (output->kind != E2B_OUTPUT_STDERR || output->bytes.length > room)
         return;
     memcpy(bench->errors + bench->error_length, output->bytes.data, output->bytes.length);
     bench->error_length += output->bytes.length;

@@ -110,6 +110,7 @@ class Local(Part):
 
     def __init__(self, folder: pathlib.Path, *options: str):
         port_file = folder / "local.port"
+        port_file.unlink(missing_ok=True)  # of one that was killed
         super().__init__("e2b-local", folder, [LOCAL_PROGRAM, "--listen", "127.0.0.1:0", "--port-file", port_file,
                                                "--dir", folder / "sandboxes", *options])
         wait_until(lambda: port_file.exists() and port_file.read_text().strip(), 20, "e2b-local listens")

@@ -18,7 +18,11 @@ struct cgroup_limits {
 
 enum { CGROUP_MAX_HIERARCHIES = 4 };
 
-/* Probes; takes away groups that a dead predecessor left. Never NULL. */
+/* Ends the processes in the groups that dead predecessors left, frozen ones too, and removes these. Blocks.
+ */
+void cgroups_sweep(void);
+
+/* Probes. Never NULL. */
 struct cgroups *cgroups_new(void) MUST_USE;
 void cgroups_free(struct cgroups *cgroups); /* all groups must have been removed; may be NULL */
 

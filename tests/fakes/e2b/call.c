@@ -94,14 +94,14 @@ struct place *operation_place(struct e2b_operation *operation)
     struct e2b_world *world = operation->client->world;
     struct place *place = place_find(world, operation->handle ? operation->handle->id : operation->id);
     if (!place)
-        operation_fail_kind(operation, E2B_GONE, "the sandbox is gone");
+        operation_fail_kind(operation, E2B_ERROR_GONE, "the sandbox is gone");
     return place;
 }
 
 static void on_deadline(void *arg)
 {
     struct e2b_operation *operation = arg;
-    struct e2b_error error = {.kind = E2B_TIMEOUT, .undecided = true};
+    struct e2b_error error = {.kind = E2B_ERROR_TIMEOUT, .undecided = true};
     (void)snprintf(error.message, sizeof error.message, "no answer in time");
     operation_fail(operation, &error);
 }
@@ -225,7 +225,7 @@ static void on_closing(void *arg)
 {
     struct e2b_client *client = arg;
     for (struct e2b_operation *operation; (operation = find_operation(client));)
-        operation_fail_kind(operation, E2B_CLOSED, "the client was closed");
+        operation_fail_kind(operation, E2B_ERROR_CLOSED, "the client was closed");
     link_remove(&client->link);
     client->closed(client->closed_arg);
     loop_reap(client->world->loop, client, free);

@@ -63,7 +63,7 @@ static void answer_create(struct e2b_operation *operation)
     e2b_sandbox_fn done = operation->on.sandbox;
     const struct place *place = find_by_permit(client->world, operation->id);
     if (!place) { /* it has ended already */
-        struct e2b_error error = {.kind = E2B_BROKEN, .undecided = true};
+        struct e2b_error error = {.kind = E2B_ERROR_BROKEN, .undecided = true};
         operation_fail(operation, &error);
         return;
     }
@@ -72,7 +72,7 @@ static void answer_create(struct e2b_operation *operation)
 
 static void answer_expired(struct e2b_operation *operation)
 {
-    operation_fail_kind(operation, E2B_EXPIRED, "too late to be sent");
+    operation_fail_kind(operation, E2B_ERROR_EXPIRED, "too late to be sent");
 }
 
 void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,

@@ -41,7 +41,7 @@ static void answer_read(struct e2b_operation *operation)
         return;
     const struct stored_file *file = place_file(place, operation->text);
     if (!file) {
-        operation_fail_kind(operation, E2B_NOT_FOUND, "no such file");
+        operation_fail_kind(operation, E2B_ERROR_NOT_FOUND, "no such file");
         return;
     }
     operation->bytes(operation->call, (struct e2b_bytes){file->content.data, file->content.length});
@@ -71,12 +71,12 @@ static void answer_stat(struct e2b_operation *operation)
     const struct stored_file *file = place_file(place, operation->text);
     const struct program *program = file ? NULL : program_find(place, operation->text);
     if (!file && !program) {
-        operation_fail_kind(operation, E2B_NOT_FOUND, "no such file");
+        operation_fail_kind(operation, E2B_ERROR_NOT_FOUND, "no such file");
         return;
     }
     const struct e2b_file_info info = {.name = operation->text,
                                        .path = operation->text,
-                                       .kind = file ? E2B_FILE : E2B_DIRECTORY,
+                                       .kind = file ? E2B_FILE_REGULAR : E2B_FILE_DIRECTORY,
                                        .bytes = file ? (int64_t)file->content.length : 0};
     e2b_file_fn done = operation->on.file;
     done(operation_end(operation), NULL, &info);
@@ -123,12 +123,12 @@ static void answer_files(struct e2b_operation *operation)
         if (depth > 0 && depth <= operation->depth && page.count < LISTED_MAX)
             items[page.count++] = (struct e2b_file_info){.name = strrchr(file->path, '/') + 1,
                                                          .path = file->path,
-                                                         .kind = E2B_FILE,
+                                                         .kind = E2B_FILE_REGULAR,
                                                          .bytes = (int64_t)file->content.length,
                                                          .mode = 0644};
     }
     if (page.count == 0 && !is_home) {
-        operation_fail_kind(operation, E2B_NOT_FOUND, "no such directory");
+        operation_fail_kind(operation, E2B_ERROR_NOT_FOUND, "no such directory");
         return;
     }
     e2b_files_fn done = operation->on.files;

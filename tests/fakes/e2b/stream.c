@@ -17,7 +17,7 @@ static bool tell(struct e2b_operation *operation, enum e2b_output_kind kind, str
     int cut_after = operation->is_faulty ? operation->fault.cut_after : 0;
     if (cut_after == 0 || ++operation->events < cut_after)
         return true;
-    operation_fail_kind(operation, E2B_BROKEN, "the stream was cut");
+    operation_fail_kind(operation, E2B_ERROR_BROKEN, "the stream was cut");
     return false;
 }
 
@@ -56,7 +56,7 @@ static void end_process(struct e2b_operation *operation)
     int number = program->is_timed_out ? 0 : program->signal ? program->signal : program->exit_code;
     buffer_append_format(&report, "%s %s %d 7 1024 0 0 %zu %zu\n", operation->mark, how, number,
                          program->out.length, program->err.length);
-    if (!tell(operation, E2B_STDERR, buffer_bytes(&report)))
+    if (!tell(operation, E2B_OUTPUT_STDERR, buffer_bytes(&report)))
         return;
     e2b_exit_fn done = operation->on.exit;
     operation->program = NULL;
@@ -66,11 +66,11 @@ static void end_process(struct e2b_operation *operation)
 static void follow(struct e2b_operation *operation)
 {
     struct program *program = operation->program;
-    if (!tell_rest(operation, E2B_STDOUT, &program->out, &operation->out_at) ||
-        !tell_rest(operation, E2B_STDERR, &program->err, &operation->err_at))
+    if (!tell_rest(operation, E2B_OUTPUT_STDOUT, &program->out, &operation->out_at) ||
+        !tell_rest(operation, E2B_OUTPUT_STDERR, &program->err, &operation->err_at))
         return;
     if (program->is_cut)
-        operation_fail_kind(operation, E2B_BROKEN, "the stream was cut");
+        operation_fail_kind(operation, E2B_ERROR_BROKEN, "the stream was cut");
     else if (program->has_ended && operation->kind == E2B_WORLD_CODE)
         end_code(operation);
     else if (program->has_ended)
@@ -113,7 +113,7 @@ static void answer_code(struct e2b_operation *operation)
     operation->program = program_new(place, operation->text);
     operation->program->owner = operation;
     program_start(operation->program);
-    (void)tell(operation, E2B_STARTED, (struct bytes){"", 0});
+    (void)tell(operation, E2B_OUTPUT_STARTED, (struct bytes){"", 0});
 }
 
 void e2b_code_run(struct e2b_sandbox *sandbox, struct e2b_call *call, const struct e2b_code *code,
@@ -167,7 +167,7 @@ static void answer_step(struct e2b_operation *operation)
         return;
     struct program *program = program_find(place, operation->id);
     operation->program = program ? program : begin_process(operation, place);
-    if (tell(operation, E2B_STARTED, (struct bytes){"", 0}))
+    if (tell(operation, E2B_OUTPUT_STARTED, (struct bytes){"", 0}))
         follow(operation);
 }
 

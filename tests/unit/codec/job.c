@@ -316,6 +316,88 @@ static void unknown_fields_are_warnings_with_the_name_that_was_meant(void **stat
     assert_text(it.job.warnings.items[2], "/zzzzzz: unknown field, ignored");
 }
 
+static void an_unknown_field_is_told_at_every_level(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *member, *warning;
+    } samples[] = {
+        {"\"timeout\":5", "/timeout: unknown field, ignored; did you mean \"timeout_ms\"?"},
+        {"\"lang\":\"python\"", "/lang: unknown field, ignored; did you mean \"language\"?"},
+        {"\"Priority\":\"batch\"", "/Priority: unknown field, ignored; did you mean \"priority\"?"},
+        {"\"file\":[]", "/file: unknown field, ignored; did you mean \"files\"?"},
+        {"\"tenant\":\"acme\"", "/tenant: unknown field, ignored; did you mean \"tenant_id\"?"},
+        {"\"files\":[{\"path\":\"a\",\"content\":\"\",\"Mode\":7}]",
+         "/files/0/Mode: unknown field, ignored; did you mean \"mode\"?"},
+        {"\"requirements\":{\"memory\":1}",
+         "/requirements/memory: unknown field, ignored; did you mean \"memory_mb\"?"},
+        {"\"requirements\":{\"cpu\":1}",
+         "/requirements/cpu: unknown field, ignored; did you mean \"cpu_count\"?"},
+        {"\"limits\":{\"stdout\":1}",
+         "/limits/stdout: unknown field, ignored; did you mean \"stdout_bytes\"?"},
+        {"\"retry\":{\"max_attempt\":1}",
+         "/retry/max_attempt: unknown field, ignored; did you mean \"max_attempts\"?"},
+        {"\"retry\":{\"backoff\":1}", "/retry/backoff: unknown field, ignored"},
+        {"\"network\":{\"alow\":[]}", "/network/alow: unknown field, ignored; did you mean \"allow\"?"},
+        {"\"cache\":{\"ttl\":1}", "/cache/ttl: unknown field, ignored; did you mean \"ttl_ms\"?"},
+        {"\"validation\":{\"secret\":\"off\"}",
+         "/validation/secret: unknown field, ignored; did you mean \"secrets\"?"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
+        WITH_MEMBER(it, samples[i].member);
+        if (it.job.warnings.count != 1 || strcmp(it.job.warnings.items[0], samples[i].warning) != 0)
+            fail_msg("%s: %zu warnings, the first: %s", samples[i].member, it.job.warnings.count,
+                     it.job.warnings.count > 0 ? it.job.warnings.items[0] : "");
+    }
+}
+
+static void a_required_field_that_is_misspelt_is_told_by_the_name_it_has(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *job, *message;
+    } samples[] = {
+        {"{\"cod\":\"1\",\"timeout\":5}",
+         "/code: is missing: a job of this kind needs it; there is \"cod\": did you mean \"code\"?"},
+        {"{\"code\":null,\"Code\":\"1\"}",
+         "/code: is missing: a job of this kind needs it; there is \"Code\": did you mean \"code\"?"},
+        {"{\"source\":\"1\"}", "/code: is missing: a job of this kind needs it"},
+        {"{\"kind\":\"commands\",\"command\":[]}",
+         "/commands: is missing: a job of this kind needs it; there is \"command\": did you mean "
+         "\"commands\"?"},
+        {"{\"kind\":\"agent\",\"agents\":{}}",
+         "/agent: is missing: a job of this kind needs it; there is \"agents\": did you mean \"agent\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"paht\":\"a\",\"content\":\"\"}]}",
+         "/files/0: lacks \"path\"; there is \"paht\": did you mean \"path\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"contents\":\"\"}]}",
+         "/files/0: needs exactly one of \"content\", \"content_base64\" and \"url\", found 0; there is "
+         "\"contents\": did you mean \"content\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"content_b64\":\"\"}]}",
+         "/files/0: needs exactly one of \"content\", \"content_base64\" and \"url\", found 0; there is "
+         "\"content_b64\": did you mean \"content_base64\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"url\":\"https://x/y\",\"sha\":\"\"}]}",
+         "/files/0: a file by \"url\" needs its \"sha256\"; there is \"sha\": did you mean \"sha256\"?"},
+        {"{\"kind\":\"commands\",\"commands\":[{\"rum\":\"ls\"}]}",
+         "/commands/0: lacks \"run\"; there is \"rum\": did you mean \"run\"?"},
+        {"{\"kind\":\"agent\",\"agent\":{\"promt\":\"x\"}}",
+         "/agent: lacks \"prompt\"; there is \"promt\": did you mean \"prompt\"?"},
+        {"{\"kind\":\"agent\",\"agent\":{\"prompt\":\"x\",\"repo\":{\"uri\":\"u\"}}}",
+         "/agent/repo: lacks \"url\"; there is \"uri\": did you mean \"url\"?"},
+        {"{\"code\":\"1\",\"secrets\":[{\"nmae\":\"x\",\"env\":\"X\"}]}",
+         "/secrets/0: lacks \"name\"; there is \"nmae\": did you mean \"name\"?"},
+        {"{\"code\":\"1\",\"session\":{\"Id\":\"s\"}}",
+         "/session: lacks \"id\"; there is \"Id\": did you mean \"id\"?"},
+        {"{\"co\\nde\":\"1\"}",
+         "/code: is missing: a job of this kind needs it; there is \"co?de\": did you mean \"code\"?"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
+        CLEANUP(release) struct decoded it;
+        decode(&it, samples[i].job);
+        if (it.code != CODE_INVALID_JOB || strcmp(it.message, samples[i].message) != 0)
+            fail_msg("%s: %s: %s", samples[i].job, code_name(it.code), it.message);
+    }
+}
+
 static void warnings_are_bounded(void **state)
 {
     (void)state;
@@ -602,6 +684,8 @@ int main(void)
         cmocka_unit_test(what_comes_later_is_unsupported),
         cmocka_unit_test(a_mistake_is_told_before_what_is_unsupported),
         cmocka_unit_test(unknown_fields_are_warnings_with_the_name_that_was_meant),
+        cmocka_unit_test(an_unknown_field_is_told_at_every_level),
+        cmocka_unit_test(a_required_field_that_is_misspelt_is_told_by_the_name_it_has),
         cmocka_unit_test(warnings_are_bounded),
         cmocka_unit_test(bounds_are_kept),
         cmocka_unit_test(code_beyond_its_limit_is_too_large),
