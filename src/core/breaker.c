@@ -71,7 +71,9 @@ static enum breaker_order on_listed(struct breaker *breaker, int64_t now_ms)
     breaker->list_failures = 0;
     if (breaker->state != BREAKER_OPEN)
         return BREAKER_ORDER_WAIT;
-    return breaker->must_create ? try(breaker, now_ms) : shut(breaker);
+    if (!breaker->must_create)
+        return shut(breaker);
+    return breaker->is_asking ? try(breaker, now_ms) : BREAKER_ORDER_WAIT; /* another's: it is not time yet */
 }
 
 /* While it is OPEN others fail, too, with what they sent before: only the question that was asked since moves
@@ -123,11 +125,11 @@ static enum breaker_order on_refused(struct breaker *breaker, int64_t now_ms)
     return is_news ? open_again(breaker, now_ms) : BREAKER_ORDER_WAIT;
 }
 
-static enum breaker_order on_deadline(struct breaker *breaker, int64_t now_ms)
+static enum breaker_order on_deadline(struct breaker *breaker, const struct breaker_event *event)
 {
     if (breaker->state == BREAKER_OPEN)
         return ask(breaker);
-    return breaker->under_way > 0 ? try(breaker, now_ms) : shut(breaker);
+    return breaker->under_way > 0 || event->is_wanted ? try(breaker, event->now_ms) : shut(breaker);
 }
 
 static bool ends_create(enum breaker_event_kind kind)
@@ -167,7 +169,7 @@ enum breaker_order breaker_advance(struct breaker *breaker, const struct breaker
     case BREAKER_EVENT_REFUSED:
         return on_refused(breaker, now_ms);
     case BREAKER_EVENT_DEADLINE:
-        return on_deadline(breaker, now_ms);
+        return on_deadline(breaker, event);
     case BREAKER_EVENT_COUNT:
         break;
     }

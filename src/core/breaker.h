@@ -37,6 +37,7 @@ enum breaker_event_kind {
 struct breaker_event {
     enum breaker_event_kind kind;
     int64_t now_ms;
+    bool is_wanted; /* DEADLINE: somebody waits for a sandbox, and will try */
 };
 
 enum breaker_order {

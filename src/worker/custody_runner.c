@@ -58,6 +58,8 @@ static void end(struct custody_runner *runner, bool is_released)
 {
     struct worker *worker = runner->worker;
     drop_calls(runner);
+    if (runner->is_sent)
+        provider_withdraw(worker->provider);
     if (is_released && worker->ledger)
         ledger_release(worker->ledger, runner->permit, NULL, LEDGER_RELEASE_PERMIT);
     link_remove(&runner->link);
@@ -68,10 +70,23 @@ static void end(struct custody_runner *runner, bool is_released)
 
 /* ---- the calls ---- */
 
+/* The flight hears of it last: it does not hold our pointer any more then. */
+static void lose_create(struct custody_runner *runner, enum custody_event_kind kind,
+                        const struct e2b_error *error)
+{
+    struct flight_runner *flight = TAKE(runner->flight);
+    struct e2b_error copy = *error;
+    advance(runner, kind, &copy);
+    if (flight)
+        flight_runner_on_sandbox(flight, &copy);
+}
+
 static void on_created(struct e2b_call *call, const struct e2b_error *error, struct e2b_sandbox *sandbox)
 {
     struct custody_runner *runner = call->arg;
     struct flight_runner *flight = runner->flight;
+    runner->is_sent = false;
+    provider_note_create(runner->worker->provider, error);
     if (!error) {
         runner->sandbox = sandbox;
         runner->created_ms = loop_now_ms(runner->worker->loop);
@@ -81,12 +96,15 @@ static void on_created(struct e2b_call *call, const struct e2b_error *error, str
             flight_runner_on_sandbox(flight, NULL);
         return;
     }
-    provider_note(runner->worker->provider, error);
-    struct e2b_error copy = *error;
-    runner->flight = NULL;
-    advance(runner, error->undecided ? CUSTODY_EVENT_UNANSWERED : CUSTODY_EVENT_REFUSED, error);
-    if (flight)
-        flight_runner_on_sandbox(flight, &copy);
+    lose_create(runner, error->undecided ? CUSTODY_EVENT_UNANSWERED : CUSTODY_EVENT_REFUSED, error);
+}
+
+/* E2B went out of use since the job's turn came: nothing is sent. */
+static void refuse_create(struct custody_runner *runner)
+{
+    struct e2b_error error = {.kind = E2B_CAPACITY};
+    (void)snprintf(error.message, sizeof error.message, "%s", provider_why(runner->worker->provider));
+    lose_create(runner, CUSTODY_EVENT_REFUSED, &error);
 }
 
 static void send_create(void *arg)
@@ -95,6 +113,11 @@ static void send_create(void *arg)
     struct worker *worker = runner->worker;
     const struct plan *plan = runner->plan;
     char attempt[24], digest[PLAN_DIGEST_SIZE];
+    runner->is_sent = provider_admit(worker->provider);
+    if (!runner->is_sent) {
+        refuse_create(runner);
+        return;
+    }
     (void)snprintf(attempt, sizeof attempt, "%lld", (long long)runner->attempt);
     plan_digest_text(plan, digest);
     /* The first three find it; the others say what it is for to whoever must rebuild the ledger. */
@@ -126,6 +149,7 @@ static void on_looked(struct e2b_call *call, const struct e2b_error *error,
                       const struct e2b_sandbox_page *page)
 {
     struct custody_runner *runner = call->arg;
+    provider_note_list(runner->worker->provider, error);
     if (error) {
         advance(runner, CUSTODY_EVENT_LOOK_FAILED, error);
         return;
@@ -330,7 +354,7 @@ struct custody_runner *custody_runner_create(struct worker *worker, struct fligh
     custody_init(&runner->custody, &times, runner->began_ms);
     take_over_names(runner, flight);
     runner->send_before_boot_ms = send_before_boot_ms;
-    if (wait_ms > 0)
+    if (wait_ms > 0 || !provider_has_room(worker->provider)) /* a refusal never comes from inside */
         loop_timer_start(worker->loop, &runner->timer, wait_ms, send_create, runner);
     else
         send_create(runner);

@@ -37,6 +37,7 @@ struct custody_runner {
     char *limits; /* space-separated; as the permit is counted */
     int64_t attempt;
     bool is_adopted;
+    bool is_sent; /* its create is under way, as the provider knows it */
     int64_t send_before_boot_ms;
     int64_t began_ms, created_ms, kill_asked_ms; /* loop time; 0: not yet */
     int64_t until_ms;                            /* of the claim, when it is yielded: from then */

@@ -85,6 +85,8 @@ void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
     const char *permit = pair_of(options->metadata, "permit");
     assert(options->template_id &&
            (!options->idempotency_key || strcmp(permit, options->idempotency_key) == 0));
+    operation->is_faulty =
+        e2b_world_take_fault(world, E2B_WORLD_CREATE, pair_of(options->metadata, "job"), &operation->fault);
     operation->id = base_strdup(permit);
     operation->on.sandbox = done;
     e2b_world_tell(world, E2B_WORLD_CREATE, pair_of(options->metadata, "job"), /* is_done= */ false);

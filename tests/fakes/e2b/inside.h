@@ -124,7 +124,8 @@ void place_end(struct place *place);
 void place_set_end(struct place *place, int64_t live_ms);
 struct stored_file *place_file(const struct place *place, const char *path); /* NULL: none */
 void place_write(struct place *place, const char *path, struct bytes content);
-bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, struct e2b_world_fault *ret);
+bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, const char *job,
+                          struct e2b_world_fault *ret);
 
 /* call.c */
 struct e2b_operation *operation_begin(struct e2b_client *client, struct e2b_sandbox *handle,

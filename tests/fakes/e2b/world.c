@@ -93,12 +93,15 @@ size_t e2b_world_faults_left(const struct e2b_world *world)
     return count;
 }
 
-bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, struct e2b_world_fault *ret)
+bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, const char *job,
+                          struct e2b_world_fault *ret)
 {
     LIST_EACH(&world->faults, link)
     {
         struct fault *fault = LIST_OBJECT(link, struct fault, link);
         if (fault->is.call != call && fault->is.call != E2B_WORLD_ANY)
+            continue;
+        if (fault->is.job && strcmp(fault->is.job, job) != 0)
             continue;
         if (fault->is.skip > 0) {
             fault->is.skip--;

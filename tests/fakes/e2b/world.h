@@ -47,6 +47,7 @@ enum e2b_world_call {
 
 struct e2b_world_fault {
     enum e2b_world_call call;
+    const char *job;        /* creates, and calls inside a sandbox: of this job alone; NULL: of any */
     int skip;               /* so many calls of the kind pass before */
     int count;              /* so many in a row fail; 0: one */
     struct e2b_error error; /* the answer; kind 0 with is_silent or cut_after */

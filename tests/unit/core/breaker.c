@@ -10,6 +10,13 @@ static enum breaker_order tell(struct breaker *breaker, enum breaker_event_kind 
     return breaker_advance(breaker, &event);
 }
 
+static void pass_deadline(struct breaker *breaker, bool is_wanted)
+{
+    struct breaker_event event = {
+        .kind = BREAKER_EVENT_DEADLINE, .now_ms = breaker->deadline_ms, .is_wanted = is_wanted};
+    (void)breaker_advance(breaker, &event);
+}
+
 static void fail_creates(struct breaker *breaker, int count, int64_t now_ms)
 {
     for (int i = 0; i < count; i++) {
@@ -119,7 +126,9 @@ static void with_nothing_to_try_the_list_has_to_do(void **state)
     fail_creates(&breaker, 5, 10);
     (void)tell(&breaker, BREAKER_EVENT_DEADLINE, breaker.deadline_ms);
     (void)tell(&breaker, BREAKER_EVENT_LISTED, 2000);
-    (void)tell(&breaker, BREAKER_EVENT_DEADLINE, breaker.deadline_ms);
+    pass_deadline(&breaker, /* is_wanted= */ true); /* somebody will, who is kept by a limit now */
+    assert_int_equal(breaker.state, BREAKER_TRYING);
+    pass_deadline(&breaker, /* is_wanted= */ false);
     assert_int_equal(breaker.state, BREAKER_CLOSED);
 }
 
@@ -146,6 +155,7 @@ enum situation {
     CLOSED_NEAR, /* one more failure of either kind opens it */
     OPEN,
     OPEN_ASKING,
+    OPEN_EARLY,       /* must create, and it is not time yet; a create of before is under way */
     OPEN_MUST_CREATE, /* asking; creates of before are under way */
     OPEN_REFUSED,     /* asking; a create of before is under way */
     TRYING,
@@ -175,6 +185,11 @@ static const char *const table[SITUATION_COUNT][BREAKER_EVENT_COUNT] = {
     [OPEN_ASKING] = {
         [BREAKER_EVENT_LISTED] = "wait closed+", [BREAKER_EVENT_LIST_FAILED] = "wait open",
         [BREAKER_EVENT_REFUSED] = "wait open"},
+    [OPEN_EARLY] = {
+        [BREAKER_EVENT_LISTED] = "wait open", [BREAKER_EVENT_LIST_FAILED] = "wait open",
+        [BREAKER_EVENT_CREATED] = "wait closed+", [BREAKER_EVENT_CREATE_FAILED] = "wait open",
+        [BREAKER_EVENT_UNSENT] = "wait open", [BREAKER_EVENT_REFUSED] = "wait open",
+        [BREAKER_EVENT_DEADLINE] = "ask open"},
     [OPEN_MUST_CREATE] = {
         [BREAKER_EVENT_LISTED] = "wait trying", [BREAKER_EVENT_LIST_FAILED] = "wait open",
         [BREAKER_EVENT_CREATED] = "wait closed+", [BREAKER_EVENT_CREATE_FAILED] = "wait open",
@@ -197,8 +212,8 @@ static const char *const table[SITUATION_COUNT][BREAKER_EVENT_COUNT] = {
 static void enter_situation(struct breaker *breaker, enum situation situation)
 {
     begin_closed(breaker);
-    if (situation == CLOSED_UNDER_WAY || situation == CLOSED_NEAR || situation == OPEN_MUST_CREATE ||
-        situation == OPEN_REFUSED)
+    if (situation == CLOSED_UNDER_WAY || situation == CLOSED_NEAR || situation == OPEN_EARLY ||
+        situation == OPEN_MUST_CREATE || situation == OPEN_REFUSED)
         (void)tell(breaker, BREAKER_EVENT_SENT, 10);
     if (situation == CLOSED_NEAR)
         fail_creates(breaker, 4, 10);
@@ -206,11 +221,11 @@ static void enter_situation(struct breaker *breaker, enum situation situation)
         (void)tell(breaker, BREAKER_EVENT_LIST_FAILED, 10);
     for (int i = 0; (situation == OPEN || situation == OPEN_ASKING) && i < 5; i++)
         (void)tell(breaker, BREAKER_EVENT_LIST_FAILED, 10);
-    if (situation == OPEN_MUST_CREATE || situation >= TRYING)
+    if (situation == OPEN_EARLY || situation == OPEN_MUST_CREATE || situation >= TRYING)
         fail_creates(breaker, 5, 10);
     if (situation == OPEN_REFUSED)
         (void)tell(breaker, BREAKER_EVENT_REFUSED, 10);
-    if (situation > OPEN)
+    if (situation > OPEN && situation != OPEN_EARLY)
         (void)tell(breaker, BREAKER_EVENT_DEADLINE, 1010);
     if (situation >= TRYING)
         (void)tell(breaker, BREAKER_EVENT_LISTED, 1020);
@@ -313,7 +328,8 @@ static void advance(struct world *world, unsigned long cells[][BREAKER_EVENT_COU
     world->failed_row = kind == BREAKER_EVENT_CREATE_FAILED ? world->failed_row + 1
                         : kind == BREAKER_EVENT_CREATED     ? 0
                                                             : world->failed_row;
-    if (tell(breaker, kind, world->now_ms) == BREAKER_ORDER_ASK)
+    const struct breaker_event event = {.kind = kind, .now_ms = world->now_ms, .is_wanted = world->has_jobs};
+    if (breaker_advance(breaker, &event) == BREAKER_ORDER_ASK)
         world->is_asked = true;
     WALK_HOLDS(walk, breaker->under_way == world->under_way);
     /* It opens for a reason, and closes for one. */
@@ -321,8 +337,9 @@ static void advance(struct world *world, unsigned long cells[][BREAKER_EVENT_COU
         WALK_HOLDS(walk, kind == BREAKER_EVENT_REFUSED || kind == BREAKER_EVENT_LIST_FAILED ||
                              (kind == BREAKER_EVENT_CREATE_FAILED && world->failed_row >= 5));
     if (before.state != BREAKER_CLOSED && breaker->state == BREAKER_CLOSED)
-        WALK_HOLDS(walk, kind == BREAKER_EVENT_CREATED || kind == BREAKER_EVENT_LISTED ||
-                             (kind == BREAKER_EVENT_DEADLINE && before.state == BREAKER_TRYING));
+        WALK_HOLDS(
+            walk, kind == BREAKER_EVENT_CREATED || kind == BREAKER_EVENT_LISTED ||
+                      (kind == BREAKER_EVENT_DEADLINE && !world->has_jobs && before.state == BREAKER_TRYING));
     WALK_HOLDS(walk, before.state == BREAKER_CLOSED || breaker->since_ms == before.since_ms);
     /* It always asks again. */
     bool waits = breaker->deadline_ms != INT64_MAX || world->is_asked;
