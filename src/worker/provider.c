@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "core/breaker.h"
+#include "worker/account.h"
 #include "worker/context.h"
 #include "worker/flight_runner.h"
 #include "worker/observe.h"
@@ -195,10 +196,16 @@ static enum breaker_event_kind event_of_create(const struct e2b_error *error)
 
 void provider_note_create(struct provider *provider, const struct e2b_error *error)
 {
+    struct worker *worker = provider->worker;
     provider->made += error == NULL;
     tell(provider, error ? event_of_create(error) : BREAKER_EVENT_CREATED, error);
-    if (error)
-        provider_note(provider, error);
+    if (!error)
+        return;
+    provider_note(provider, error);
+    if (error->kind == E2B_RATE_LIMITED)
+        ledger_slower(worker->ledger, error->retry_after_ms, worker->config->create_milli_per_s);
+    if (error->kind == E2B_QUOTA)
+        account_note_quota(worker->account, error->message);
 }
 
 void provider_note_list(struct provider *provider, const struct e2b_error *error)

@@ -2,6 +2,7 @@
 #include "worker/worker.h"
 
 #include "core/limit.h"
+#include "worker/account.h"
 #include "worker/context.h"
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
@@ -392,6 +393,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     open_e2b(worker);
     worker->observe = observe_new(worker);
     worker->provider = provider_new(worker);
+    worker->account = account_new(worker);
     worker->rebuild = rebuild_new(worker);
     worker->rebuild_leader = rebuild_leader_new(worker);
     worker->ticked_boot_ms = worker->steady_since_boot_ms = loop_boot_ms(worker->loop);
@@ -434,8 +436,8 @@ static void close_rest(struct worker *worker)
     custody_runner_abandon(LIST_OBJECT(link, struct custody_runner, link));
     rebuild_free(TAKE(worker->rebuild));
     rebuild_leader_free(TAKE(worker->rebuild_leader));
-    provider_free(worker->provider);
-    worker->provider = NULL;
+    account_free(TAKE(worker->account));
+    provider_free(TAKE(worker->provider));
     observe_free(worker->observe);
     worker->observe = NULL;
     struct kafka_sink_stats stats;

@@ -57,6 +57,9 @@ void operation_fail(struct e2b_operation *operation, const struct e2b_error *err
     case E2B_WORLD_LIST:
         copy.on.page(call, &said, NULL);
         return;
+    case E2B_WORLD_INSPECT:
+        copy.on.info(call, &said, NULL);
+        return;
     case E2B_WORLD_CODE:
         copy.on.code(call, &said, NULL);
         return;

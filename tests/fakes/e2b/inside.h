@@ -23,7 +23,8 @@ struct e2b_world {
     struct link sandboxes, clients, operations, faults, tallies, creations;
     int64_t delay_ms[E2B_WORLD_CALL_COUNT], calls[E2B_WORLD_CALL_COUNT];
     size_t live, max_live;
-    int64_t made; /* for ids */
+    int64_t limit; /* 0: none */
+    int64_t made;  /* for ids */
     e2b_world_watch_fn watch;
     void *watch_arg;
 };
@@ -39,12 +40,13 @@ struct place {
     struct link link;
     struct e2b_world *world;
     char id[32];
+    int64_t number;
     const char *permit, *job; /* of the metadata; "" where it has none */
     struct e2b_pair *metadata;
     size_t metadata_count;
     struct link files, programs;
     struct timer end;
-    int64_t ends_ms;
+    int64_t began_ms, ends_ms;
 };
 
 /* What runs in it. Lives as long as its sandbox. */
@@ -103,6 +105,7 @@ struct e2b_operation {
         e2b_done_fn done;
         e2b_sandbox_fn sandbox;
         e2b_page_fn page;
+        e2b_info_fn info;
         e2b_file_fn file;
         e2b_code_fn code;
         e2b_exit_fn exit;

@@ -1,6 +1,7 @@
 /* An E2B that concerns all jobs: it refuses, fails or falls silent for minutes, and comes back. */
 #include "unit/worker/world.h"
 
+#include "fakes/redis/store_private.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -212,6 +213,86 @@ static void jobs_that_break_their_own_creates_keep_no_others(void **state)
     world_close(world, WORLD_DOUBTS);
 }
 
+/* ---- 429 ---- */
+
+/* Returns: what the limit is cut to now; -1: it is not. */
+static int64_t cut(struct world *world)
+{
+    const struct maximum *maximum = store_find_maximum(fake_redis_store(world->redis), "g");
+    bool is_cut = maximum && maximum->cut >= 0 && maximum->cut_ends_ms > fake_redis_now_ms(world->redis);
+    return is_cut ? maximum->cut : -1;
+}
+
+static void too_many_requests_slow_all_workers_down(void **state)
+{
+    struct world *world = *state;
+    struct creates creates;
+    world->config.create_milli_per_s = 8000;
+    world_start(world, 0);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_RATE_LIMITED);
+    fault.error.http_status = 429;
+    fault.error.retry_after_ms = 3000;
+    e2b_world_fail(world->e2b, &fault);
+    submit_many(world, "a", 1);
+    world_run(world, 300);
+    assert_int_equal(fake_redis_store(world->redis)->milli, 4000);
+    watch_creates(world, &creates);
+    submit_many(world, "b", 20);
+    world_run(world, 2000);
+    assert_int_equal(creates.count, 0);
+    int64_t before_ms = loop_now_ms(world->loop);
+    assert_true(world_settle(world, 20000));
+    assert_true(loop_now_ms(world->loop) - before_ms > 3500); /* at the whole rate it had been 2600 */
+    assert_int_equal(world_events(world, "a0", "e2b-worker.job.retrying.v1"), 0);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* E2B's limit lies below ours: it says so once, and is not asked for more after that. */
+static void a_quota_lowers_the_limit_to_what_e2b_says(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world->step_ms = 20;
+    e2b_world_limit(world->e2b, 4);
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        world_submit(world, id, "sleep 2000");
+    }
+    world_run(world, 1000);
+    assert_int_equal(cut(world), 4);
+    struct creates creates;
+    watch_creates(world, &creates);
+    assert_true(world_settle(world, 60000));
+    assert_in_range(creates.count, 16, 24);
+    assert_int_equal(e2b_world_max_live(world->e2b), 4);
+    for (size_t i = 0; i < world->job_count; i++)
+        assert_int_equal(world_result(world, world->jobs[i]).attempts, 1);
+    world_run(world, 11 * MINUTE_MS); /* E2B's word grows old: the plan may have grown */
+    assert_int_equal(cut(world), -1);
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_quota_that_others_use_is_shared_with_them(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    e2b_world_limit(world->e2b, 10);
+    for (int i = 0; i < 7; i++)
+        (void)e2b_world_plant_foreign(world->e2b, (struct e2b_pairs){0}, 10 * MINUTE_MS);
+    for (int i = 0; i < 12; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "a%d", i);
+        world_submit(world, id, "sleep 1000");
+    }
+    world_run(world, 1000);
+    assert_int_equal(cut(world), 3);
+    assert_true(world_settle(world, MINUTE_MS));
+    assert_int_equal(e2b_world_live(world->e2b), 7); /* never touched */
+    world_run(world, 12 * MINUTE_MS);
+    world_close(world, WORLD_CLEAN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +301,9 @@ int main(void)
         WORLD_TEST(a_worker_without_jobs_finds_out_by_itself),
         WORLD_TEST(nobody_is_needed_to_close_it),
         WORLD_TEST(jobs_that_break_their_own_creates_keep_no_others),
+        WORLD_TEST(too_many_requests_slow_all_workers_down),
+        WORLD_TEST(a_quota_lowers_the_limit_to_what_e2b_says),
+        WORLD_TEST(a_quota_that_others_use_is_shared_with_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
