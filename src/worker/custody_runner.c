@@ -4,6 +4,7 @@
 #include "worker/flight_runner.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
+#include "worker/reaper.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ static void free_runner(void *object)
 {
     struct custody_runner *runner = object;
     e2b_sandbox_free(runner->sandbox);
+    reaped_free(runner->reaped);
     free(runner->job);
     free(runner->tenant);
     free(runner->limits);
@@ -122,11 +124,17 @@ static void send_create(void *arg)
     plan_digest_text(plan, digest);
     /* The first three find it; the others say what it is for to whoever must rebuild the ledger. */
     const struct e2b_pair metadata[] = {
-        {"svc", "e2b-worker"},      {"ledger", worker->config->ledger},
-        {"permit", runner->permit}, {"deployment", worker->config->deployment},
-        {"tenant", runner->tenant}, {"job", runner->job},
-        {"limits", runner->limits}, {"mode", run_mode_name(plan->run_mode)},
-        {"plan", digest},           {"attempt", attempt},
+        {"svc", "e2b-worker"},
+        {"ledger", worker->config->ledger},
+        {"permit", runner->permit},
+        {"deployment", worker->config->deployment},
+        {"tenant", runner->tenant},
+        {"job", runner->job},
+        {"limits", runner->limits},
+        {"template", plan->placement.entry->name},
+        {"mode", run_mode_name(plan->run_mode)},
+        {"plan", digest},
+        {"attempt", attempt},
     };
     struct e2b_pair env[SANDBOX_ENV_MAX];
     assert(plan->sandbox_env.count <= ARRAY_LENGTH(env));
@@ -314,7 +322,7 @@ static void advance(struct custody_runner *runner, enum custody_event_kind kind,
     enum custody_state from = runner->custody.state;
     const struct custody_event event = {.kind = kind, .now_ms = loop_now_ms(runner->worker->loop)};
     enum custody_order order = custody_advance(&runner->custody, &event);
-    observe_custody(runner, from, error);
+    observe_custody(runner, from, order, error);
     obey(runner, order);
 }
 
@@ -374,13 +382,20 @@ struct custody_runner *custody_runner_adopt(struct worker *worker, struct flight
     return runner;
 }
 
-void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job)
+void custody_runner_reap(struct worker *worker, const char *permit, const char *sandbox_id, const char *job,
+                         struct reaped *reaped)
 {
     struct custody_runner *runner = new_runner(worker, permit, job);
     const struct custody_times times = {
         .live_ms = LEDGER_LIVE_MS, .slack_ms = LEDGER_SLACK_MS, .doubt_ends_ms = DOUBT_ENDS_MS};
+    runner->reaped = reaped;
     (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", sandbox_id);
     obey(runner, custody_init_left(&runner->custody, &times, sandbox_id[0] != '\0', runner->began_ms));
+}
+
+void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job)
+{
+    custody_runner_reap(worker, permit, sandbox_id, job, NULL);
 }
 
 void custody_runner_unwanted(struct custody_runner *runner)

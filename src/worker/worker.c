@@ -10,6 +10,7 @@
 #include "worker/gate.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
+#include "worker/reaper.h"
 #include "worker/rebuild.h"
 #include "worker/rebuild_leader.h"
 
@@ -394,6 +395,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     worker->observe = observe_new(worker);
     worker->provider = provider_new(worker);
     worker->account = account_new(worker);
+    worker->reaper = reaper_new(worker);
     worker->rebuild = rebuild_new(worker);
     worker->rebuild_leader = rebuild_leader_new(worker);
     worker->ticked_boot_ms = worker->steady_since_boot_ms = loop_boot_ms(worker->loop);
@@ -436,6 +438,7 @@ static void close_rest(struct worker *worker)
     custody_runner_abandon(LIST_OBJECT(link, struct custody_runner, link));
     rebuild_free(TAKE(worker->rebuild));
     rebuild_leader_free(TAKE(worker->rebuild_leader));
+    reaper_free(TAKE(worker->reaper));
     account_free(TAKE(worker->account));
     provider_free(TAKE(worker->provider));
     observe_free(worker->observe);
