@@ -23,7 +23,8 @@ struct e2b_world {
     struct link sandboxes, clients, operations, faults, tallies, creations;
     int64_t delay_ms[E2B_WORLD_CALL_COUNT], calls[E2B_WORLD_CALL_COUNT];
     size_t live, max_live;
-    int64_t made; /* for ids */
+    int64_t limit; /* 0: none */
+    int64_t made;  /* for ids */
     e2b_world_watch_fn watch;
     void *watch_arg;
 };
@@ -39,12 +40,13 @@ struct place {
     struct link link;
     struct e2b_world *world;
     char id[32];
+    int64_t number;
     const char *permit, *job; /* of the metadata; "" where it has none */
     struct e2b_pair *metadata;
     size_t metadata_count;
     struct link files, programs;
     struct timer end;
-    int64_t ends_ms;
+    int64_t began_ms, ends_ms;
 };
 
 /* What runs in it. Lives as long as its sandbox. */
@@ -103,6 +105,7 @@ struct e2b_operation {
         e2b_done_fn done;
         e2b_sandbox_fn sandbox;
         e2b_page_fn page;
+        e2b_info_fn info;
         e2b_file_fn file;
         e2b_code_fn code;
         e2b_exit_fn exit;
@@ -124,7 +127,8 @@ void place_end(struct place *place);
 void place_set_end(struct place *place, int64_t live_ms);
 struct stored_file *place_file(const struct place *place, const char *path); /* NULL: none */
 void place_write(struct place *place, const char *path, struct bytes content);
-bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, struct e2b_world_fault *ret);
+bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, const char *job,
+                          struct e2b_world_fault *ret);
 
 /* call.c */
 struct e2b_operation *operation_begin(struct e2b_client *client, struct e2b_sandbox *handle,

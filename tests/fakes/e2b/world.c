@@ -56,9 +56,9 @@ struct e2b_world *e2b_world_at(const char *url)
 
 const char *e2b_world_call_name(enum e2b_world_call call)
 {
-    static const char *const names[E2B_WORLD_CALL_COUNT] = {"any",     "create", "list", "keep",
-                                                            "connect", "kill",   "code", "process",
-                                                            "write",   "read",   "stat", "files"};
+    static const char *const names[E2B_WORLD_CALL_COUNT] = {"any",     "create", "list", "keep",    "connect",
+                                                            "inspect", "kill",   "code", "process", "write",
+                                                            "read",    "stat",   "files"};
     assert(call < E2B_WORLD_CALL_COUNT);
     return names[call];
 }
@@ -93,12 +93,15 @@ size_t e2b_world_faults_left(const struct e2b_world *world)
     return count;
 }
 
-bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, struct e2b_world_fault *ret)
+bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, const char *job,
+                          struct e2b_world_fault *ret)
 {
     LIST_EACH(&world->faults, link)
     {
         struct fault *fault = LIST_OBJECT(link, struct fault, link);
         if (fault->is.call != call && fault->is.call != E2B_WORLD_ANY)
+            continue;
+        if (fault->is.job && strcmp(fault->is.job, job) != 0)
             continue;
         if (fault->is.skip > 0) {
             fault->is.skip--;
@@ -240,10 +243,12 @@ struct place *place_new(struct e2b_world *world, struct e2b_pair *metadata, size
     place->metadata_count = count;
     place->permit = pair_of(pairs, "permit");
     place->job = pair_of(pairs, "job");
-    (void)snprintf(place->id, sizeof place->id, "sandbox%lld", (long long)++world->made);
+    place->number = ++world->made;
+    (void)snprintf(place->id, sizeof place->id, "sandbox%lld", (long long)place->number);
     list_init(&place->files);
     list_init(&place->programs);
     list_push_back(&world->sandboxes, &place->link);
+    place->began_ms = loop_now_ms(world->loop);
     place_set_end(place, live_ms);
     world->live++;
     world->max_live = MAX(world->max_live, world->live);
@@ -307,6 +312,21 @@ const char *e2b_world_plant(struct e2b_world *world, const char *permit, const c
         {"svc", "e2b-worker"}, {"ledger", "default"}, {"permit", permit}, {"job", job}};
     const struct e2b_pairs pairs = {metadata, ARRAY_LENGTH(metadata)};
     return place_new(world, pairs_copy(pairs), pairs.count, live_ms)->id;
+}
+
+const char *e2b_world_plant_foreign(struct e2b_world *world, struct e2b_pairs metadata, int64_t live_ms)
+{
+    return place_new(world, pairs_copy(metadata), metadata.count, live_ms)->id;
+}
+
+bool e2b_world_is_live(const struct e2b_world *world, const char *id)
+{
+    return place_find(world, id) != NULL;
+}
+
+void e2b_world_limit(struct e2b_world *world, int64_t max)
+{
+    world->limit = max;
 }
 
 int64_t e2b_world_ends_ms(const struct e2b_world *world, const char *job)

@@ -303,14 +303,33 @@ void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *
 
 static enum ledger_answer do_condemn(struct ledger *ledger, struct ledger_request *request)
 {
-    return store_condemn(store_of(ledger), ledger->worker, request->limit, now_of(ledger));
+    enum ledger_answer answer =
+        store_condemn(store_of(ledger), ledger->worker, request->limit, now_of(ledger));
+    if (answer == LEDGER_OK) {
+        (void)fake_ledger_let_go(ledger, request->limit);
+        fake_ledger_hold(ledger, request->limit);
+    }
+    return answer;
 }
 
 void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char *permit,
                     ledger_answer_fn done)
 {
     struct ledger_request *request = ask_word(ledger, call, done, do_condemn);
-    request->limit = arena_strdup(&request->arena, permit); /* not request->permit: it is not ours */
+    request->limit = arena_strdup(&request->arena, permit); /* not request->permit: it may not be ours */
+}
+
+static enum ledger_answer do_lock(struct ledger *ledger, struct ledger_request *request)
+{
+    return store_lock(store_of(ledger), ledger->worker, request->limit, request->ms, now_of(ledger));
+}
+
+void ledger_lock(struct ledger *ledger, struct ledger_call *call, const char *what, int64_t ttl_ms,
+                 ledger_answer_fn done)
+{
+    struct ledger_request *request = ask_word(ledger, call, done, do_lock);
+    request->limit = arena_strdup(&request->arena, what);
+    request->ms = ttl_ms;
 }
 
 /* ---- the rebuild ---- */

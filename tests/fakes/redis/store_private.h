@@ -36,6 +36,12 @@ struct note {
     char *worker, *job;
 };
 
+struct lock {
+    struct link link;
+    char *what, *worker;
+    int64_t ends_ms;
+};
+
 struct name {
     struct link link;
     char *text;
@@ -46,6 +52,7 @@ void store_put(char **place, const char *text); /* a copy; NULL: not set */
 bool store_is(const char *place, const char *text);
 void store_prune(struct store *store, int64_t now_ms);
 void store_permit_free(struct permit *permit);
+void store_lock_free(struct lock *lock);
 bool store_is_alive(const struct store *store, const char *worker, int64_t now_ms);
 void store_waiter_free(struct waiter *waiter);
 struct maximum *store_find_maximum(const struct store *store, const char *limit);
