@@ -295,7 +295,7 @@ def test_a_dry_run_shows_the_plan_and_needs_nothing():
     told = call("submit", "--dry-run", text=json.dumps(job), KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
     assert told.returncode == OK, told.stderr
     for part in ("plan-1", "e2b.jobs.data_analysis", "task type data_analysis", "steps", "finally", "clocks", "limits",
-                 "tenant:default=19", "class:standard=19", "global=19", "reserve:interactive=3", "cost      at most $", "digest", "misspelt", "simulation"):
+                 "tenant:default  template:data_analysis  class:standard  global=19", "reserve:interactive=3", "cost      at most $", "digest", "misspelt", "simulation"):
         assert part in told.stdout, told.stdout
 
 
@@ -305,6 +305,7 @@ def test_a_dry_run_as_json_is_the_same_for_the_same_job():
     assert plans[0] == plans[1]
     assert plans[0]["placement"]["template"] == "machine_learning" and plans[0]["topic"] == "e2b.jobs.general"
     assert {"name": "global", "max": 19} in plans[0]["limits"]
+    assert {"name": "template:machine_learning", "max": None} in plans[0]["limits"]
     assert plans[0]["steps"][0]["section"] == "main" and plans[0]["highest_cost_nano_usd"] > 0
 
 
