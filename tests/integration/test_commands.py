@@ -111,8 +111,7 @@ def test_wrong_words_are_named(words, said):
     assert not words or "--help" in told.stderr
 
 
-@pytest.mark.parametrize("words", [("config", "print"), ("submit",), ("watch",), ("doctor",), ("topics", "check"),
-                                   ("dev", "broker")])
+@pytest.mark.parametrize("words", [("config", "print"), ("submit",), ("watch",), ("doctor",), ("topics", "check"), ("dev", "broker")])
 def test_a_wrong_configuration_ends_every_command_with_78(words):
     told = call(*words, "--set", "limits.globl=3")
     assert told.returncode == CONFIG
@@ -182,7 +181,7 @@ def test_topics_are_made_and_found_well_on_a_real_broker(request):
     words = [*names.sets(), "--task-types", "general,data_analysis"]
     env = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap}
     missing = call("topics", "check", *words, **env)
-    assert missing.returncode == FAILED and missing.stdout.count("MISSING") == 5
+    assert missing.returncode == FAILED and missing.stdout.count("MISSING") == 8
     made = call("topics", "create", *words, "--partitions", 5, "--retention-hours", 1, **env)
     assert made.returncode == OK, made.stdout + made.stderr
     assert re.search(rf"^{re.escape(names.jobs('general'))} +5 +created", made.stdout, re.M)
@@ -444,7 +443,7 @@ def test_doctor_finds_all_well_and_runs_a_hello(worker):
     report = json.loads(told.stdout)
     findings = {(f["check"], f["state"]): f["text"] for f in report["findings"]}
     assert told.returncode == OK and report["ok"], told.stdout
-    assert "hello from template default" in findings["run", "ok"] and "12 of 12 topics" in findings["kafka", "ok"]
+    assert "hello from template default" in findings["run", "ok"] and "15 of 15 topics" in findings["kafka", "ok"]
     assert "sandboxes run in the account" in findings["e2b", "ok"] and "policy noeviction" in findings["redis", "ok"]
     assert "appendonly" in findings["redis", "warn"]
 

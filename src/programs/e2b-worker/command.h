@@ -10,9 +10,10 @@ enum exit_code {
     EXIT_FAILED = 1,       /* done, and it failed: a job that did not succeed, a check that found something */
     EXIT_USAGE = 2,        /* the words of the call are wrong */
     EXIT_NO_INPUT = 66,    /* a file cannot be read */
-    EXIT_UNAVAILABLE = 69, /* Kafka does not answer, or an address of ours cannot be used */
+    EXIT_UNAVAILABLE = 69, /* Kafka or Redis does not answer, or an address of ours cannot be used */
     EXIT_TIMED_OUT = 75,   /* no answer within the time that was given */
     EXIT_CONFIG = 78,      /* the configuration is wrong */
+    EXIT_INTERRUPTED = 130,
 };
 
 struct command {
