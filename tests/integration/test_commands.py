@@ -18,7 +18,7 @@ import pytest
 from stack import API_KEY, SANITIZER_WORDS, WORKER_PROGRAM, Names, Part, Redis, Worker, free_port, wait_until
 
 OK, FAILED, USAGE, NO_INPUT, UNAVAILABLE, TIMED_OUT, CONFIG = 0, 1, 2, 66, 69, 75, 78
-COMMANDS = ("run", "submit", "watch", "limits", "config", "doctor", "topics", "dev")
+COMMANDS = ("run", "submit", "watch", "status", "limits", "config", "doctor", "topics", "dev")
 NOWHERE = "127.0.0.1:1"
 OURS = ("KAFKA_", "REDIS_", "E2B_", "E2BW_WORKER_")
 
@@ -103,6 +103,11 @@ def test_help_tells_of_every_command():
     (("topics", "create", "--partitions", "many"), "must be a number from 1"),
     (("dev",), "say broker"),
     (("doctor", "who"), "unexpected argument 'who'"),
+    (("status",), "say which job"),
+    (("status", "a", "b"), "one job a call"),
+    (("status", "a b"), "a job's id must be"),
+    (("status", "a", "--tenant", "ü"), "--tenant must be"),
+    (("status", "a", "--since", "yesterday"), "must be a number from 0"),
     (("limits", "lower", "global"), "neither show nor set"),
     (("limits", "show", "global"), "unexpected argument 'global'"),
     (("limits", "set", "global"), "limits set global 50"),
@@ -117,7 +122,7 @@ def test_wrong_words_are_named(words, said):
     assert not words or "--help" in told.stderr
 
 
-@pytest.mark.parametrize("words", [("config", "print"), ("submit",), ("watch",), ("limits",),
+@pytest.mark.parametrize("words", [("config", "print"), ("submit",), ("watch",), ("status", "j"), ("limits",),
                                    ("doctor",), ("topics", "check"), ("dev", "broker")])
 def test_a_wrong_configuration_ends_every_command_with_78(words):
     told = call(*words, "--set", "limits.globl=3")

@@ -49,6 +49,84 @@ class Operator:
         return wait_until(look, 60, f"{job} is {place}", 0.3)
 
 
+# ---- status ----------------------------------------------------------------------------------------------------------
+
+
+def test_status_follows_a_job_from_nowhere_to_its_result(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    unknown = operator("status", "follow", status=FAILED)
+    assert "job follow of tenant default: unknown" in unknown.stdout and "not in the ledger" in unknown.stdout
+    worker = deployment.worker("w1", limits__global=1)
+    stream.publish("general", {"job_id": "follow", "code": LONG.format(seconds=8)})
+    stream.publish("general", {"job_id": "behind", "code": "1", "tenant_id": "acme"})
+    stream.producer.flush(10)
+    running = operator.wait_place("follow", "running")
+    claim = running["claim"]
+    assert claim["worker"] == "w1" and claim["worker_is_alive"] and claim["attempt"] == 1
+    assert not claim["cancel_pending"] and claim["permit"]
+    sandbox = wait_until(lambda: operator.json("status", "follow")["claim"]["sandbox_id"], 30, "the sandbox is bound")
+    told = operator("status", "follow").stdout
+    assert "attempt 1 by worker w1" in told and sandbox in told and "more" in told
+    waiting = operator.wait_place("behind", "waiting", "--tenant", "acme")
+    assert waiting["last_event"]["type"] == "e2b-worker.job.waiting.v1"
+    assert waiting["last_event"]["data"]["limit"] == "global"
+    assert "limit global" in operator("status", "behind", "--tenant", "acme").stdout
+    operator("status", "behind", status=FAILED)  # of another tenant
+    results = stream.collect(["follow", "behind"], 60)
+    assert results["follow"]["status"] == "succeeded"
+    over = operator.wait_place("follow", "finished")
+    assert over["status"] == "succeeded" and over["result"]["topic"] == deployment.names.results
+    place = over["result"]
+    reader = stream.read(place["topic"], 3)
+    while True:
+        message = reader.consume(1, 20)[0]
+        if (message.partition(), message.offset()) == (place["partition"], place["offset"]):
+            break
+    assert json.loads(message.value())["job_id"] == "follow"
+    assert dict(message.headers())["ce_type"] == b"e2b-worker.job.finished.v1"
+    reader.close()
+    assert worker.is_alive()
+
+
+def test_status_without_redis_tells_what_kafka_remembers(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    deployment.worker("w1")
+    stream.publish("general", {"job_id": "known", "code": "1"})
+    stream.collect(["known"], 60)
+    away = operator("status", "known", REDIS_URL=f"redis://operator:sesame@{NOWHERE}/0")
+    assert "cannot be asked" in away.stderr and NOWHERE in away.stderr and "sesame" not in away.stderr + away.stdout
+    assert "job known of tenant default: finished" in away.stdout and "succeeded" in away.stdout
+    told = operator.json("status", "known", REDIS_URL=f"redis://{NOWHERE}")
+    assert told["place"] == "finished" and not told["ledger"]["answers"] and told["claim"] is None
+    nothing = operator("status", "unknown", status=UNAVAILABLE, REDIS_URL=f"redis://{NOWHERE}")
+    assert "not known" in nothing.stderr
+    both = operator("status", "known", "--connect-timeout", 2, status=UNAVAILABLE, REDIS_URL=f"redis://{NOWHERE}",
+                    KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
+    assert NOWHERE in both.stderr
+    assert operator("status", "known", KAFKA_BOOTSTRAP_SERVERS=NOWHERE).stdout  # the ledger suffices
+
+
+def test_a_ledger_without_workers_and_one_that_is_rebuilt_say_so(deployment):
+    deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    new = operator("limits")
+    assert "nothing is granted now" in new.stderr and "no worker has pulsed" in new.stderr
+    worker = deployment.worker("w1")
+    assert "granted" not in operator("limits").stderr
+    answer = operator.json("limits")
+    assert answer["grants"] and answer["workers"] == 1
+    subprocess.run(["redis-cli", "-p", str(deployment.redis.port), "FLUSHALL"], check=True, capture_output=True)
+
+    def rebuilding():
+        told = operator("status", "nobody", status=FAILED)
+        return "the ledger is being rebuilt, for" in told.stdout
+    wait_until(rebuilding, 30, "status says that the ledger is being rebuilt", 0.2)
+    assert "the ledger is being rebuilt" in operator("limits").stderr or operator.json("limits")["grants"]
+    assert worker.is_alive()
+
+
 # ---- limits ----------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_run,    &command_submit, &command_watch,  &command_limits,
+    &command_run,    &command_submit, &command_watch,  &command_status, &command_limits,
     &command_config, &command_doctor, &command_topics, &command_dev,
 };
 
