@@ -18,7 +18,7 @@ import pytest
 from stack import API_KEY, SANITIZER_WORDS, WORKER_PROGRAM, Names, Part, Redis, Worker, free_port, wait_until
 
 OK, FAILED, USAGE, NO_INPUT, UNAVAILABLE, TIMED_OUT, CONFIG = 0, 1, 2, 66, 69, 75, 78
-COMMANDS = ("run", "submit", "watch", "status", "limits", "config", "doctor", "topics", "dev")
+COMMANDS = ("run", "submit", "watch", "status", "cancel", "limits", "config", "doctor", "topics", "dev")
 NOWHERE = "127.0.0.1:1"
 OURS = ("KAFKA_", "REDIS_", "E2B_", "E2BW_WORKER_")
 
@@ -108,6 +108,9 @@ def test_help_tells_of_every_command():
     (("status", "a b"), "a job's id must be"),
     (("status", "a", "--tenant", "ü"), "--tenant must be"),
     (("status", "a", "--since", "yesterday"), "must be a number from 0"),
+    (("cancel",), "say which job"),
+    (("cancel", "a/b"), "a job's id must be"),
+    (("cancel", "a", "--timeout", "0"), "must be a number from 1"),
     (("limits", "lower", "global"), "neither show nor set"),
     (("limits", "show", "global"), "unexpected argument 'global'"),
     (("limits", "set", "global"), "limits set global 50"),
@@ -122,7 +125,7 @@ def test_wrong_words_are_named(words, said):
     assert not words or "--help" in told.stderr
 
 
-@pytest.mark.parametrize("words", [("config", "print"), ("submit",), ("watch",), ("status", "j"), ("limits",),
+@pytest.mark.parametrize("words", [("config", "print"), ("submit",), ("watch",), ("status", "j"), ("cancel", "j"), ("limits",),
                                    ("doctor",), ("topics", "check"), ("dev", "broker")])
 def test_a_wrong_configuration_ends_every_command_with_78(words):
     told = call(*words, "--set", "limits.globl=3")

@@ -127,6 +127,70 @@ def test_a_ledger_without_workers_and_one_that_is_rebuilt_say_so(deployment):
     assert worker.is_alive()
 
 
+# ---- cancel ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_job_is_cancelled_with_what_it_printed(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    deployment.worker("w1")
+    stream.publish("general", {"job_id": "endless", "code": LONG.format(seconds=200), "run_mode": "process"})
+    stream.producer.flush(10)
+    operator.wait_place("endless", "running")
+    wait_until(lambda: deployment.local.stats()["live"] == 1, 30, "its sandbox lives")
+    time.sleep(2)  # until it has printed
+    told = operator("cancel", "endless", "--wait", "--timeout", 60)
+    assert told.stdout.startswith("cancelled") and "sent to " + deployment.names.control in told.stderr
+    result = stream.collect(["endless"], 30)["endless"]
+    assert result["status"] == "cancelled" and result["error"]["code"] == "CANCELLED"
+    assert result["stdout"]["text"] == "begun\n"
+    wait_until(lambda: deployment.local.stats()["live"] == 0, 30, "its sandbox is gone")
+    again = operator("cancel", "endless", "--wait", "--json")
+    assert json.loads(again.stdout)["status"] == "cancelled" and "had ended before" in again.stderr
+
+
+def test_a_job_that_waits_is_cancelled_before_it_starts(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    deployment.worker("w1", limits__global=1)
+    stream.publish("general", {"job_id": "first", "code": LONG.format(seconds=10)})
+    stream.producer.flush(10)
+    operator.wait_place("first", "running")
+    stream.publish("general", {"job_id": "second", "code": "print('never')"})
+    stream.producer.flush(10)
+    operator.wait_place("second", "waiting")
+    result = operator.json("cancel", "second", "--wait", "--timeout", 60)
+    assert result["status"] == "cancelled" and result["attempts"] == [] and result["job_id"] == "second"
+    assert stream.collect(["first"], 60)["first"]["status"] == "succeeded"
+
+
+def test_a_cancel_may_come_before_its_job_and_is_seen_to_be_pending(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    deployment.worker("w1")
+    where = operator.json("cancel", "early")
+    assert where["topic"] == deployment.names.control and where["offset"] == 0
+    pending = operator.wait_place("early", "waiting")
+    assert pending["claim"]["cancel_pending"] and pending["claim"]["attempt"] == 0
+    assert "a cancel is pending" in operator("status", "early").stdout
+    stream.publish("general", {"job_id": "early", "code": "1"})
+    assert stream.collect(["early"], 60)["early"]["status"] == "cancelled"
+
+
+def test_a_verdict_that_stands_is_told_and_nobody_is_waited_for_in_vain(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    deployment.worker("w1")
+    stream.publish("general", {"job_id": "done", "code": "1"})
+    stream.collect(["done"], 60)
+    operator.wait_place("done", "finished")
+    late = operator("cancel", "done", "--wait", status=FAILED)
+    assert late.stdout == "succeeded\n" and "had ended before" in late.stderr
+    assert operator("cancel", "nobody", "--wait", "--timeout", 2, status=TIMED_OUT).stdout == ""
+    away = operator("cancel", "done", "--connect-timeout", 2, status=UNAVAILABLE, KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
+    assert NOWHERE in away.stderr
+
+
 # ---- limits ----------------------------------------------------------------------------------------------------------
 
 

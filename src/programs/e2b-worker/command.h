@@ -22,8 +22,8 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv); /* argv[0] is the subcommand's name */
 };
 
-extern const struct command command_run, command_submit, command_watch, command_status, command_limits,
-    command_config, command_doctor, command_topics, command_dev;
+extern const struct command command_run, command_submit, command_watch, command_status, command_cancel,
+    command_limits, command_config, command_doctor, command_topics, command_dev;
 
 /* Says what is wrong and how to see the help. Returns: EXIT_USAGE. */
 int command_usage(const struct command *command, const char *format, ...) PRINTF_LIKE(2, 3);
