@@ -39,6 +39,9 @@ def main(examples, corpus):
         write(corpus, "event_view", path.stem, (head + value).encode())
         for i, bundle in enumerate(json.loads(value).get("results", [])):
             write(corpus, "bundle", f"{path.stem}{i}", json.dumps(bundle, separators=(",", ":")).encode())
+    write(corpus, "dlq", "cause", b"ce_id\te1\nmine\t1\n__connect.errors.topic\te2b.jobs.x\n__connect.errors.partition\t3\n"
+                                  b"__connect.errors.offset\t17\n__connect.errors.exception.class.name\tINVALID_JOB\n\n{}")
+    write(corpus, "dlq", "copy", b"x-hop\t2\nx-topic\te2b.jobs.x\n__connect.errors.topic\te2b.retry.1m\n\n" + order)
     write(corpus, "record", "two", b"record1 2 2\n5 2\n7 3\nce_ide1ce_typeabc{}")
     write(corpus, "record", "none", b"record1 0 0\n")
     mark = b"6f9619ff-8b86-4d01-b42d-00cf4fc964ff"

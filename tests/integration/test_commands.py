@@ -18,7 +18,7 @@ import pytest
 from stack import API_KEY, SANITIZER_WORDS, WORKER_PROGRAM, Names, Part, Redis, Worker, free_port, wait_until
 
 OK, FAILED, USAGE, NO_INPUT, UNAVAILABLE, TIMED_OUT, CONFIG = 0, 1, 2, 66, 69, 75, 78
-COMMANDS = ("run", "submit", "watch", "status", "cancel", "limits", "config", "doctor", "topics", "dev")
+COMMANDS = ("run", "submit", "watch", "status", "cancel", "limits", "dlq", "config", "doctor", "topics", "dev")
 NOWHERE = "127.0.0.1:1"
 OURS = ("KAFKA_", "REDIS_", "E2B_", "E2BW_WORKER_")
 
@@ -117,6 +117,15 @@ def test_help_tells_of_every_command():
     (("limits", "set", "globl", "3"), "no limit has this name"),
     (("limits", "set", "template:defautl", "3"), "did you mean 'default'"),
     (("limits", "set", "global", "many"), "from 0 to 100000"),
+    (("dlq",), "say list or requeue"),
+    (("dlq", "drop"), "neither list nor requeue"),
+    (("dlq", "requeue"), "say which"),
+    (("dlq", "requeue", "--topic", "t"), "say which"),
+    (("dlq", "requeue", "--all", "--code", "X"), "not both"),
+    (("dlq", "requeue", "--offset", "3"), "--offset needs --partition"),
+    (("dlq", "requeue", "--all", "--max", "3"), "--max is for list"),
+    (("dlq", "list", "--yes"), "are for requeue"),
+    (("dlq", "list", "--max", "0"), "must be a number from 1"),
 ])
 def test_wrong_words_are_named(words, said):
     told = call(*words)
@@ -126,7 +135,7 @@ def test_wrong_words_are_named(words, said):
 
 
 @pytest.mark.parametrize("words", [("config", "print"), ("submit",), ("watch",), ("status", "j"), ("cancel", "j"), ("limits",),
-                                   ("doctor",), ("topics", "check"), ("dev", "broker")])
+                                   ("dlq", "list"), ("doctor",), ("topics", "check"), ("dev", "broker")])
 def test_a_wrong_configuration_ends_every_command_with_78(words):
     told = call(*words, "--set", "limits.globl=3")
     assert told.returncode == CONFIG

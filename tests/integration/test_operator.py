@@ -243,3 +243,102 @@ def test_limits_without_redis():
     told = subprocess.run([WORKER_PROGRAM, "limits"], capture_output=True, text=True, timeout=60,
                           env={**os.environ, "REDIS_URL": f"redis://operator:sesame@{NOWHERE}/3"})
     assert told.returncode == UNAVAILABLE and f"{NOWHERE}/3" in told.stderr and "sesame" not in told.stderr
+
+
+# ---- dead letters ----------------------------------------------------------------------------------------------------
+
+
+def dead_letters(operator: Operator, count: int) -> list[dict]:
+    return wait_until(lambda: (rows := operator.lines("dlq", "list")) and len(rows) >= count and rows, 60,
+                      f"{count} dead letters")
+
+
+def test_dead_letters_are_listed_and_go_back_as_they_were(deployment):
+    stream = deployment.begin({"general": 1})
+    names = deployment.names
+    operator = Operator(deployment)
+    assert "no such record" in operator("dlq", "list").stderr
+    worker = deployment.worker("w1")
+    stream.publish("general", b"not JSON", {"mine": b"\x01\x02", "__connect.errors.topic": b"forged"})
+    stream.publish("general", {"job_id": "conflict", "code": "1"})
+    stream.collect(["conflict"], 60)
+    stream.publish("general", {"job_id": "conflict", "code": "2"})
+    stream.producer.flush(10)
+    letters = dead_letters(operator, 2)
+    assert {(r["topic"], r["partition"], r["offset"], r["code"]) for r in letters} == {
+        (names.jobs("general"), 0, 0, "INVALID_JOB"), (names.jobs("general"), 0, 2, "JOB_ID_CONFLICT")}
+    invalid, conflict = sorted(letters, key=lambda r: r["offset"])
+    assert invalid["bytes"] == 8 and invalid["key"] == "raw" and invalid["job_id"] is None
+    assert conflict["job_id"] == "conflict"
+    table = operator("dlq", "list").stdout
+    assert f"{names.jobs('general')}/0/2" in table and "JOB_ID_CONFLICT" in table and "conflict" in table
+    newest = operator.lines("dlq", "list", "--max", 1)
+    assert [r["code"] for r in newest] == ["JOB_ID_CONFLICT"]
+    assert operator.lines("dlq", "list", "--code", "INVALID_JOB") == [invalid]
+    worker.stop()  # what goes back is looked at in its topic
+
+    dry = operator("dlq", "requeue", "--all", "--dry-run")
+    assert dry.stdout.count("would go to " + names.jobs("general")) == 2
+    refused = operator("dlq", "requeue", "--all", status=FAILED, text="n\n")
+    assert "requeue 2 records?" in refused.stderr and "nothing was requeued" in refused.stderr
+    one = operator.lines("dlq", "requeue", "--partition", 0, "--offset", 0)
+    assert one == [{"done": "sent", "why_not": None, "job_id": None, "code": "INVALID_JOB", "dlq_partition": 0,
+                    "dlq_offset": invalid["dlq_offset"], "topic": names.jobs("general"), "partition": 0, "offset": 3}]
+    reader = stream.read(names.jobs("general"), 1)
+    records = []
+    wait_until(lambda: records.extend(reader.consume(10, 1)) or len(records) == 4, 30, "it is in its topic again")
+    first, back = records[0], records[3]
+    assert back.value() == first.value() == b"not JSON" and back.key() == first.key() == b"raw"
+    assert back.headers() == [("mine", b"\x01\x02"),
+                              ("x-requeued-from", f"{names.dlq}/0/{invalid['dlq_offset']}".encode())]
+    reader.close()
+    both = operator("dlq", "requeue", "--all", text="y\n")
+    assert both.stdout.count(" sent to ") == 2 and "2 requeued, 0 not" in both.stderr
+    assert "no such record" in operator("dlq", "requeue", "--job", "unheard", status=FAILED).stderr
+
+
+def test_a_requeued_job_runs_and_one_that_is_done_is_a_duplicate(deployment):
+    stream = deployment.begin({"general": 1})
+    names = deployment.names
+    operator = Operator(deployment)
+    job = {"job_id": "later", "code": "print('ran')", "labels": {"filler": "x" * 200}}
+    cause = {"__connect.errors.topic": names.jobs("general"), "__connect.errors.partition": "0",
+             "__connect.errors.offset": "7", "__connect.errors.exception.class.name": "WORKER_CRASHED",
+             "__connect.errors.exception.message": "its workers died over it"}
+    for _ in range(2):  # the same record, brought here twice
+        stream.producer.produce(names.dlq, json.dumps(job).encode(), b"later", headers=cause)
+    stream.producer.produce(names.dlq, None, b"empty", headers={**cause, "__connect.errors.offset": "8"})
+    stream.producer.produce(names.dlq, b"{}", b"foreign", headers={**cause, "__connect.errors.topic": names.results})
+    stream.producer.flush(10)
+    told = operator("dlq", "requeue", "--code", "WORKER_CRASHED", status=FAILED)
+    assert told.stdout.count(" sent to ") == 1 and told.stdout.count(" stays: ") == 2, told.stdout
+    assert "it has no value" in told.stdout and "topics.jobs does not name" in told.stdout
+    assert "1 are the same records once more" in told.stderr and "1 requeued, 2 not" in told.stderr
+    deployment.worker("w1")
+    assert stream.collect(["later"], 60)["later"]["stdout"]["text"] == "ran\n"
+    operator.wait_place("later", "finished")
+    operator("dlq", "requeue", "--job", "later")
+
+    def duplicates():
+        stream.take(0.2)
+        return [body for kind, body in stream.events if kind == "e2b-worker.job.duplicate.v1"]
+    assert wait_until(duplicates, 60, "a duplicate is told")[0]["first"]["status"] == "succeeded"
+    assert len(stream.finished["later"]) == 1
+    assert operator.json("status", "later")["status"] == "succeeded"
+
+
+def test_dead_letters_of_a_cluster_that_is_not_there():
+    told = subprocess.run([WORKER_PROGRAM, "dlq", "list", "--connect-timeout", "2"], capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": NOWHERE})
+    assert told.returncode == UNAVAILABLE and NOWHERE in told.stderr
+
+
+def test_an_interrupted_call_ends_at_once(deployment):
+    deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    waiting = subprocess.Popen([WORKER_PROGRAM, "cancel", "nobody", "--wait", *deployment.names.sets()],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=operator.environment())
+    assert "sent to" in waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=30)
+    assert waiting.returncode == 130 and "the cancel was sent" in said

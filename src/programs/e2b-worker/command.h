@@ -23,7 +23,7 @@ struct command {
 };
 
 extern const struct command command_run, command_submit, command_watch, command_status, command_cancel,
-    command_limits, command_config, command_doctor, command_topics, command_dev;
+    command_limits, command_dlq, command_config, command_doctor, command_topics, command_dev;
 
 /* Says what is wrong and how to see the help. Returns: EXIT_USAGE. */
 int command_usage(const struct command *command, const char *format, ...) PRINTF_LIKE(2, 3);
