@@ -47,6 +47,8 @@ static void request_fail(struct ledger *ledger, struct ledger_request *request)
         request->on_claim(call, &error, NULL);
     else if (request->on_lead)
         request->on_lead(call, &error, NULL);
+    else if (request->on_condition)
+        request->on_condition(call, &error, NULL);
 }
 
 void fake_ledger_request_free(struct ledger *ledger, struct ledger_request *request)
@@ -484,6 +486,22 @@ void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *jo
     struct ledger_request *request = ask(ledger, call, do_look);
     request->on_claim = done;
     request->job = arena_strdup(&request->arena, job);
+}
+
+static void do_condition(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+{
+    struct ledger_condition condition;
+    store_condition(store_of(ledger), now_of(ledger), &condition);
+    struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
+    if (is_lost)
+        request_fail(ledger, request);
+    else if (call)
+        request->on_condition(call, NULL, &condition);
+}
+
+void ledger_condition(struct ledger *ledger, struct ledger_call *call, ledger_condition_fn done)
+{
+    ask(ledger, call, do_condition)->on_condition = done;
 }
 
 static enum ledger_answer do_limit_set(struct ledger *ledger, struct ledger_request *request)

@@ -53,6 +53,7 @@ struct ledger_request {
     ledger_census_fn on_census;
     ledger_claim_fn on_claim;
     ledger_lead_fn on_lead;
+    ledger_condition_fn on_condition;
 };
 
 /* ledger.c */

@@ -114,5 +114,6 @@ size_t store_snapshot(struct store *store, int64_t now_ms, struct arena *arena, 
 size_t store_census(struct store *store, int64_t now_ms, struct arena *arena, struct ledger_permit **ret);
 void store_look(struct store *store, const char *job, int64_t now_ms, struct arena *arena,
                 struct ledger_claim *ret);
+void store_condition(const struct store *store, int64_t now_ms, struct ledger_condition *ret);
 
 #endif

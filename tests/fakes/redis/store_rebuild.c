@@ -286,7 +286,7 @@ enum ledger_answer store_asserted(struct store *store, const char *worker, int e
     return LEDGER_OK;
 }
 
-static size_t count_missing(const struct store *store, int64_t now_ms)
+size_t store_count_missing(const struct store *store, int64_t now_ms)
 {
     size_t count = 0;
     LIST_EACH(&store->leases, link)
@@ -320,7 +320,7 @@ void store_lead(struct store *store, const char *worker, int64_t now_ms, struct 
     ret->is_leader = take_lock(store, worker, now_ms);
     ret->is_new = store->is_fresh;
     ret->behind_ms = store->behind_ms < 0 ? -1 : store->behind_ms + MAX(0, now_ms - store->since_ms);
-    ret->waiting_for = (int64_t)count_missing(store, now_ms);
+    ret->waiting_for = (int64_t)store_count_missing(store, now_ms);
 }
 
 enum ledger_answer store_ready(struct store *store, const char *worker, int epoch, int64_t listed,
@@ -333,7 +333,8 @@ enum ledger_answer store_ready(struct store *store, const char *worker, int epoc
         !take_lock(store, worker, now_ms))
         return LEDGER_NOT_NOW;
     bool is_known = !list_is_empty(&store->remembered) || (store->is_fresh && listed == 0);
-    if (now_ms - store->since_ms < (is_known ? QUIET_MS : STORE_LATE_MS) || count_missing(store, now_ms) > 0)
+    if (now_ms - store->since_ms < (is_known ? QUIET_MS : STORE_LATE_MS) ||
+        store_count_missing(store, now_ms) > 0)
         return LEDGER_NOT_NOW;
     LIST_EACH(&store->permits, link)
     {
