@@ -220,8 +220,9 @@ void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
                   int64_t until_ms, ledger_answer_fn done);
 
-/* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. The mark is kept for ttl_ms
- * where nobody knows the job yet. OK, or SEAL_DONE: too late, it has a verdict. */
+/* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. Whoever may have it in a queue
+ * is told by a hint. The mark is kept for ttl_ms where nobody knows the job yet. OK, or SEAL_DONE: too late,
+ * it has a verdict. */
 void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *job, int64_t ttl_ms,
                    ledger_answer_fn done);
 

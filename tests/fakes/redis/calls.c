@@ -285,10 +285,8 @@ void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *j
 
 static enum ledger_answer do_cancel(struct ledger *ledger, struct ledger_request *request)
 {
-    const char *owner;
-    enum ledger_answer answer =
-        store_cancel(store_of(ledger), request->job, request->ms, now_of(ledger), &owner);
-    if (owner)
+    enum ledger_answer answer = store_cancel(store_of(ledger), request->job, request->ms, now_of(ledger));
+    if (answer == LEDGER_OK)
         fake_redis_announce(ledger->redis, "cancel", request->job);
     return answer;
 }

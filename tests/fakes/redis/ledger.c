@@ -192,8 +192,8 @@ static void on_hint(void *arg, const char *kind, const char *text)
         events->on_free(events->arg, text);
     else if (strcmp(kind, "done") == 0 && events->on_done)
         events->on_done(events->arg, text);
-    else if (strcmp(kind, "cancel") == 0 && ledger->is_serving && !ledger->is_closing)
-        loop_timer_start(ledger->options.loop, &ledger->pulse_timer, ANSWER_MS, on_pulse_timer, ledger);
+    else if (strcmp(kind, "cancel") == 0 && events->on_cancelled)
+        events->on_cancelled(events->arg, text);
 }
 
 /* ---- life cycle ---- */

@@ -96,9 +96,7 @@ enum ledger_answer store_seal(struct store *store, const char *worker, const str
                               int64_t now_ms);
 enum ledger_answer store_yield(struct store *store, const char *worker, const char *job, const char *permit,
                                int64_t until_ms, int64_t now_ms, bool *ret_is_watched);
-/* *ret_owner: who is to be told, borrowed; NULL: nobody. */
-enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms,
-                                const char **ret_owner);
+enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms);
 enum ledger_answer store_lock(struct store *store, const char *worker, const char *what, int64_t ttl_ms,
                               int64_t now_ms);
 enum ledger_answer store_condemn(struct store *store, const char *worker, const char *id, int64_t now_ms);

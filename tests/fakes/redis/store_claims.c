@@ -121,21 +121,17 @@ enum ledger_answer store_yield(struct store *store, const char *worker, const ch
 
 /* ---- cancel, condemn ---- */
 
-enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms,
-                                const char **ret_owner)
+enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms)
 {
     struct claim *claim = store_find_claim(store, job, now_ms);
-    *ret_owner = NULL;
     if (claim && (claim->state == CLAIM_SEALED || claim->state == CLAIM_DONE))
         return LEDGER_SEAL_DONE;
     bool is_known = claim != NULL;
     claim = store_need_claim(store, job, now_ms);
     claim->is_cancelled = true;
     if (claim->state == CLAIM_RUNNING) {
-        if (claim->owner[0] != '\0') {
+        if (claim->owner[0] != '\0')
             store_note_cancel(store, claim->owner, job);
-            *ret_owner = claim->owner;
-        }
         return LEDGER_OK;
     }
     if (!is_known)

@@ -286,9 +286,8 @@ static void a_result_does_not_wait_for_the_ledger_for_ever(void **state)
 static void cancel(struct world *world, const char *job_id)
 {
     CLEANUP(base_freep) char *key = base_printf("default/%s", job_id);
-    const char *owner;
     struct store *store = fake_redis_store(world->redis);
-    (void)store_cancel(store, key, 3600000, fake_redis_now_ms(world->redis), &owner);
+    (void)store_cancel(store, key, 3600000, fake_redis_now_ms(world->redis));
     fake_redis_announce(world->redis, "cancel", key);
 }
 
