@@ -273,6 +273,18 @@ static bool read_expires(struct reader *reader, json_t *value, void *target)
     return reader_time(reader, value, &((struct job_draft *)target)->job->expires_unix_ms);
 }
 
+/* The wait is made of copies of the record, one an hour at least. */
+static bool read_not_before(struct reader *reader, json_t *value, void *target)
+{
+    const struct job_draft *draft = target;
+    int64_t *not_before = &draft->job->not_before_unix_ms;
+    if (!reader_time(reader, value, not_before))
+        return false;
+    if (*not_before - draft->now_unix_ms > JOB_NOT_BEFORE_MAX_MS)
+        return reader_fail(reader, CODE_INVALID_JOB, "lies more than 31 days ahead; submit the job later");
+    return true;
+}
+
 static bool read_template(struct reader *reader, json_t *value, void *target)
 {
     return reader_name(reader, value, &((struct job_draft *)target)->job->template_name);
@@ -296,7 +308,7 @@ static const struct field job_fields[] = {
     {.name = "priority", .read = read_priority},
     {.name = "created_at", .read = read_created},
     {.name = "expires_at", .read = read_expires},
-    {.name = "not_before", .read = job_not_before_read},
+    {.name = "not_before", .read = read_not_before},
     {.name = "language", .read = read_language},
     {.name = "code", .read = read_code},
     {.name = "commands", .read = job_commands_read},
@@ -375,6 +387,13 @@ static void settle_run_mode(struct reader *reader, struct job_draft *draft)
     draft->job->run_mode = needs_process ? RUN_MODE_PROCESS : draft->run_mode;
 }
 
+static bool check_times(struct reader *reader, const struct job *job)
+{
+    bool can_start = job->expires_unix_ms < 0 || job->expires_unix_ms > job->not_before_unix_ms;
+    return can_start ||
+           fail_at(reader, "expires_at", "must lie after \"not_before\": the job could never start");
+}
+
 void job_fields_read(struct reader *reader, json_t *root, struct job_draft *draft)
 {
     if (!reader_object(reader, root, job_fields, ARRAY_LENGTH(job_fields), draft))
@@ -384,6 +403,6 @@ void job_fields_read(struct reader *reader, json_t *root, struct job_draft *draf
         reader_warn(reader, "not looked at, since \"template\" names the template");
         reader_leave(reader);
     }
-    if (check_body(reader, root, draft))
+    if (check_body(reader, root, draft) && check_times(reader, draft->job))
         settle_run_mode(reader, draft);
 }

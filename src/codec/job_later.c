@@ -15,14 +15,6 @@ enum {
 };
 static const int64_t LONGEST_MS = 24LL * 60 * 60 * 1000;
 
-bool job_not_before_read(struct reader *reader, json_t *value, void *target)
-{
-    int64_t ignored;
-    (void)target;
-    reader_unsupported(reader, "a job that starts later");
-    return reader_time(reader, value, &ignored);
-}
-
 static bool read_command_env(struct reader *reader, json_t *value, void *target)
 {
     (void)target;

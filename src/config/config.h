@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "core/catalog.h"
+#include "core/limit.h"
 #include "core/plan.h"
 
 /* The configuration: one table of keys (config.c) from which the struct, the defaults, --set, the
@@ -17,6 +18,7 @@ enum worker_mode { MODE_AUTO, MODE_PRODUCTION, MODE_SIMULATION };
 struct config_topics {
     struct text_list jobs;   /* default ^e2b\.jobs\.[^.]+$ */
     const char *jobs_prefix; /* "e2b.jobs.": what stands before the task type in a topic's name */
+    const char *retry;       /* "e2b.retry.": what stands before the tier's name */
     const char *results, *stats, *control, *dlq;
 };
 
@@ -54,7 +56,8 @@ struct config {
     int64_t queue_timeout_ms;
     bool lifecycle_events;
     int64_t stats_interval_ms;
-    int64_t max_attempts;
+    int64_t max_attempts, retry_max_crashes;
+    int64_t redis_outage_hold_ms, ledger_readback_ms;
 
     const char *http_listen;
     enum log_level log_level;
@@ -81,6 +84,9 @@ void config_warnings(const struct config *config, struct arena *arena, struct te
 
 /* Where E2B is, for messages: the address that is set, else the domain. Borrows from the configuration. */
 const char *config_e2b_place(const struct config *config);
+
+/* Places that a limit has by the configuration. Returns: -1 for one without a bound of its own. */
+int64_t config_limit_max(const struct config *config, const struct limit *limit);
 
 /* What jobs are planned by. Borrows from the configuration. */
 struct plan_rules config_plan_rules(const struct config *config);

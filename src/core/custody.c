@@ -68,6 +68,26 @@ enum custody_order custody_init_left(struct custody *custody, const struct custo
     return look(custody, now_ms);
 }
 
+int64_t custody_horizon_ms(const struct custody_times *times)
+{
+    return times->live_ms + times->slack_ms + (times->is_rolling ? times->lead_ms : 0);
+}
+
+static enum custody_order extend_permit(struct custody *custody, int64_t now_ms)
+{
+    custody->asked_ms = now_ms;
+    return CUSTODY_ORDER_EXTEND_PERMIT;
+}
+
+/* It lives for no longer than from now: its owner gave it no more at any time. */
+enum custody_order custody_init_adopted(struct custody *custody, const struct custody_times *times,
+                                        int64_t now_ms)
+{
+    custody_init(custody, times, now_ms);
+    enter(custody, CUSTODY_LIVE);
+    return extend_permit(custody, now_ms);
+}
+
 static enum custody_order on_created(struct custody *custody, int64_t now_ms)
 {
     custody->ends_ms = now_ms + custody->times.live_ms; /* E2B's clock for it began earlier */
@@ -115,35 +135,65 @@ static enum custody_order on_deadline(struct custody *custody, int64_t now_ms)
     custody->deadline_ms = INT64_MAX;
     if (custody->state == CUSTODY_DOUBTFUL)
         return look(custody, now_ms);
-    return custody->state == CUSTODY_KILLING ? CUSTODY_ORDER_KILL : CUSTODY_ORDER_EXTEND_PERMIT;
+    return custody->state == CUSTODY_KILLING ? CUSTODY_ORDER_KILL : extend_permit(custody, now_ms);
 }
 
-/* What is asked for now may come to be even if its answer fails. */
+static void note_cover(struct custody *custody, int64_t asked_ms)
+{
+    custody->covered_ms = MAX(custody->covered_ms, asked_ms + custody_horizon_ms(&custody->times));
+}
+
+static enum custody_order extend_sandbox(struct custody *custody, int64_t now_ms)
+{
+    custody->ends_ms =
+        now_ms + custody->times.live_ms; /* what is asked for may come to be even without an answer */
+    return CUSTODY_ORDER_EXTEND_SANDBOX;
+}
+
 static enum custody_order on_permit_extended(struct custody *custody, int64_t now_ms)
 {
-    custody->ends_ms = now_ms + custody->times.live_ms;
-    return CUSTODY_ORDER_EXTEND_SANDBOX;
+    note_cover(custody, custody->asked_ms);
+    return extend_sandbox(custody, now_ms);
+}
+
+static enum custody_order extend_again(struct custody *custody, int64_t now_ms)
+{
+    if (custody->state == CUSTODY_HANDING) /* with what it has */
+        return CUSTODY_ORDER_YIELD;
+    custody->deadline_ms = now_ms + EXTEND_AGAIN_MS;
+    return CUSTODY_ORDER_WAIT;
+}
+
+/* The ledger is away: the sandbox is kept alive as long as the permit is sure to outlive it. */
+static enum custody_order on_permit_not_extended(struct custody *custody, int64_t now_ms)
+{
+    bool is_covered = custody->covered_ms >= now_ms + custody->times.live_ms + custody->times.slack_ms;
+    if (is_covered)
+        return extend_sandbox(custody, now_ms);
+    return extend_again(custody, now_ms);
 }
 
 static enum custody_order on_sandbox_extended(struct custody *custody, int64_t now_ms)
 {
     custody->ends_ms = now_ms + custody->times.live_ms;
-    custody->deadline_ms = now_ms + custody->times.live_ms / 3;
+    if (custody->state == CUSTODY_HANDING)
+        return CUSTODY_ORDER_YIELD;
+    if (custody->times.is_rolling)
+        custody->deadline_ms = now_ms + custody->times.live_ms / 3;
     return CUSTODY_ORDER_WAIT;
 }
 
-/* Begun anew, the ledger first: each extension of the sandbox goes with its own acknowledged one of the
- * permit. */
-static enum custody_order on_extend_failed(struct custody *custody, int64_t now_ms)
+static enum custody_order on_hand_over(struct custody *custody, int64_t now_ms)
 {
-    custody->deadline_ms = now_ms + EXTEND_AGAIN_MS;
-    return CUSTODY_ORDER_WAIT;
+    enter(custody, CUSTODY_HANDING);
+    return extend_permit(custody, now_ms);
 }
 
 static enum custody_order on_unwanted(struct custody *custody)
 {
     custody->is_unwanted = true;
-    return custody->state == CUSTODY_LIVE ? kill(custody) : CUSTODY_ORDER_WAIT;
+    bool is_live = custody->state == CUSTODY_LIVE || custody->state == CUSTODY_HANDING;
+    return is_live ? kill(custody) : CUSTODY_ORDER_WAIT;
 }
 
 bool custody_accepts(enum custody_state state, enum custody_event_kind kind)
@@ -157,10 +207,18 @@ bool custody_accepts(enum custody_state state, enum custody_event_kind kind)
     case CUSTODY_EVENT_ABSENT:
     case CUSTODY_EVENT_LOOK_FAILED:
         return state == CUSTODY_DOUBTFUL;
+    case CUSTODY_EVENT_BOUND:
+        return state == CUSTODY_LIVE || state == CUSTODY_HANDING || state == CUSTODY_KILLING;
     case CUSTODY_EVENT_PERMIT_EXTENDED:
+    case CUSTODY_EVENT_PERMIT_NOT_EXTENDED:
     case CUSTODY_EVENT_SANDBOX_EXTENDED:
-    case CUSTODY_EVENT_EXTEND_FAILED:
+    case CUSTODY_EVENT_SANDBOX_NOT_EXTENDED:
+        return state == CUSTODY_LIVE || state == CUSTODY_HANDING;
+    case CUSTODY_EVENT_HAND_OVER:
         return state == CUSTODY_LIVE;
+    case CUSTODY_EVENT_YIELDED:
+    case CUSTODY_EVENT_NOT_YIELDED:
+        return state == CUSTODY_HANDING;
     case CUSTODY_EVENT_KILLED:
     case CUSTODY_EVENT_KILL_FAILED:
         return state == CUSTODY_KILLING;
@@ -199,8 +257,18 @@ enum custody_order custody_advance(struct custody *custody, const struct custody
         return on_permit_extended(custody, now_ms);
     case CUSTODY_EVENT_SANDBOX_EXTENDED:
         return on_sandbox_extended(custody, now_ms);
-    case CUSTODY_EVENT_EXTEND_FAILED:
-        return on_extend_failed(custody, now_ms);
+    case CUSTODY_EVENT_BOUND:
+        note_cover(custody, event->asked_ms);
+        return CUSTODY_ORDER_WAIT;
+    case CUSTODY_EVENT_PERMIT_NOT_EXTENDED:
+        return on_permit_not_extended(custody, now_ms);
+    case CUSTODY_EVENT_SANDBOX_NOT_EXTENDED:
+        return extend_again(custody, now_ms);
+    case CUSTODY_EVENT_HAND_OVER:
+        return on_hand_over(custody, now_ms);
+    case CUSTODY_EVENT_YIELDED:
+    case CUSTODY_EVENT_NOT_YIELDED:
+        return over(custody, CUSTODY_ORDER_FORGET);
     case CUSTODY_EVENT_KILLED:
         return over(custody, CUSTODY_ORDER_RELEASE);
     case CUSTODY_EVENT_UNWANTED:
@@ -218,7 +286,8 @@ enum custody_order custody_advance(struct custody *custody, const struct custody
 
 const char *custody_state_name(enum custody_state state)
 {
-    static const char *const names[CUSTODY_STATE_COUNT] = {"creating", "doubtful", "live", "killing", "gone"};
+    static const char *const names[CUSTODY_STATE_COUNT] = {"creating", "doubtful", "live",
+                                                           "handing",  "killing",  "gone"};
     assert(state < CUSTODY_STATE_COUNT);
     return names[state];
 }

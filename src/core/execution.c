@@ -7,7 +7,7 @@ enum { TRIES_MAX = 3, BACKOFF_MS = 200, STOP_GRACE_MS = 5000 };
 
 void execution_init(struct execution *execution, const struct plan *plan)
 {
-    *execution = (struct execution){.plan = plan, .deadline_ms = INT64_MAX};
+    *execution = (struct execution){.plan = plan, .main_ms = plan->main_ms, .deadline_ms = INT64_MAX};
 }
 
 static const struct step *step_of(const struct execution *execution)
@@ -38,7 +38,7 @@ static enum execution_order start_step(struct execution *execution, size_t step,
     if (section != execution->state) {
         enter(execution, section);
         execution->section_until_ms =
-            now_ms + (section == EXECUTION_RUNNING ? plan->main_ms : plan->final_ms);
+            now_ms + (section == EXECUTION_RUNNING ? execution->main_ms : plan->final_ms);
     }
     execution->step = step;
     execution->tries = 0;
@@ -100,10 +100,12 @@ static enum execution_order step_over(struct execution *execution, enum code fai
     return collect(execution, /* from= */ 0, now_ms);
 }
 
-/* An adopted run may stand anywhere, also behind a main step that failed. */
+/* An adopted run may stand anywhere, also behind a main step that failed; its clock goes on. */
 static enum execution_order on_sandbox_ready(struct execution *execution, const struct execution_event *event)
 {
     execution->verdict = event->code;
+    if (event->main_left_ms > 0)
+        execution->main_ms = MIN(event->main_left_ms, execution->main_ms);
     if (event->code != CODE_NONE || event->first_step >= execution->plan->final_from)
         return collect(execution, event->first_step, event->now_ms);
     return start_step(execution, event->first_step, event->now_ms);

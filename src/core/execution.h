@@ -22,8 +22,8 @@ enum execution_state {                       /* in the order of life; never back
 };
 
 enum execution_event_kind {
-    EXECUTION_EVENT_SANDBOX_READY, /* first_step, code: where an adopted run stands, from its records; else 0,
-                                      NONE */
+    EXECUTION_EVENT_SANDBOX_READY, /* first_step, code, main_left_ms: where an adopted run stands, from its
+                                      records; else 0, NONE, 0 */
     EXECUTION_EVENT_STEP_ENDED,    /* by itself; code says how (NONE: well) */
     EXECUTION_EVENT_STEP_BROKEN,   /* could not be carried out or followed; code says why */
     EXECUTION_EVENT_DEADLINE,      /* deadline_ms has passed */
@@ -37,6 +37,7 @@ struct execution_event {
     enum execution_event_kind kind;
     int64_t now_ms;
     size_t first_step;
+    int64_t main_left_ms; /* of the budget of the main steps, which began elsewhere; 0: all of it */
     enum code code;
 };
 
@@ -57,6 +58,7 @@ struct execution {
     unsigned tries;      /* of this step */
     int64_t start_at_ms;
     int64_t deadline_ms; /* the runner's one timer; retries of a step do not move it */
+    int64_t main_ms;     /* the budget of the main steps: the plan's, or what is left of it */
     int64_t section_until_ms;
     bool has_left; /* ended by LEAVE: no outcome, somebody else will bring one */
 };

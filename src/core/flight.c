@@ -9,13 +9,15 @@ enum {
     NOT_NOW_FIRST_MS = 200,
     NOT_NOW_MOST_MS = 5000,
     RETRY_FIRST_MS = 500,
-    RETRY_MOST_MS = 30000,
+    RETRY_MOST_MS = 30000, /* in memory; longer ones are parked */
+    RETRY_PARKED_MOST_MS = 3600000,
 };
 
-void flight_init(struct flight *flight, int64_t max_attempts)
+void flight_init(struct flight *flight, int64_t max_attempts, int64_t max_crashes)
 {
-    assert(max_attempts > 0);
-    *flight = (struct flight){.state = FLIGHT_QUEUED, .max_attempts = max_attempts};
+    assert(max_attempts > 0 && max_crashes > 0);
+    *flight =
+        (struct flight){.state = FLIGHT_QUEUED, .max_attempts = max_attempts, .max_crashes = max_crashes};
 }
 
 /* The runner spreads every delay by jitter; what the other side asked for is a lower bound. */
@@ -23,6 +25,13 @@ static int64_t delay(unsigned failures, int64_t first_ms, int64_t most_ms, int64
 {
     int64_t ms = failures < 16 ? MIN(first_ms << failures, most_ms) : most_ms;
     return MAX(ms, asked_ms);
+}
+
+bool flight_may_park(const struct flight *flight)
+{
+    int64_t last_again = flight->max_attempts - 1;
+    return last_again > 0 &&
+           delay((unsigned)last_again - 1, RETRY_FIRST_MS, RETRY_PARKED_MOST_MS, 0) > RETRY_MOST_MS;
 }
 
 /* The one writer of the state. */
@@ -111,17 +120,36 @@ static enum flight_order refuse(struct flight *flight, enum code code)
     return seal(flight, code);
 }
 
-static enum flight_order on_granted(struct flight *flight, int64_t attempt)
+/* Earlier starts never came back: their workers died. Or this worker began it before its claim was lost. */
+static bool is_over(const struct flight *flight, const struct flight_event *grant)
+{
+    return grant->is_final || grant->attempt > flight->max_attempts || grant->crashes >= flight->max_crashes;
+}
+
+/* A job that may have killed a worker runs beside no other such: only so does a second death tell which of
+ * them it was. */
+static enum flight_order return_claim(struct flight *flight)
+{
+    flight->holds_claim = flight->may_hold_claim = false;
+    flight->delay_ms = POLL_ELSEWHERE_MS;
+    return enqueue(flight, FLIGHT_ORDER_RETURN);
+}
+
+static enum flight_order on_granted(struct flight *flight, const struct flight_event *event)
 {
     flight->holds_claim = true;
-    flight->attempt = attempt;
+    flight->attempt = event->attempt;
     flight->failures = 0;
+    if (flight->refusal != CODE_NONE && !flight->is_leaving)
+        return seal(flight, flight->refusal);
+    if (event->is_final) /* ends here, whoever leaves: nobody else would know */
+        return seal(flight, CODE_WORKER_CRASHED);
     if (flight->is_leaving)
         return finish(flight, FLIGHT_ORDER_DROP);
-    if (flight->refusal != CODE_NONE)
-        return seal(flight, flight->refusal);
-    if (attempt > flight->max_attempts) /* earlier starts never came back: their workers died */
+    if (is_over(flight, event))
         return seal(flight, CODE_WORKER_CRASHED);
+    if (event->crashes > 0 && event->is_busy)
+        return return_claim(flight);
     enter(flight, FLIGHT_EXECUTING);
     return FLIGHT_ORDER_EXECUTE;
 }
@@ -146,9 +174,29 @@ static enum flight_order on_adopt_final(struct flight *flight)
     return FLIGHT_ORDER_CLEAR;
 }
 
-static enum flight_order on_adopt(struct flight *flight, bool is_final)
+/* It began in time: how long its record waited since does not matter any more. */
+static bool is_outrun(enum code refusal)
 {
-    if (is_final)
+    return refusal == CODE_NONE || refusal == CODE_JOB_EXPIRED || refusal == CODE_QUEUE_TIMEOUT;
+}
+
+static enum flight_order attach(struct flight *flight, int64_t attempt)
+{
+    if (flight->is_leaving) /* the claim is adopted again once our lease is given back */
+        return finish(flight, FLIGHT_ORDER_DROP);
+    flight->holds_claim = flight->may_hold_claim = true;
+    flight->attempt = attempt;
+    flight->failures = 0;
+    flight->code = flight->refusal = CODE_NONE;
+    enter(flight, FLIGHT_EXECUTING);
+    return FLIGHT_ORDER_ATTACH;
+}
+
+static enum flight_order on_adopt(struct flight *flight, const struct flight_event *event)
+{
+    if (event->can_attach && is_outrun(flight->refusal))
+        return attach(flight, event->attempt);
+    if (event->is_final)
         return on_adopt_final(flight);
     if (flight->is_leaving)
         return finish(flight, FLIGHT_ORDER_CLEAR);
@@ -168,9 +216,13 @@ static enum flight_order on_elsewhere(struct flight *flight)
     return sleep_until(flight, FLIGHT_ACQUIRING, POLL_ELSEWHERE_MS, FLIGHT_ORDER_SLEEP);
 }
 
-static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
+static enum flight_order on_not_now(struct flight *flight, const struct flight_event *event)
 {
-    int64_t delay_ms = delay(flight->failures++, NOT_NOW_FIRST_MS, NOT_NOW_MOST_MS, retry_ms);
+    int64_t delay_ms = delay(flight->failures++, NOT_NOW_FIRST_MS, NOT_NOW_MOST_MS, event->retry_ms);
+    if (flight->state == FLIGHT_SEALING && event->may_go_unsealed) {
+        flight->is_unsealed = true;
+        return publish(flight, FLIGHT_ORDER_PUBLISH);
+    }
     if (flight->state ==
         FLIGHT_SEALING) { /* a verdict is never given up for want of Redis, nor for a drain */
         enter(flight, FLIGHT_WAITING);
@@ -182,6 +234,17 @@ static enum flight_order on_not_now(struct flight *flight, int64_t retry_ms)
     return sleep_until(flight, next, delay_ms, FLIGHT_ORDER_SLEEP);
 }
 
+/* Nobody waits here for so long: a copy of the record does, in a retry topic. The copy goes first: a claim
+ * that was parked without one would wait for ever. */
+static enum flight_order park(struct flight *flight, int64_t delay_ms)
+{
+    if (flight->is_leaving)
+        return finish(flight, FLIGHT_ORDER_DROP);
+    flight->delay_ms = delay_ms;
+    enter(flight, FLIGHT_PARKING);
+    return FLIGHT_ORDER_PARK;
+}
+
 static enum flight_order on_ended(struct flight *flight, const struct flight_event *event)
 {
     bool waits = code_waits(event->code);
@@ -189,14 +252,70 @@ static enum flight_order on_ended(struct flight *flight, const struct flight_eve
         waits || (code_is_retried(event->code) && !event->is_final && flight->attempt < flight->max_attempts);
     if (!again)
         return seal(flight, event->code);
-    flight->holds_claim = flight->may_hold_claim =
-        flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
     flight->is_uncounted = waits;
     unsigned tries = waits ? flight->waits++ : (unsigned)flight->attempt - 1;
     if (!waits)
         flight->waits = 0;
-    return sleep_until(flight, FLIGHT_QUEUED, delay(tries, RETRY_FIRST_MS, RETRY_MOST_MS, event->retry_ms),
-                       FLIGHT_ORDER_GIVE_BACK);
+    int64_t most_ms = waits ? RETRY_MOST_MS : RETRY_PARKED_MOST_MS;
+    int64_t delay_ms = delay(tries, RETRY_FIRST_MS, most_ms, event->retry_ms);
+    if (delay_ms > RETRY_MOST_MS && !waits)
+        return park(flight, delay_ms);
+    flight->holds_claim = flight->may_hold_claim =
+        flight->is_leaving; /* DROP gives it back, GIVE_BACK does */
+    return sleep_until(flight, FLIGHT_QUEUED, delay_ms, FLIGHT_ORDER_GIVE_BACK);
+}
+
+static enum flight_order on_begin(struct flight *flight, const struct flight_event *event)
+{
+    if (event->code != CODE_NONE)
+        return refuse(flight, event->code);
+    return event->park_ms > 0 ? park(flight, event->park_ms) : enqueue(flight, FLIGHT_ORDER_ENQUEUE);
+}
+
+static enum flight_order on_turn(struct flight *flight, const struct flight_event *event)
+{
+    if (event->code != CODE_NONE)
+        return refuse(flight, event->code);
+    return event->park_ms > 0 ? park(flight, event->park_ms) : acquire(flight);
+}
+
+/* A copy that the retry topic does not take (too large with its headers) waits here after all. */
+static enum flight_order on_not_parked(struct flight *flight)
+{
+    bool holds_claim = flight->holds_claim;
+    if (holds_claim)
+        flight->holds_claim = flight->may_hold_claim = flight->is_leaving;
+    return sleep_until(flight, FLIGHT_QUEUED, flight->delay_ms,
+                       holds_claim ? FLIGHT_ORDER_GIVE_BACK : FLIGHT_ORDER_SLEEP);
+}
+
+/* A verdict that stands is not changed; a run is told by its execution. */
+static enum flight_order on_cancel(struct flight *flight)
+{
+    bool is_idle = flight->state == FLIGHT_QUEUED ||
+                   (flight->state == FLIGHT_WAITING && flight->next != FLIGHT_SEALING &&
+                    flight->next != FLIGHT_PUBLISHING);
+    if (flight->refusal != CODE_NONE)
+        return FLIGHT_ORDER_WAIT; /* it will not run anyway */
+    if (is_idle)
+        return refuse(flight, CODE_CANCELLED);
+    if (flight->state == FLIGHT_ACQUIRING)
+        flight->code = flight->refusal = CODE_CANCELLED; /* the answer is on its way */
+    return FLIGHT_ORDER_WAIT;
+}
+
+/* Only the ledger's word makes it the one result: asked for anew, without the permit it has forgotten. */
+static enum flight_order on_forgotten(struct flight *flight)
+{
+    flight->holds_claim = flight->may_hold_claim = false;
+    if (flight->is_found) /* whoever sealed it may have published it, too: the ledger is being told */
+        return sleep_until(flight, FLIGHT_ACQUIRING, POLL_DENIED_MS, FLIGHT_ORDER_SLEEP);
+    return seal(flight, flight->code);
+}
+
+static enum flight_order on_left(struct flight *flight, bool can_attach)
+{
+    return finish(flight, can_attach ? FLIGHT_ORDER_HAND_OVER : FLIGHT_ORDER_DROP);
 }
 
 static enum flight_order on_leave(struct flight *flight)
@@ -223,11 +342,13 @@ bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
     case FLIGHT_EVENT_DENIED:
     case FLIGHT_EVENT_ADOPT:
     case FLIGHT_EVENT_FOUND_SEALED:
+        return state == FLIGHT_ACQUIRING;
     case FLIGHT_EVENT_STALE:
     case FLIGHT_EVENT_FOUND_CANCELLED:
-        return state == FLIGHT_ACQUIRING;
-    case FLIGHT_EVENT_ELSEWHERE:
+        return state == FLIGHT_ACQUIRING || state == FLIGHT_QUEUED;
     case FLIGHT_EVENT_FOUND_DONE:
+        return state == FLIGHT_ACQUIRING || state == FLIGHT_SEALING || state == FLIGHT_QUEUED;
+    case FLIGHT_EVENT_ELSEWHERE:
     case FLIGHT_EVENT_CONFLICT:
     case FLIGHT_EVENT_NOT_NOW:
         return state == FLIGHT_ACQUIRING || state == FLIGHT_SEALING;
@@ -241,7 +362,10 @@ bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
         return state == FLIGHT_SEALING || state == FLIGHT_EXECUTING;
     case FLIGHT_EVENT_DELIVERED:
     case FLIGHT_EVENT_TOO_LARGE:
-        return state == FLIGHT_PUBLISHING;
+        return state == FLIGHT_PUBLISHING || state == FLIGHT_PARKING;
+    case FLIGHT_EVENT_FORGOTTEN:
+        return state == FLIGHT_PUBLISHING && !flight->is_diverted;
+    case FLIGHT_EVENT_CANCEL:
     case FLIGHT_EVENT_LEAVE:
         return state != FLIGHT_FINISHED;
     case FLIGHT_EVENT_COUNT:
@@ -256,23 +380,25 @@ enum flight_order flight_advance(struct flight *flight,
     assert(flight_accepts(flight, event->kind));
     if (flight->state == FLIGHT_ACQUIRING && event->kind != FLIGHT_EVENT_LEAVE)
         flight->may_hold_claim = event->kind == FLIGHT_EVENT_GRANTED || event->kind == FLIGHT_EVENT_NOT_NOW;
-    flight->is_uncounted = true; /* unless it ends badly by itself */
+    if (flight->state != FLIGHT_PARKING)
+        flight->is_uncounted = true; /* unless it ends badly by itself */
     switch (event->kind) {
     case FLIGHT_EVENT_BEGIN:
-        return event->code == CODE_NONE ? enqueue(flight, FLIGHT_ORDER_ENQUEUE) : refuse(flight, event->code);
+        return on_begin(flight, event);
     case FLIGHT_EVENT_TURN:
-        return event->code == CODE_NONE ? acquire(flight) : refuse(flight, event->code);
+        return on_turn(flight, event);
     case FLIGHT_EVENT_WAKE:
         return on_wake(flight);
     case FLIGHT_EVENT_GRANTED:
-        return on_granted(flight, event->attempt);
+        return on_granted(flight, event);
     case FLIGHT_EVENT_DENIED:
         return on_denied(flight, event->retry_ms);
     case FLIGHT_EVENT_ELSEWHERE:
         return on_elsewhere(flight);
     case FLIGHT_EVENT_ADOPT:
-        return on_adopt(flight, event->is_final);
+        return on_adopt(flight, event);
     case FLIGHT_EVENT_FOUND_SEALED:
+        flight->is_found = true;
         return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
     case FLIGHT_EVENT_FOUND_DONE:
         return finish(flight, FLIGHT_ORDER_NOTE_DUPLICATE);
@@ -285,11 +411,11 @@ enum flight_order flight_advance(struct flight *flight,
         flight->is_diverted = true;
         return publish(flight, FLIGHT_ORDER_DIVERT);
     case FLIGHT_EVENT_NOT_NOW:
-        return on_not_now(flight, event->retry_ms);
+        return on_not_now(flight, event);
     case FLIGHT_EVENT_ENDED:
         return on_ended(flight, event);
     case FLIGHT_EVENT_LEFT:
-        return finish(flight, FLIGHT_ORDER_DROP);
+        return on_left(flight, event->can_attach);
     case FLIGHT_EVENT_SEALED:
         flight->failures = 0;
         return publish(flight, FLIGHT_ORDER_PUBLISH);
@@ -298,7 +424,11 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_DELIVERED:
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_TOO_LARGE:
-        return on_too_large(flight);
+        return flight->state == FLIGHT_PARKING ? on_not_parked(flight) : on_too_large(flight);
+    case FLIGHT_EVENT_FORGOTTEN:
+        return on_forgotten(flight);
+    case FLIGHT_EVENT_CANCEL:
+        return on_cancel(flight);
     case FLIGHT_EVENT_LEAVE:
         return on_leave(flight);
     case FLIGHT_EVENT_COUNT:
@@ -311,7 +441,7 @@ enum flight_order flight_advance(struct flight *flight,
 const char *flight_state_name(enum flight_state state)
 {
     static const char *const names[FLIGHT_STATE_COUNT] = {"queued",  "acquiring",  "waiting", "executing",
-                                                          "sealing", "publishing", "finished"};
+                                                          "sealing", "publishing", "parking", "finished"};
     assert(state < FLIGHT_STATE_COUNT);
     return names[state];
 }

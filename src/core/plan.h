@@ -59,9 +59,13 @@ struct step {
     } as;
 };
 
+/* The maximum of a limit that has none of its own: more than any configuration allows. Only what is wider
+ * binds then, an operator's live value for it included. */
+enum { PLAN_UNBOUNDED = 1000000 };
+
 struct plan_limit {
     const char *name; /* the limit's key (core/limit.h); in rules the bare id */
-    int64_t max;
+    int64_t max;      /* of tenant, template and class: maybe PLAN_UNBOUNDED */
 };
 
 struct plan {
@@ -97,6 +101,10 @@ struct plan_rules {
  * Returns: CODE_NONE, or why the job is rejected, with a sentence in *ret_message. */
 enum code plan_compile(const struct job *job, const struct catalog *catalog, const struct plan_rules *rules,
                        struct arena *arena, struct plan *ret, const char **ret_message) MUST_USE;
+
+/* The digest as 16 hex digits. */
+enum { PLAN_DIGEST_SIZE = 17 };
+void plan_digest_text(const struct plan *plan, char text[PLAN_DIGEST_SIZE]);
 
 /* Upper bound of what one attempt costs, in nano-USD: the main and final budgets at the template's price. */
 int64_t plan_highest_cost(const struct plan *plan);

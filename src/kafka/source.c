@@ -239,6 +239,7 @@ void source_close_handle(struct kafka_source *source, void (*destroyed)(void *ar
     close_queue(&source->close_queue);
     facts_cancel(TAKE(source->probe));
     source_group_cancel(source);
+    loop_timer_stop(source->loop, &source->due);
     source->is_committing = source->is_commit_resting = source->owes_assign = source->has_joined = false;
     if (!source->handle)
         return;
@@ -367,7 +368,8 @@ static void on_deliver(void *arg)
 
 void kafka_source_pull(struct kafka_source *source)
 {
-    source->is_resting = false;
+    for (size_t i = 0; i < source->count; i++)
+        source->partitions[i]->is_resting = false;
     if (source->is_delivering)
         wakeup_send(source->wakeup); /* a deferred call would run in this same turn, again and again */
     else
@@ -432,5 +434,6 @@ void kafka_source_stats(const struct kafka_source *source, struct kafka_source_s
         ret->partitions++;
         ret->in_flight += partition->in_flight;
         ret->backlog += partition_backlog(partition);
+        ret->deferred += partition_deferred(partition);
     }
 }

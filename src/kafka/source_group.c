@@ -31,6 +31,7 @@ static struct partition *add_partition(struct kafka_source *source, const char *
 void source_close_queue(struct partition *partition)
 {
     partition->message = NULL;
+    partition->wait_until_ms = 0;
     if (partition->event)
         rd_kafka_event_destroy(TAKE(partition->event));
     if (!partition->queue)

@@ -1,62 +1,13 @@
-/* The ledger's port over one connection: state, calls, and the way in and out. */
-#include "redis/ledger.h"
+/* The ledger over one connection: its state, and the way in and out. */
+#include "redis/ledger_inside.h"
 
-#include "base/list.h"
-#include "redis/background.h"
-#include "redis/command.h"
-#include "redis/connection.h"
-#include "redis/hints.h"
-#include "redis/permits.h"
-#include "redis/pulse.h"
-#include "redis/replies.h"
 #include "redis/setup.h"
-#include "redis/url.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { IDLE_TTL_MS = 24 * 3600 * 1000, MOST_LIMITS = 64, LARGEST_RECORD_BYTES = 16 * 1024 * 1024 };
-
-struct ledger {
-    struct ledger_options options;
-    struct url url;
-    char *prefix, *worker;
-    struct connection *connection;
-    struct hints *hints;
-    struct pulse *pulse;
-    struct background *background;
-    struct permits permits;
-    struct link requests;
-    enum ledger_state state;
-    char why[200];
-    char *epoch;
-    bool is_serving; /* a pulse was answered on this connection */
-
-    bool is_closing;
-    bool is_giving_back, is_closed;
-    struct timer close_timer;
-    struct task close_task;
-    void (*closed)(void *arg);
-    void *closed_arg;
-};
-
-/* Ends exactly once, by Redis's answer or by the end of the connection; a call that was cancelled has left
- * it. */
-struct ledger_request {
-    struct link link;
-    struct ledger *ledger;
-    struct ledger_call *call; /* NULL: nobody waits */
-    struct task task;         /* fails it in this turn when it cannot be sent */
-    struct error error;
-    char *permit; /* what an answer SUPERSEDED_PERMIT is about */
-    bool (*decode)(const struct redisReply *reply, enum ledger_answer *ret, struct error *reterr);
-    ledger_answer_fn on_answer;
-    ledger_acquired_fn on_acquired;
-    ledger_usage_fn on_usage;
-};
 
 /* ---- state ---- */
 
@@ -67,9 +18,18 @@ static void set_state(struct ledger *ledger, enum ledger_state state, const char
     ledger->state = state;
     snprintf(ledger->why, sizeof ledger->why, "%s", why);
     if (state == LEDGER_READY)
-        log_debug(ledger->options.log, "ledger.epoch", LOG_TEXT("epoch", ledger->epoch));
+        log_debug(ledger->options.log, "ledger.epoch", LOG_TEXT("epoch", pulse_epoch(ledger->pulse)));
     if (ledger->options.events.on_state)
         ledger->options.events.on_state(ledger->options.events.arg, state, ledger->why);
+}
+
+static void begin_serving(struct ledger *ledger)
+{
+    if (ledger->is_serving)
+        return;
+    ledger->is_serving = true;
+    connection_settle(ledger->connection);
+    background_open(ledger->background);
 }
 
 static void on_pulse_answer(void *arg, const struct pulse_answer *answer)
@@ -78,34 +38,37 @@ static void on_pulse_answer(void *arg, const struct pulse_answer *answer)
     const struct ledger_events *events = &ledger->options.events;
     if (answer->is_in_doubt || ledger->is_closing)
         return;
-    if (strcmp(ledger->epoch, answer->epoch) != 0) {
-        free(ledger->epoch);
-        ledger->epoch = base_strdup(answer->epoch);
-    }
-    if (!ledger->is_serving) {
-        ledger->is_serving = true;
-        connection_settle(ledger->connection);
-        background_open(ledger->background);
-    }
+    if (answer->has_lapsed)
+        log_warn(ledger->options.log, "ledger.lease_lapsed", LOG_INT("permits", ledger->permits.count));
+    begin_serving(ledger);
     if (answer->is_ready)
         set_state(ledger, LEDGER_READY, "");
     else
         set_state(ledger, LEDGER_REBUILDING,
                   "the ledger in Redis is new or was lost: nothing is granted until it has been rebuilt");
+    if (!answer->is_ready)
+        ledger_rebuild_act(ledger);
     const char *job;
     for (size_t i = 0; !ledger->is_closing && (job = replies_text(answer->cancelled, i)); i++)
         if (events->on_cancelled)
             events->on_cancelled(events->arg, job);
 }
 
-static void on_pulse_lost(void *arg, const char *permit)
+static void on_pulse_lost(void *arg, const char *permit, enum ledger_loss loss)
 {
     struct ledger *ledger = arg;
     if (!permits_remove(&ledger->permits, permit) || ledger->is_closing)
         return;
-    log_warn(ledger->options.log, "ledger.permit_lost", LOG_TEXT("permit", permit));
+    log_warn(ledger->options.log, "ledger.permit_lost", LOG_TEXT("permit", permit),
+             LOG_TEXT("to", loss == LEDGER_LOST_TO_OTHER ? "another" : "nobody"));
     if (ledger->options.events.on_lost)
-        ledger->options.events.on_lost(ledger->options.events.arg, permit);
+        ledger->options.events.on_lost(ledger->options.events.arg, permit, loss);
+}
+
+static bool will_assert(void *arg, const char *permit)
+{
+    struct ledger *ledger = arg;
+    return ledger->options.events.on_rebuild && permits_has(&ledger->permits, permit);
 }
 
 static void check_permit(void *arg, const char *permit)
@@ -113,10 +76,9 @@ static void check_permit(void *arg, const char *permit)
     pulse_check(arg, permit);
 }
 
-static void on_pulse_lapsed(void *arg)
+static void name_permits(void *arg)
 {
     struct ledger *ledger = arg;
-    log_warn(ledger->options.log, "ledger.lease_lapsed", LOG_INT("permits", ledger->permits.count));
     permits_each(&ledger->permits, check_permit, ledger->pulse);
 }
 
@@ -125,10 +87,14 @@ static void on_setup(void *arg, const char *why, bool is_broken)
     struct ledger *ledger = arg;
     if (ledger->is_closing || is_broken)
         return;
-    if (why)
+    if (why) {
         connection_fail(ledger->connection, why);
-    else
+    } else if (ledger->options.is_onlooker) {
+        begin_serving(ledger);
+        set_state(ledger, LEDGER_READY, "");
+    } else {
         pulse_start(ledger->pulse);
+    }
 }
 
 static void on_open(void *arg)
@@ -141,6 +107,7 @@ static void on_down(void *arg, const char *why)
 {
     struct ledger *ledger = arg;
     ledger->is_serving = false;
+    ledger->told_epoch = 0; /* what was said on this connection may not have arrived */
     pulse_stop(ledger->pulse);
     background_shut(ledger->background);
     set_state(ledger, LEDGER_CONNECTING, why);
@@ -162,296 +129,12 @@ static void on_hint_done(void *arg, const char *job)
         ledger->options.events.on_done(ledger->options.events.arg, job);
 }
 
-/* The hint does not say whose job it is; the pulse does. */
+/* Whose job it is the hint does not say. Its owner is told by the next pulse, too. */
 static void on_hint_cancel(void *arg, const char *job)
 {
     struct ledger *ledger = arg;
-    (void)job;
-    pulse_now(ledger->pulse);
-}
-
-/* ---- requests ---- */
-
-static struct ledger_request *request_new(struct ledger *ledger, struct ledger_call *call)
-{
-    assert(!call->request && !ledger->is_closing);
-    struct ledger_request *request = base_alloc(sizeof *request);
-    request->ledger = ledger;
-    request->call = call;
-    call->request = request;
-    list_push_back(&ledger->requests, &request->link);
-    return request;
-}
-
-/* The slot is idle again before its owner hears of it, and may be used for the next call at once. */
-static struct ledger_call *request_leave(struct ledger_request *request)
-{
-    struct ledger_call *call = TAKE(request->call);
-    if (call)
-        call->request = NULL;
-    link_remove(&request->link);
-    return call;
-}
-
-static void request_free(struct ledger_request *request)
-{
-    free(request->permit);
-    free(request);
-}
-
-static void request_fail(struct ledger_request *request, const struct error *error)
-{
-    struct ledger_call *call = request_leave(request);
-    if (call && request->on_answer)
-        request->on_answer(call, error, 0);
-    else if (call && request->on_acquired)
-        request->on_acquired(call, error, NULL);
-    else if (call && request->on_usage)
-        request->on_usage(call, error, NULL, 0);
-    request_free(request);
-}
-
-static void on_fail_task(void *arg)
-{
-    struct ledger_request *request = arg;
-    request_fail(request, &request->error);
-}
-
-static void fail_later(struct ledger_request *request)
-{
-    struct ledger *ledger = request->ledger;
-    (void)error_set(&request->error, ERROR_TRANSIENT, "redis", 0, "%s",
-                    ledger->why[0] != '\0' ? ledger->why : "the connection to Redis broke");
-    loop_defer(ledger->options.loop, &request->task, on_fail_task, request);
-}
-
-static void request_answered(struct ledger_request *request, enum ledger_answer answer)
-{
-    if (answer == LEDGER_SUPERSEDED_PERMIT && request->permit)
-        (void)permits_remove(&request->ledger->permits, request->permit);
-    struct ledger_call *call = request_leave(request);
-    if (call)
-        request->on_answer(call, NULL, answer);
-    request_free(request);
-}
-
-static void on_answer_reply(void *arg, const struct error *error, const struct redisReply *reply)
-{
-    struct ledger_request *request = arg;
-    enum ledger_answer answer;
-    struct error malformed;
-    if (!error && request->decode(reply, &answer, &malformed))
-        request_answered(request, answer);
-    else
-        request_fail(request, error ? error : &malformed);
-}
-
-static void on_acquire_reply(void *arg, const struct error *error, const struct redisReply *reply)
-{
-    struct ledger_request *request = arg;
-    struct ledger_acquired acquired;
-    struct error malformed;
-    if (error || !replies_acquire(reply, &acquired, &malformed)) {
-        request_fail(request, error ? error : &malformed);
-        return;
-    }
-    struct ledger_call *call = request_leave(request);
-    if (call) {
-        if (acquired.verdict == LEDGER_GRANTED || acquired.verdict == LEDGER_ADOPT)
-            permits_add(&request->ledger->permits, acquired.permit);
-        request->on_acquired(call, NULL, &acquired);
-    }
-    request_free(request);
-}
-
-static void on_usage_reply(void *arg, const struct error *error, const struct redisReply *reply)
-{
-    struct ledger_request *request = arg;
-    struct ledger_usage *usage;
-    size_t count;
-    struct error malformed;
-    if (error || !replies_snapshot(reply, &usage, &count, &malformed)) {
-        request_fail(request, error ? error : &malformed);
-        return;
-    }
-    struct ledger_call *call = request_leave(request);
-    if (call)
-        request->on_usage(call, NULL, usage, count);
-    free(usage);
-    request_free(request);
-}
-
-static void on_extended(void *arg, const struct error *error, enum ledger_answer answer)
-{
-    struct ledger_request *request = arg;
-    if (error) {
-        request_fail(request, error);
-        return;
-    }
-    /* on_lost comes after this and takes the permit out of the set. */
-    struct ledger_call *call = request_leave(request);
-    if (call)
-        request->on_answer(call, NULL, answer);
-    request_free(request);
-}
-
-static void send(struct ledger_request *request, struct command *command, connection_reply_fn fn)
-{
-    struct ledger *ledger = request->ledger;
-    struct bytes wire = command_format(command);
-    if (!ledger->is_serving || !connection_send(ledger->connection, wire, fn, request))
-        fail_later(request);
-    free((void *)wire.data);
-}
-
-/* ---- awaited operations ---- */
-
-void ledger_call_cancel(struct ledger *ledger, struct ledger_call *call)
-{
-    (void)ledger;
-    if (!call->request)
-        return;
-    call->request->call = NULL;
-    call->request = NULL;
-}
-
-void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struct ledger_acquire *acquire,
-                    ledger_acquired_fn done)
-{
-    assert(acquire->limit_count <= MOST_LIMITS && acquire->weight > 0);
-    struct ledger_request *request = request_new(ledger, call);
-    request->on_acquired = done;
-    struct command command = {0};
-    command_script(&command, SCRIPT_ACQUIRE, ledger->prefix);
-    command_text(&command, ledger->worker);
-    command_text(&command, acquire->job);
-    command_text(&command, acquire->payload);
-    command_text(&command, acquire->origin);
-    command_int(&command, acquire->hop);
-    command_text(&command, acquire->tenant);
-    command_int(&command, acquire->weight);
-    command_text(&command, acquire->permit);
-    command_int(&command, acquire->horizon_ms);
-    command_int(&command, acquire->until_ms);
-    command_int(&command, acquire->create_milli_per_s);
-    command_int(&command, acquire->create_burst);
-    command_text(&command, ""); /* not a warm permit */
-    for (size_t i = 0; i < acquire->limit_count; i++) {
-        command_text(&command, acquire->limits[i].name);
-        command_int(&command, acquire->limits[i].max);
-    }
-    send(request, &command, on_acquire_reply);
-}
-
-void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,
-                 ledger_answer_fn done)
-{
-    struct ledger_request *request = request_new(ledger, call);
-    request->on_answer = done;
-    request->decode = replies_bind;
-    request->permit = base_strdup(bind->permit);
-    struct command command = {0};
-    command_script(&command, SCRIPT_BIND, ledger->prefix);
-    command_text(&command, ledger->worker);
-    command_text(&command, bind->job);
-    command_text(&command, bind->permit);
-    command_text(&command, bind->sandbox);
-    command_text(&command, bind->mode);
-    command_text(&command, bind->plan);
-    command_int(&command, bind->horizon_ms);
-    command_int(&command, bind->until_ms);
-    command_int(&command, bind->run_until_ms);
-    send(request, &command, on_answer_reply);
-}
-
-void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct ledger_seal *seal,
-                 ledger_answer_fn done)
-{
-    assert(seal->record.length <= LARGEST_RECORD_BYTES);
-    struct ledger_request *request = request_new(ledger, call);
-    request->on_answer = done;
-    request->decode = replies_seal;
-    request->permit = base_strdup(seal->permit);
-    struct command command = {0};
-    command_script(&command, SCRIPT_SEAL, ledger->prefix);
-    command_text(&command, ledger->worker);
-    command_text(&command, seal->job);
-    command_text(&command, seal->permit);
-    command_text(&command, seal->payload);
-    command_text(&command, seal->origin);
-    command_text(&command, seal->status);
-    command_bytes(&command, seal->record);
-    command_int(&command, seal->until_ms);
-    send(request, &command, on_answer_reply);
-}
-
-void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *permit, int64_t horizon_ms,
-                   ledger_answer_fn done)
-{
-    struct ledger_request *request = request_new(ledger, call);
-    request->on_answer = done;
-    if (!ledger->is_serving || !pulse_extend(ledger->pulse, permit, horizon_ms, on_extended, request))
-        fail_later(request);
-}
-
-void ledger_ready(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done)
-{
-    struct ledger_request *request = request_new(ledger, call);
-    request->on_answer = done;
-    request->decode = replies_ready;
-    struct command command = {0};
-    command_script(&command, SCRIPT_READY, ledger->prefix);
-    command_text(&command, ledger->worker);
-    send(request, &command, on_answer_reply);
-    pulse_now(ledger->pulse); /* behind it in the pipeline: our own state follows at once */
-}
-
-void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usage_fn done)
-{
-    struct ledger_request *request = request_new(ledger, call);
-    request->on_usage = done;
-    struct command command = {0};
-    command_script(&command, SCRIPT_SNAPSHOT, ledger->prefix);
-    send(request, &command, on_usage_reply);
-}
-
-/* ---- in the background ---- */
-
-void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
-                 int64_t offset, int64_t ttl_ms)
-{
-    assert(!ledger->is_closing);
-    struct command command = {0};
-    command_script(&command, SCRIPT_DONE, ledger->prefix);
-    command_text(&command, job);
-    command_text(&command, status);
-    command_int(&command, partition);
-    command_int(&command, offset);
-    command_int(&command, ttl_ms);
-    background_add(ledger->background, "done", command_format(&command));
-}
-
-void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what)
-{
-    assert(!ledger->is_closing && (job || !(what & LEDGER_RELEASE_CLAIM)));
-    if (what & LEDGER_RELEASE_PERMIT)
-        (void)permits_remove(&ledger->permits, permit);
-    struct command command = {0};
-    command_script(&command, SCRIPT_RELEASE, ledger->prefix);
-    command_text(&command, ledger->worker);
-    command_text(&command, permit);
-    command_text(&command, what & LEDGER_RELEASE_CLAIM ? job : "");
-    command_text(&command, "idle");
-    command_text(&command, ""); /* the hop stays */
-    command_int(&command, IDLE_TTL_MS);
-    command_int(&command, what & LEDGER_RELEASE_PERMIT ? 0 : 1);
-    command_int(&command, what & LEDGER_UNCOUNT ? 1 : 0);
-    background_add(ledger->background, "release", command_format(&command));
-}
-
-size_t ledger_background_count(const struct ledger *ledger)
-{
-    return background_count(ledger->background);
+    if (ledger->options.events.on_cancelled)
+        ledger->options.events.on_cancelled(ledger->options.events.arg, job);
 }
 
 /* ---- life cycle ---- */
@@ -464,7 +147,6 @@ static void destroy(void *object)
     url_release(&ledger->url);
     free(ledger->prefix);
     free(ledger->worker);
-    free(ledger->epoch);
     free(ledger);
 }
 
@@ -499,7 +181,8 @@ static void on_given_back(void *arg, const struct error *error, const struct red
     finish_close(arg);
 }
 
-/* A pulse with a lease of nothing: whoever waits for our claims need not wait for the lease. */
+/* A pulse with a lease of nothing: whoever waits for our claims need not wait for the lease. Of one who
+ * leaves permits behind it is remembered for a while that it was there: see lua/ready.lua. */
 static void give_back(struct ledger *ledger)
 {
     if (ledger->is_giving_back)
@@ -509,10 +192,12 @@ static void give_back(struct ledger *ledger)
     struct command command = {0};
     command_script(&command, SCRIPT_PULSE, ledger->prefix);
     command_text(&command, ledger->worker);
-    command_int(&command, 0);  /* lease */
-    command_int(&command, -1); /* since */
+    command_int(&command, ledger->permits.count > 0 ? -1 : 0); /* lease */
+    command_int(&command, -1);                                 /* since */
+    command_text(&command, "");                                /* crew */
     struct bytes wire = command_format(&command);
-    if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_given_back, ledger))
+    if (ledger->options.is_onlooker || !ledger->is_serving ||
+        !connection_send(ledger->connection, wire, on_given_back, ledger))
         finish_close(ledger);
     free((void *)wire.data);
 }
@@ -533,11 +218,7 @@ void ledger_close(struct ledger *ledger, int64_t grace_ms, void (*closed)(void *
     ledger->closed = closed;
     ledger->closed_arg = arg;
     ledger->options.events = (struct ledger_events){0};
-    LIST_EACH(&ledger->requests, link)
-    {
-        struct ledger_request *request = LIST_OBJECT(link, struct ledger_request, link);
-        (void)request_leave(request);
-    }
+    ledger_requests_silence(ledger);
     loop_timer_start(ledger->options.loop, &ledger->close_timer, grace_ms, finish_close, ledger);
     if (background_count(ledger->background) == 0)
         give_back(ledger);
@@ -570,14 +251,15 @@ static void open_parts(struct ledger *ledger)
                                                                      .arg = ledger,
                                                                      .on_open = on_open,
                                                                      .on_down = on_down});
-    ledger->hints = hints_new(&(struct hints_options){.loop = options->loop,
-                                                      .random = options->random,
-                                                      .url = &ledger->url,
-                                                      .prefix = ledger->prefix,
-                                                      .arg = ledger,
-                                                      .on_free = on_hint_free,
-                                                      .on_done = on_hint_done,
-                                                      .on_cancel = on_hint_cancel});
+    if (!options->is_onlooker)
+        ledger->hints = hints_new(&(struct hints_options){.loop = options->loop,
+                                                          .random = options->random,
+                                                          .url = &ledger->url,
+                                                          .prefix = ledger->prefix,
+                                                          .arg = ledger,
+                                                          .on_free = on_hint_free,
+                                                          .on_done = on_hint_done,
+                                                          .on_cancel = on_hint_cancel});
     ledger->pulse = pulse_new(&(struct pulse_options){.loop = options->loop,
                                                       .connection = ledger->connection,
                                                       .prefix = ledger->prefix,
@@ -585,7 +267,8 @@ static void open_parts(struct ledger *ledger)
                                                       .arg = ledger,
                                                       .on_answer = on_pulse_answer,
                                                       .on_lost = on_pulse_lost,
-                                                      .on_lapsed = on_pulse_lapsed});
+                                                      .name_permits = name_permits,
+                                                      .will_assert = will_assert});
     ledger->background = background_new(ledger->connection, options->log, on_background_empty, ledger);
 }
 
@@ -600,7 +283,6 @@ struct ledger *ledger_new(const struct ledger_options *options, struct error *re
     ledger->prefix = base_printf("{e2b:%s}:", options->name);
     /* A restarted worker under its old name must not keep its former life's claims alive. */
     ledger->worker = base_printf("%s.%08" PRIx64, options->worker, random_next(options->random) >> 32);
-    ledger->epoch = base_strdup("");
     snprintf(ledger->why, sizeof ledger->why, "not yet connected to Redis");
     list_init(&ledger->requests);
     open_parts(ledger);
@@ -620,6 +302,11 @@ const char *ledger_why(const struct ledger *ledger)
 const char *ledger_worker(const struct ledger *ledger)
 {
     return ledger->worker;
+}
+
+unsigned ledger_epoch(const struct ledger *ledger)
+{
+    return pulse_epoch_number(ledger->pulse);
 }
 
 bool ledger_lease_is_valid(const struct ledger *ledger)

@@ -10,13 +10,18 @@
  * Redis's own time; workers give and take durations only. The ledger knows no job and no sandbox: it keeps
  * strings, numbers and sets.
  *
- * The scripts are idempotent. What a caller waits for (acquire, bind, seal, extend, snapshot, ready) goes
- * through a call slot and fails TRANSIENT when Redis does not answer in time or is not there; what nobody
- * waits for (done, release) is kept and repeated until Redis has answered. All commands of one loop turn
- * leave in one write.
+ * The scripts are idempotent. What a caller waits for goes through a call slot and fails TRANSIENT when Redis
+ * does not answer in time or is not there; what nobody waits for is kept and repeated until Redis has
+ * answered. All commands of one loop turn leave in one write.
  *
  * The ledger pulses by itself: every 3 s, and at once when something is to be extended. A pulse renews this
- * worker's lease (30 s), and says what others took from us and which of our jobs were cancelled. */
+ * worker's lease (30 s), and says what others took from us and which of our jobs were cancelled.
+ *
+ * Redis may lose what it was told: it restarts empty or with an old snapshot, fails over, its clock jumps. A
+ * pulse finds that out, and a new epoch begins, in which nothing that was written before counts. The ledger
+ * is rebuilt from those who know: each worker asserts what it holds (on_rebuild), one of them leads
+ * (ledger_lead) and adds what Kafka and E2B know. Until it is ready nothing is granted, sealed, bound or
+ * taken over. */
 
 struct ledger;
 
@@ -33,10 +38,10 @@ enum {
     LEDGER_LEAD_MS = 600000,       /* ... and by this more for runs longer than one sandbox life */
     LEDGER_LIVE_MS = 300000,       /* longest life a sandbox is given at once; extended every third of it */
     LEDGER_UNBOUND_MS = 60000,     /* `until` of a claim whose sandbox is not known yet */
+    LEDGER_DONE_MS = 10800000,     /* a finished job is remembered: twice the longest retry delay, and 1 h */
 };
 
-/* ---- Life cycle
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Life cycle ---- */
 
 enum ledger_state {
     LEDGER_CONNECTING, /* Redis does not answer, refuses us, or is not fit (why says) */
@@ -44,16 +49,24 @@ enum ledger_state {
     LEDGER_READY,
 };
 
+enum ledger_loss { LEDGER_LOST_TO_OTHER, LEDGER_LOST_FOR_GOOD };
+
 struct ledger_events {
     void *arg;
     /* The state or its reason changed; `why` is a sentence, "" when ready. */
     void (*on_state)(void *arg, enum ledger_state state, const char *why);
-    /* A pulse said: this permit does not name us any more. */
-    void (*on_lost)(void *arg, const char *permit);
-    /* A pulse or a hint said: this job of ours was cancelled. May come more than once. */
+    /* The ledger lost its memory: say what you hold by ledger_assert, then ledger_asserted. Comes with every
+     * new epoch that is to be rebuilt, and again after a broken connection until ledger_asserted was
+     * answered. NULL: nothing is ever asserted; the rebuild waits until every permit has been released. */
+    void (*on_rebuild)(void *arg);
+    /* A pulse said: this permit of ours is another's now, or nobody's (hands off: whoever acquires the job
+     * has the sandbox), or exists no more (the sandbox is ours alone, and counted nowhere: kill it, release
+     * the permit). */
+    void (*on_lost)(void *arg, const char *permit, enum ledger_loss loss);
+    /* A pulse or a hint said: this job was cancelled. May be anybody's; may come more than once. */
     void (*on_cancelled)(void *arg, const char *job);
-    /* Hints: a place became free under these limits (space-separated names); this job is done. Never the only
-     * way to learn it: whoever waits also polls. */
+    /* Hints: a place became free under these limits (space-separated names); this job is done, or was
+     * yielded. Never the only way to learn it: whoever waits also polls. */
     void (*on_free)(void *arg, const char *limits);
     void (*on_done)(void *arg, const char *job);
 };
@@ -65,6 +78,9 @@ struct ledger_options {
     const char *url;       /* redis://[user[:password]@]host[:port][/db], unix:path; no TLS */
     const char *name;      /* the ledger's: "default" */
     const char *worker;    /* this worker's name; a random incarnation is added to it */
+    /* A program, not a worker: no pulse, no lease, no hints. READY as soon as Redis can be asked, whatever
+     * the ledger's own state; it may look, cancel, and set limits. */
+    bool is_onlooker;
     struct ledger_events events;
 };
 
@@ -81,12 +97,16 @@ const char *ledger_why(const struct ledger *ledger); /* "" when ready */
 const char *ledger_worker(
     const struct ledger *ledger); /* name and incarnation: what permits and claims are written for */
 
+/* Grows with every epoch this worker hears of; 0 before the first. What was sealed under an earlier one is
+ * asserted, or once the ledger is ready sealed again, before it is produced. */
+unsigned ledger_epoch(const struct ledger *ledger);
+
 /* Whether this worker may act (create, start, signal, kill, publish): its last answered pulse was sent less
- * than LEDGER_OWN_LEASE_MS ago by CLOCK_BOOTTIME, read now. */
+ * than LEDGER_OWN_LEASE_MS ago by CLOCK_BOOTTIME, read now; and nothing is open about what it holds: after a
+ * lapse, and in a new epoch, each permit is asked about first. */
 bool ledger_lease_is_valid(const struct ledger *ledger);
 
-/* ---- Awaited operations
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Awaited operations ---- */
 
 /* Your slot for one awaited operation at a time; zeroed is idle. `done` runs once, never from inside the
  * start, with the slot idle; after cancel it does not run (Redis may still do it). */
@@ -124,12 +144,13 @@ enum ledger_verdict {
     LEDGER_DENIED,      /* limit, used, max, retry_ms; "rate" when the create bucket is empty */
     LEDGER_NOT_READY,   /* why */
     LEDGER_ELSEWHERE,   /* owner: another worker (or an unanswered operation of ours) runs or publishes it */
-    LEDGER_ADOPT,  /* the claim is ours now, with what its owner left: permit, sandbox, mode, plan, attempt,
-                      ... */
-    LEDGER_SEALED, /* the claim is ours now: publish `record`. permit, sandbox: what its owner may have left
-                      alive */
-    LEDGER_DONE,   /* status, origin, partition, offset of the first result */
-    LEDGER_STALE,  /* a later copy of this job is under way: finish the offset, nothing else */
+    /* The claim is ours now, with what its owner left: permit, sandbox, mode, plan, attempt, crashes, ... It
+     * counts as a crash unless it was yielded, or bind says that it is an adoption. */
+    LEDGER_ADOPT,
+    /* The claim is ours now: publish `record`. permit, sandbox: what its owner may have left alive. */
+    LEDGER_SEALED,
+    LEDGER_DONE,  /* status, origin, partition, offset of the first result */
+    LEDGER_STALE, /* a later copy of this job is under way: finish the offset, nothing else */
     LEDGER_CANCELLED,
     LEDGER_CONFLICT, /* the claim holds another payload */
 };
@@ -155,13 +176,12 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
 
 enum ledger_answer {
     LEDGER_OK = 1,
-    LEDGER_SUPERSEDED, /* the claim is another's, under another permit: kill your sandbox, release your permit
-                        */
-    LEDGER_SUPERSEDED_PERMIT, /* ... and so is the permit itself: hands off, an adopter has the sandbox */
+    LEDGER_SUPERSEDED,        /* the claim is not ours: kill your sandbox, release your permit */
+    LEDGER_SUPERSEDED_PERMIT, /* ... nor is the permit: hands off, an adopter has the sandbox */
     LEDGER_SEAL_ELSEWHERE,    /* seal without a permit: somebody runs or publishes it */
     LEDGER_SEAL_DONE,         /* seal: it is done already */
     LEDGER_SEAL_CONFLICT,     /* seal: the claim holds another payload */
-    LEDGER_SEAL_NOT_READY,
+    LEDGER_NOT_NOW,           /* the ledger is being rebuilt, or its clock is in doubt */
 };
 typedef void (*ledger_answer_fn)(struct ledger_call *call, const struct error *error,
                                  enum ledger_answer answer);
@@ -171,8 +191,9 @@ struct ledger_bind {
     const char *mode; /* "interpreter" | "process" */
     const char *plan; /* digest, hex */
     int64_t horizon_ms, until_ms, run_until_ms;
+    bool is_adoption; /* what acquire answered ADOPT about goes on: its crash does not count */
 };
-/* The sandbox's id into claim and permit. OK, SUPERSEDED or SUPERSEDED_PERMIT. */
+/* The sandbox's id into claim and permit. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_NOW. */
 void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,
                  ledger_answer_fn done);
 
@@ -187,28 +208,144 @@ struct ledger_seal {
 void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct ledger_seal *seal,
                  ledger_answer_fn done);
 
-/* The permit's horizon is at least horizon_ms from now. OK or SUPERSEDED_PERMIT. Goes with the next pulse, at
+/* The permit's horizon is at least horizon_ms from now. OK, SUPERSEDED (there is no such permit any more),
+ * SUPERSEDED_PERMIT, or NOT_NOW (... while the ledger is rebuilt: assert it). Goes with the next pulse, at
  * once. */
 void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *permit, int64_t horizon_ms,
                    ledger_answer_fn done);
 
-/* Leaves LEDGER_REBUILDING. The caller vouches that E2B lists no sandbox of this ledger; the script insists
- * on its own waiting time and on one caller at a time: OK, or SUPERSEDED: not yet, ask again in a second. */
-void ledger_ready(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done);
+/* A drain: claim and permit are nobody's from now on, so that the next owner of the record adopts the run at
+ * once and no crash counts. until_ms: of the claim, as at bind. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_NOW.
+ */
+void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
+                  int64_t until_ms, ledger_answer_fn done);
+
+/* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. Whoever may have it in a queue
+ * is told by a hint. The mark is kept for ttl_ms where nobody knows the job yet. OK, or SEAL_DONE: too late,
+ * it has a verdict. */
+void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *job, int64_t ttl_ms,
+                   ledger_answer_fn done);
+
+/* The reaper asks about a sandbox just before it kills it. OK: kill; the permit, if there is one, is the
+ * caller's now, to be released (on_lost tells if another takes it first), and the run under it, if there was
+ * one, is given up. SUPERSEDED_PERMIT: keep, somebody has a right to it. NOT_NOW. */
+void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char *permit,
+                    ledger_answer_fn done);
+
+/* One worker at a time has the lock `what`, for ttl_ms from its last asking. It saves work and carries no
+ * safety. OK, or NOT_NOW: another has it. */
+void ledger_lock(struct ledger *ledger, struct ledger_call *call, const char *what, int64_t ttl_ms,
+                 ledger_answer_fn done);
+
+/* ---- The rebuild of a lost ledger ---- */
+
+/* A permit that is held, and the claim that goes with it. From a worker: its own. From the leader, for what
+ * E2B lists and nobody asserted: without an owner, adoptable at once. */
+struct ledger_assertion {
+    enum ledger_holder { LEDGER_MINE, LEDGER_NOBODYS } holder;
+    const char *permit;  /* "": a sealed claim whose permit is back already */
+    const char *sandbox; /* "": none is known yet */
+    const char *limits;  /* space-separated names, "g" among them */
+    /* Of what E2B lists: what is left of its life, slack, and lead, for an owner that is cut off from Redis
+     * may extend it yet. */
+    int64_t horizon_ms;
+    const char *job;                            /* "": no claim, only the permit */
+    const char *mode, *plan, *payload, *origin; /* payload "": not known, the next acquire's is taken */
+    int64_t hop, attempt, crashes, until_ms, run_until_ms;
+    const char *status;  /* of a sealed claim; "": it is running */
+    struct bytes record; /* of a sealed claim; borrowed until the slot is idle */
+};
+/* Idempotent. OK; SUPERSEDED_PERMIT (another holds it: hands off, and the claim was not looked at);
+ * SUPERSEDED, SEAL_DONE, SEAL_ELSEWHERE (the permit was taken in, the claim is not ours: as seal says them);
+ * NOT_NOW: the ledger is not being rebuilt. An owner's word beats the leader's, a verdict beats a run, a
+ * later attempt an earlier one. */
+void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct ledger_assertion *assertion,
+                   ledger_answer_fn done);
+/* All that this worker holds has been asserted, in the epoch of the last on_rebuild: the rebuild need not
+ * wait for it. OK; NOT_NOW: that epoch is over. */
+void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done);
+
+/* One worker at a time leads a rebuild. */
+struct ledger_lead {
+    bool is_leader;      /* for the next 10 s: ask again meanwhile */
+    bool is_new;         /* there never was a ledger, nobody remembers one: nothing to be read back */
+    int64_t behind_ms;   /* from now back to the last moment that Redis remembers, -1: it remembers nothing */
+    int64_t waiting_for; /* workers that are there, or were, and have not asserted yet */
+};
+typedef void (*ledger_lead_fn)(struct ledger_call *call, const struct error *error,
+                               const struct ledger_lead *lead);
+void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn done);
+/* The leader vouches: results are read back, everything that E2B lists of this ledger is asserted, twice.
+ * listed: how many there are. OK: the ledger is READY, permits that were not asserted are forgotten, and
+ * nobody is taken over for one lease; or NOT_NOW: not yet (too early, a worker has not asserted, another
+ * leads, or something of ours waits in the background: a result that was read back must be marked before):
+ * ask again in a second. lua/ready.lua says how long it takes, and why. */
+void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done);
+
+/* ---- Looking, and an operator's hand ---- */
 
 struct ledger_usage {
     const char *limit;
-    int64_t used, max, waiters, oldest_ms; /* max -1: no operator's value; oldest permit's age */
+    int64_t used, waiters, oldest_ms; /* oldest permit's age */
+    int64_t max;                      /* in place of what workers have configured; -1: nothing is */
+    int64_t set;                      /* ... by ledger_limit_set; -1: not */
+    int64_t cut_left_ms;              /* ... by ledger_cut, for so long, where that is lower; -1: not */
 };
 typedef void (*ledger_usage_fn)(struct ledger_call *call, const struct error *error,
                                 const struct ledger_usage *usage, size_t count);
 void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usage_fn done);
 
-/* ---- In the background: kept and repeated until Redis has answered
- * ------------------------------------------------------ */
+/* One permit, for the reaper and for people. */
+struct ledger_permit {
+    const char *permit, *worker, *job, *sandbox; /* worker "": nobody's; sandbox "": not known */
+    bool is_owner_alive;
+    int64_t age_ms, horizon_ms; /* horizon: left */
+};
+typedef void (*ledger_census_fn)(struct ledger_call *call, const struct error *error,
+                                 const struct ledger_permit *permits, size_t count);
+/* All permits, oldest first. */
+void ledger_census(struct ledger *ledger, struct ledger_call *call, ledger_census_fn done);
 
-/* The sealed record of this job was delivered; kept as a mark against repeats for ttl_ms. status "": as it
- * was sealed. partition and offset: of the result. */
+/* One claim. */
+struct ledger_claim {
+    const char *state; /* "none", "idle", "running", "sealed", "parked", "done" */
+    const char *owner, *permit, *sandbox, *mode, *status, *origin;
+    bool is_owner_alive, is_cancelled;
+    int64_t hop, attempt, crashes;
+    int64_t until_ms, run_until_ms; /* left; -1: not set */
+    int64_t partition, offset;      /* of the result; -1: not known */
+    const char *waits_at;           /* the limit at which its tenant waits; "": none */
+    int64_t waits_ms;               /* ... for so long */
+};
+typedef void (*ledger_claim_fn)(struct ledger_call *call, const struct error *error,
+                                const struct ledger_claim *claim);
+void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
+/* The same without waits_at, which is dear: for a worker whose copy of a record is to wait on. */
+void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
+
+/* The ledger as a whole. */
+struct ledger_condition {
+    const char *why;       /* nothing is granted now; "": it is */
+    int64_t workers;       /* that are alive */
+    int64_t rebuilding_ms; /* for so long; -1: it is not being rebuilt */
+    int64_t waiting_for;   /* workers that have not asserted yet, while it is */
+};
+typedef void (*ledger_condition_fn)(struct ledger_call *call, const struct error *error,
+                                    const struct ledger_condition *condition);
+void ledger_condition(struct ledger *ledger, struct ledger_call *call, ledger_condition_fn done);
+
+/* An operator's value for a limit, in place of what the workers' configurations say; -1: theirs again. OK. */
+void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,
+                      ledger_answer_fn done);
+
+/* ---- In the background: kept and repeated until Redis has answered ---- */
+
+/* At most 65,536 operations are kept, more are lost with an error in the log: whoever has many at once looks
+ * at ledger_background_count. */
+
+/* The record of this job was delivered, or was found in Kafka; kept as a mark against repeats for ttl_ms
+ * (LEDGER_DONE_MS at least). Whatever the claim's state, also when nobody knew the job: there is a result.
+ * status "": as it was sealed. partition and offset: of the result. */
 void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
                  int64_t offset, int64_t ttl_ms);
 
@@ -220,6 +357,16 @@ enum ledger_release {
 /* `what` is a set of ledger_release. job may be NULL without CLAIM. Whatever does not name us is left alone.
  */
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what);
+/* The job goes on as a copy of its record with this hop, delay_ms from now, and the copy was delivered:
+ * earlier ones are stale. Ends the claim, if it is ours under this permit ("": there is none) or nobody runs
+ * the job; the permit stays. */
+void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms);
+
+/* E2B answered 429 for the rate of creates: the shared bucket rests for retry_after_ms, and its rate is
+ * halved (at most once a second); 10 % come back every 10 s. create_milli_per_s: as for acquire. */
+void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create_milli_per_s);
+/* E2B's own quota was met: `limit` is at most `max` for ttl_ms. The newest word counts. */
+void ledger_cut(struct ledger *ledger, const char *limit, int64_t max, int64_t ttl_ms);
 
 size_t ledger_background_count(const struct ledger *ledger);
 

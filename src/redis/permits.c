@@ -34,6 +34,11 @@ bool permits_remove(struct permits *permits, const char *permit)
     return true;
 }
 
+bool permits_has(const struct permits *permits, const char *permit)
+{
+    return tfind(permit, &permits->root, compare) != NULL;
+}
+
 void permits_release(struct permits *permits)
 {
     tdestroy(permits->root, free);

@@ -12,6 +12,7 @@ struct permits {
 
 void permits_add(struct permits *permits, const char *permit);
 bool permits_remove(struct permits *permits, const char *permit); /* Returns: whether it was there */
+bool permits_has(const struct permits *permits, const char *permit);
 void permits_release(struct permits *permits);
 
 void permits_each(const struct permits *permits, void (*fn)(void *arg, const char *permit), void *arg);

@@ -2,7 +2,7 @@
 #include "redis/pulse.h"
 
 #include "base/list.h"
-#include "redis/command.h"
+#include "redis/crew.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +14,14 @@ struct pulse {
     struct timer timer;
     struct task task;
     struct link waiting, sent; /* of struct extension */
-    size_t check_count;        /* extensions that only ask, in both lists */
-    int64_t sending_boot_ms;   /* of the pulse under way */
-    int64_t accepted_boot_ms;  /* sending of the last one that Redis accepted; -1: none */
-    int64_t lease_boot_ms;     /* ... and that left nothing open; -1: none */
+    struct link open;          /* checks that the last pulse could not answer: they go with the next */
+    size_t check_count;        /* extensions that only ask, in all lists */
+    char *epoch;               /* of the last accepted pulse */
+    unsigned epoch_number;
+    struct crew crew;
+    int64_t sending_boot_ms;  /* of the pulse under way */
+    int64_t accepted_boot_ms; /* sending of the last one that Redis accepted; -1: none */
+    int64_t lease_boot_ms;    /* ... and that left nothing open; -1: none */
     bool is_running, is_under_way, is_freed;
 };
 
@@ -70,23 +74,64 @@ static void fail_extensions(struct pulse *pulse, struct link *list, const struct
         list_push_front(&pulse->waiting, check);
 }
 
+static void forget_checks(struct pulse *pulse, struct link *list)
+{
+    LIST_EACH(list, link)
+    {
+        struct extension *extension = LIST_OBJECT(link, struct extension, link);
+        if (!extension->fn)
+            extension_end(pulse, extension, NULL, 0);
+    }
+}
+
+static bool is_next(const struct redisReply *list, size_t *i, const char *permit)
+{
+    const char *next = replies_text(list, *i);
+    bool is_it = next && strcmp(next, permit) == 0;
+    *i += is_it;
+    return is_it;
+}
+
+static void settle_lost(struct pulse *pulse, struct extension *extension, enum ledger_loss loss)
+{
+    CLEANUP(base_freep) char *permit = base_strdup(extension->permit);
+    extension_end(pulse, extension, NULL,
+                  loss == LEDGER_LOST_TO_OTHER ? LEDGER_SUPERSEDED_PERMIT : LEDGER_SUPERSEDED);
+    if (!pulse->is_freed)
+        pulse->options.on_lost(pulse->options.arg, permit, loss);
+}
+
+/* It is not there, in a ledger that forgot. */
+static void settle_missing(struct pulse *pulse, struct extension *extension)
+{
+    if (extension->fn || pulse->is_freed ||
+        !pulse->options.will_assert(pulse->options.arg, extension->permit)) {
+        extension_end(pulse, extension, NULL, LEDGER_NOT_NOW);
+    } else {
+        link_remove(&extension->link);
+        list_push_back(&pulse->open, &extension->link);
+    }
+}
+
 /* The script answers in the order of the pairs, so one walk finds all. */
-static void settle_extensions(struct pulse *pulse, const struct redisReply *not_mine)
+static void settle_extensions(struct pulse *pulse, const struct pulse_answer *answer)
 {
     struct link settled;
     list_init(&settled);
     struct link *link;
     while ((link = list_pop_front(&pulse->sent)))
         list_push_back(&settled, link);
-    size_t i = 0;
+    size_t other = 0, gone = 0;
     while (!list_is_empty(&settled)) {
         struct extension *extension = LIST_OBJECT(settled.next, struct extension, link);
-        const char *next = replies_text(not_mine, i);
-        bool is_lost = next && strcmp(next, extension->permit) == 0;
-        i += is_lost;
-        extension_end(pulse, extension, NULL, is_lost ? LEDGER_SUPERSEDED_PERMIT : LEDGER_OK);
-        if (is_lost && !pulse->is_freed)
-            pulse->options.on_lost(pulse->options.arg, next);
+        if (is_next(answer->others, &other, extension->permit))
+            settle_lost(pulse, extension, LEDGER_LOST_TO_OTHER);
+        else if (!is_next(answer->gone, &gone, extension->permit))
+            extension_end(pulse, extension, NULL, LEDGER_OK);
+        else if (answer->is_ready)
+            settle_lost(pulse, extension, LEDGER_LOST_FOR_GOOD);
+        else
+            settle_missing(pulse, extension);
     }
 }
 
@@ -98,20 +143,39 @@ static void plan(struct pulse *pulse, int64_t delay_ms)
         loop_timer_start(pulse->options.loop, &pulse->timer, delay_ms, send_pulse, pulse);
 }
 
+/* Returns: whether it is open now what is ours. */
+static bool take_epoch(struct pulse *pulse, const struct pulse_answer *answer)
+{
+    bool is_new = strcmp(answer->epoch, pulse->epoch) != 0;
+    if (is_new) {
+        free(pulse->epoch);
+        pulse->epoch = base_strdup(answer->epoch);
+        pulse->epoch_number++;
+    }
+    return is_new || answer->has_lapsed;
+}
+
+static void accept(struct pulse *pulse, const struct pulse_answer *answer)
+{
+    pulse->accepted_boot_ms = pulse->sending_boot_ms;
+    crew_take(&pulse->crew, answer, loop_boot_ms(pulse->options.loop));
+    if (take_epoch(pulse, answer)) {
+        pulse->lease_boot_ms = -1;
+        forget_checks(pulse, &pulse->open);
+        forget_checks(pulse, &pulse->waiting);
+        pulse->options.name_permits(pulse->options.arg);
+    }
+    if (pulse->check_count == 0)
+        pulse->lease_boot_ms = pulse->sending_boot_ms;
+}
+
 static void take_answer(struct pulse *pulse, const struct pulse_answer *answer)
 {
-    if (!answer->is_in_doubt)
-        pulse->accepted_boot_ms = pulse->sending_boot_ms;
-    settle_extensions(pulse, answer->not_mine);
+    settle_extensions(pulse, answer);
     if (pulse->is_freed)
         return;
-    if (answer->has_lapsed &&
-        !answer->is_in_doubt) { /* in doubt the lease was not renewed: it says so again */
-        pulse->lease_boot_ms = -1;
-        pulse->options.on_lapsed(pulse->options.arg);
-    }
-    if (!answer->is_in_doubt && pulse->check_count == 0)
-        pulse->lease_boot_ms = pulse->sending_boot_ms;
+    if (!answer->is_in_doubt) /* in doubt nothing was renewed: it says so again */
+        accept(pulse, answer);
     pulse->options.on_answer(pulse->options.arg, answer);
     if (pulse->is_freed)
         return;
@@ -152,6 +216,10 @@ static void send_pulse(void *arg)
     command_text(&command, pulse->options.worker);
     command_int(&command, LEDGER_LEASE_MS);
     command_int(&command, pulse->accepted_boot_ms < 0 ? -1 : boot_ms - pulse->accepted_boot_ms);
+    command_text(&command, crew_version(&pulse->crew));
+    struct link *check;
+    while ((check = list_pop_front(&pulse->open)))
+        list_push_back(&pulse->waiting, check);
     for (size_t i = 0; i < MOST_PAIRS && !list_is_empty(&pulse->waiting); i++) {
         struct link *link = list_pop_front(&pulse->waiting);
         struct extension *extension = LIST_OBJECT(link, struct extension, link);
@@ -178,6 +246,8 @@ struct pulse *pulse_new(const struct pulse_options *options)
     *pulse = (struct pulse){.options = *options, .accepted_boot_ms = -1, .lease_boot_ms = -1};
     list_init(&pulse->waiting);
     list_init(&pulse->sent);
+    list_init(&pulse->open);
+    pulse->epoch = base_strdup("");
     return pulse;
 }
 
@@ -188,6 +258,9 @@ static void destroy(void *object)
     (void)error_set(&error, ERROR_CANCELED, "redis", 0, "the ledger was closed");
     fail_extensions(pulse, &pulse->sent, &error);
     fail_extensions(pulse, &pulse->waiting, &error);
+    fail_extensions(pulse, &pulse->open, &error);
+    free(pulse->epoch);
+    crew_release(&pulse->crew);
     free(pulse);
 }
 
@@ -242,6 +315,21 @@ void pulse_check(struct pulse *pulse, const char *permit)
     (void)extension_new(pulse, permit, 0);
     pulse->check_count++;
     pulse_now(pulse);
+}
+
+const char *pulse_epoch(const struct pulse *pulse)
+{
+    return pulse->epoch;
+}
+
+unsigned pulse_epoch_number(const struct pulse *pulse)
+{
+    return pulse->epoch_number;
+}
+
+void pulse_write_crew(const struct pulse *pulse, struct command *command)
+{
+    crew_write(&pulse->crew, loop_boot_ms(pulse->options.loop), command);
 }
 
 bool pulse_lease_is_valid(const struct pulse *pulse)

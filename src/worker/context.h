@@ -1,7 +1,9 @@
 #ifndef WORKER_CONTEXT_H
 #define WORKER_CONTEXT_H
 #include "base/list.h"
+#include "core/crowd.h"
 #include "core/queue.h"
+#include "core/retry.h"
 #include "e2b/e2b.h"
 #include "kafka/sink.h"
 #include "kafka/source.h"
@@ -16,8 +18,19 @@ enum part { PART_E2B, PART_REDIS, PART_KAFKA_JOBS, PART_KAFKA_RESULTS, PART_COUN
 
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPED };
 
+struct flight_runner;
+
+/* What the source is asked for; intake.c. */
+struct intake {
+    char *retry_topics[RETRY_TIER_COUNT];
+    const char **topics; /* all that are subscribed to */
+    size_t topic_count;
+    struct crowd crowd; /* tenants with more in the queue than their part of it */
+};
+
 struct worker {
     struct worker_options options;
+    struct kafka_property *properties; /* of worker_cluster */
     struct loop *loop;
     const struct config *config;
     struct log log, kafka_log, redis_log;
@@ -28,8 +41,13 @@ struct worker {
     struct kafka_sink *sink;
     struct e2b_client *e2b;
     struct provider *provider; /* whether E2B can be used */
+    struct account *account;   /* how much of it others leave */
+    struct reaper *reaper;     /* of what dead workers left */
+    struct rebuild *rebuild;
+    struct rebuild_leader *rebuild_leader;
     struct observe *observe;
     struct queue *queue; /* of flights that wait for their turn */
+    struct intake intake;
     struct plan_rules rules;
 
     enum worker_phase phase; /* worker.c */
@@ -39,8 +57,14 @@ struct worker {
     size_t bytes;          /* charged by arenas and outcomes: what max_bytes bounds */
     struct link custodies; /* every struct custody_runner; custody_runner.c */
     size_t custody_count;
+    struct link gated;      /* every struct gate_wait in line; gate.c */
     struct link diversions; /* records on their way to the DLQ without a job; divert.c */
     size_t diversion_count;
+    struct link orders; /* of the control topic, not answered yet; control.c */
+    size_t order_count;
+    struct flight_runner *suspect; /* runs here, and may have killed a worker before; NULL: none */
+    int64_t steady_since_boot_ms;  /* this process was not stopped for seconds since then; CLOCK_BOOTTIME */
+    int64_t ticked_boot_ms;
 
     struct turn_hook pump;
     struct timer drain_timer, tick_timer;
@@ -51,6 +75,15 @@ struct worker {
     char source_why[500], sink_why[500];
     char why[2048]; /* of the last worker_is_ready */
 };
+
+/* One job that may have killed its worker runs at a time; others of the kind wait behind this name. */
+#define WORKER_SUSPECT_LIMIT "suspect"
+void worker_enter_suspect(struct worker *worker, struct flight_runner *runner); /* no suspect: nothing */
+void worker_leave_suspect(struct worker *worker, struct flight_runner *runner);
+bool worker_is_suspect_busy(const struct worker *worker, const struct flight_runner *runner);
+
+/* The cluster, as every client of it is made; borrowed until the next call. */
+struct kafka_cluster worker_cluster(struct worker *worker);
 
 const char *part_name(enum part part); /* "kafka_jobs" */
 /* Why it keeps jobs from being taken; "" when it does not. */

@@ -95,8 +95,9 @@ static void on_nothing_to_stop(void *arg)
 }
 
 /* A step that still waits for its start has nothing to stop. */
-static void stop_step(struct execution_runner *run)
+static void stop_step(void *arg)
 {
+    struct execution_runner *run = arg;
     if (run->is_step_active) {
         step_kind_of(run->step.step->verb)->stop(&run->step);
         return;
@@ -110,6 +111,7 @@ static void drop_step(struct execution_runner *run)
 {
     loop_timer_stop(loop_of(run), &run->start_timer);
     loop_defer_cancel(loop_of(run), &run->stopped);
+    gate_leave(&run->act);
     run->waits_for_bind = false;
     if (!run->is_step_active)
         return;
@@ -127,14 +129,17 @@ static bool needs_bind(const struct execution_runner *run, const struct step *st
            (step->verb == STEP_RUN_CODE && run->flight->job.never_after_start);
 }
 
-static void start_step(void *arg)
+static bool runs_code(const struct step *step)
+{
+    return step->verb == STEP_RUN_PROCESS || step->verb == STEP_RUN_CODE;
+}
+
+static void start_now(void *arg)
 {
     struct execution_runner *run = arg;
-    const struct plan *plan = run->execution.plan;
-    const struct step *step = &plan->steps[run->execution.step];
-    run->waits_for_bind = needs_bind(run, step) && !run->flight->is_bound;
-    if (run->waits_for_bind)
-        return;
+    const struct step *step = &run->execution.plan->steps[run->execution.step];
+    if (runs_code(step))
+        run->flight->has_begun = true;
     run->step = (struct step_run){.run = run, .step = step};
     run->call.arg = &run->step;
     run->call.timeout_ms = 0;
@@ -142,8 +147,21 @@ static void start_step(void *arg)
     step_kind_of(run->step.step->verb)->start(&run->step);
 }
 
+static void start_step(void *arg)
+{
+    struct execution_runner *run = arg;
+    const struct step *step = &run->execution.plan->steps[run->execution.step];
+    run->waits_for_bind = needs_bind(run, step) && !run->flight->is_bound;
+    if (run->waits_for_bind)
+        return;
+    if (step->verb == STEP_GET_FILES) /* it only reads */
+        start_now(run);
+    else
+        gate_pass(run->flight->worker, &run->act, start_now, run);
+}
+
 /* A process that was not allowed to start is no slow program: the job waits for the ledger. */
-static void on_deadline(void *arg)
+static void out_of_time(void *arg)
 {
     struct execution_runner *run = arg;
     if (run->waits_for_bind) {
@@ -155,8 +173,17 @@ static void on_deadline(void *arg)
     }
 }
 
+/* After a stop of this worker the step's end may lie in a socket, unread: nothing is judged before the lease
+ * is. */
+static void on_deadline(void *arg)
+{
+    struct execution_runner *run = arg;
+    gate_pass(run->flight->worker, &run->late, out_of_time, run);
+}
+
 static void set_timer(struct execution_runner *run)
 {
+    gate_leave(&run->late);
     struct loop *loop = loop_of(run);
     if (run->execution.deadline_ms == INT64_MAX)
         loop_timer_stop(loop, &run->timer);
@@ -186,7 +213,8 @@ static void obey(struct execution_runner *run, enum execution_order order)
             start_step(run);
         return;
     case EXECUTION_ORDER_STOP:
-        stop_step(run);
+        gate_leave(&run->act); /* a start that did not come to be */
+        gate_pass(run->flight->worker, &run->act, stop_step, run);
         return;
     case EXECUTION_ORDER_END:
         drop_step(run);
@@ -241,7 +269,12 @@ static void advance(struct execution_runner *run, enum execution_event_kind kind
     if (before == EXECUTION_RUNNING || before == EXECUTION_COLLECTING)
         report_step(run, step,
                     kind == EXECUTION_EVENT_DEADLINE ? execution->plan->steps[step].on_timeout : code);
-    const struct execution_event event = {.kind = kind, .now_ms = loop_now_ms(loop_of(run)), .code = code};
+    bool is_ready = kind == EXECUTION_EVENT_SANDBOX_READY;
+    const struct execution_event event = {.kind = kind,
+                                          .now_ms = loop_now_ms(loop_of(run)),
+                                          .code = code,
+                                          .first_step = is_ready ? run->first_step : 0,
+                                          .main_left_ms = run->main_left_ms};
     enum execution_order order = execution_advance(execution, &event);
     if (before == EXECUTION_COLLECTING)
         warn_of_final_step(run, step,
@@ -262,6 +295,8 @@ void execution_runner_init(struct execution_runner *run, struct flight_runner *f
 void execution_runner_release(struct execution_runner *run)
 {
     drop_step(run);
+    e2b_call_cancel(&run->call); /* a look for the record */
+    gate_leave(&run->late);
     loop_timer_stop(loop_of(run), &run->timer);
     loop_defer_cancel(loop_of(run), &run->ended);
 }
@@ -270,6 +305,53 @@ void execution_runner_start(struct execution_runner *run, struct e2b_sandbox *sa
 {
     run->sandbox = sandbox;
     advance(run, EXECUTION_EVENT_SANDBOX_READY, CODE_NONE);
+}
+
+/* ---- an adopted run ---- */
+
+enum { LOOKS_MAX = 10, LOOK_AGAIN_MS = 500 };
+
+static void look_for_record(void *arg);
+
+/* Its first program has begun, and with it the sandbox's own memory of all that follows; or nothing has. */
+static void on_record(struct e2b_call *call, const struct e2b_error *error, const struct e2b_file_info *file)
+{
+    (void)file;
+    struct execution_runner *run = call->arg;
+    if (error && error->kind == E2B_ERROR_GONE) {
+        advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_SANDBOX_LOST);
+    } else if (error && error->kind != E2B_ERROR_NOT_FOUND) {
+        run->cause = *error;
+        if (++run->looks < LOOKS_MAX)
+            loop_timer_start(loop_of(run), &run->start_timer, LOOK_AGAIN_MS, look_for_record, run);
+        else
+            advance(run, EXECUTION_EVENT_SANDBOX_GONE, provider_call_code(error));
+    } else {
+        if (error)
+            run->first_step = 0;
+        advance(run, EXECUTION_EVENT_SANDBOX_READY, CODE_NONE);
+    }
+}
+
+static void look_for_record(void *arg)
+{
+    struct execution_runner *run = arg;
+    const struct step *step = &run->execution.plan->steps[run->first_step];
+    CLEANUP(base_freep) char *record = step_process_record(run->flight->permit, step);
+    run->call.arg = run;
+    run->call.timeout_ms = 0;
+    e2b_file_stat(run->sandbox, &run->call, record, on_record);
+}
+
+void execution_runner_resume(struct execution_runner *run, struct e2b_sandbox *sandbox, int64_t main_left_ms)
+{
+    const struct plan *plan = run->execution.plan;
+    run->sandbox = sandbox;
+    run->main_left_ms = main_left_ms;
+    while (run->first_step < plan->final_from && plan->steps[run->first_step].verb != STEP_RUN_PROCESS)
+        run->first_step++;
+    assert(run->first_step < plan->final_from); /* the plan's mode is "process" */
+    look_for_record(run);
 }
 
 void execution_runner_bound(struct execution_runner *run)

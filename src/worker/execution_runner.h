@@ -2,6 +2,7 @@
 #define WORKER_EXECUTION_RUNNER_H
 #include "core/execution.h"
 #include "loop/loop.h"
+#include "worker/gate.h"
 #include "worker/step.h"
 
 /* Carries out what core/execution.h orders for one attempt: starts steps, keeps the one timer, drops what is
@@ -20,6 +21,10 @@ struct execution_runner {
     struct timer timer;       /* the deadline */
     struct timer start_timer; /* a start that is to come later */
     struct task ended, stopped;
+    struct gate_wait act, late; /* to start or stop a step; to call it out of time */
+    int64_t main_left_ms;       /* of an adopted run */
+    size_t first_step;          /* ... that is to be followed */
+    unsigned looks;             /* for its record */
     int64_t step_began_ms;
     struct e2b_error cause; /* of the break that became the verdict; kind 0: none */
 };
@@ -30,6 +35,9 @@ void execution_runner_init(struct execution_runner *run, struct flight_runner *f
 void execution_runner_release(struct execution_runner *run);
 
 void execution_runner_start(struct execution_runner *run, struct e2b_sandbox *sandbox);
+/* Follows the run that a predecessor left in the sandbox: finds where it stands, then goes on. main_left_ms:
+ * of its clock. */
+void execution_runner_resume(struct execution_runner *run, struct e2b_sandbox *sandbox, int64_t main_left_ms);
 /* The claim names the sandbox: processes may start. */
 void execution_runner_bound(struct execution_runner *run);
 /* The sandbox could not be had. */

@@ -2,6 +2,7 @@
 #include "worker/flight_acquire.h"
 
 #include "core/limit.h"
+#include "worker/custody_runner.h"
 #include "worker/observe.h"
 
 #include <assert.h>
@@ -17,6 +18,7 @@ static void note_found(struct flight_runner *runner, const struct ledger_acquire
 {
     (void)snprintf(runner->found_permit, sizeof runner->found_permit, "%s", answer->permit);
     (void)snprintf(runner->found_sandbox, sizeof runner->found_sandbox, "%s", answer->sandbox);
+    runner->found_run_left_ms = answer->run_until_ms;
     if (answer->verdict == LEDGER_DONE) {
         runner->first_status = arena_strdup(&runner->arena, answer->status);
         runner->first_partition = answer->partition;
@@ -55,8 +57,34 @@ static void on_granted(struct flight_runner *runner, const struct ledger_acquire
     if (runner->outcome.timing.permit_wait_ms < 0)
         runner->outcome.timing.permit_wait_ms = runner->granted_ms - runner->received_ms;
     free_others(runner);
+    runner->crashes = answer->crashes;
+    runner->is_suspect = answer->crashes > 0;
     flight_runner_advance(runner,
-                          &(struct flight_event){.kind = FLIGHT_EVENT_GRANTED, .attempt = answer->attempt});
+                          &(struct flight_event){.kind = FLIGHT_EVENT_GRANTED,
+                                                 .attempt = answer->attempt,
+                                                 .crashes = answer->crashes,
+                                                 .is_busy = worker_is_suspect_busy(runner->worker, runner),
+                                                 .is_final = flight_runner_has_begun_for_good(runner)});
+}
+
+/* Its process goes on by itself, and it is exactly what this worker would have started. */
+static bool can_attach(const struct flight_runner *runner, const struct ledger_acquired *answer)
+{
+    char digest[PLAN_DIGEST_SIZE] = "";
+    if (runner->has_plan)
+        plan_digest_text(&runner->plan, digest);
+    return runner->has_plan && runner->plan.run_mode == RUN_MODE_PROCESS && answer->sandbox[0] != '\0' &&
+           strcmp(answer->mode, run_mode_name(RUN_MODE_PROCESS)) == 0 && strcmp(answer->plan, digest) == 0;
+}
+
+static void on_adopt(struct flight_runner *runner, const struct ledger_acquired *answer)
+{
+    runner->crashes = answer->crashes;
+    flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ADOPT,
+                                                         .attempt = answer->attempt,
+                                                         .can_attach = can_attach(runner, answer),
+                                                         .is_final = runner->job.never_after_start &&
+                                                                     answer->sandbox[0] != '\0'});
 }
 
 static void on_acquired(struct ledger_call *call, const struct error *error,
@@ -88,9 +116,7 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         answer_is(runner, FLIGHT_EVENT_ELSEWHERE);
         return;
     case LEDGER_ADOPT:
-        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ADOPT,
-                                                             .is_final = runner->job.never_after_start &&
-                                                                         answer->sandbox[0] != '\0'});
+        on_adopt(runner, answer);
         return;
     case LEDGER_SEALED:
         answer_is(runner, FLIGHT_EVENT_FOUND_SEALED);
@@ -132,8 +158,7 @@ void flight_acquire(struct flight_runner *runner)
     struct worker *worker = runner->worker;
     struct ledger_limit limits[8];
     bool is_refused = runner->flight.refusal != CODE_NONE;
-    int64_t needed_ms =
-        runner->has_plan ? runner->plan.main_ms + runner->plan.final_ms + LEDGER_CREATE_MS : 0;
+    int64_t live_ms = runner->has_plan ? custody_runner_times(&runner->plan).live_ms : 0;
     random_uuid(worker->random, runner->permit);
     runner->is_permit_given = false;
     const struct ledger_acquire ask = {
@@ -144,8 +169,7 @@ void flight_acquire(struct flight_runner *runner)
         .tenant = runner->job.tenant_id,
         .weight = runner->has_plan ? runner->plan.tenant_weight : 1,
         .permit = runner->permit,
-        .horizon_ms = LEDGER_GRANT_MS + LEDGER_CREATE_MS + LEDGER_LATE_CREATE_MS +
-                      MIN(needed_ms, LEDGER_LIVE_MS) + LEDGER_SLACK_MS,
+        .horizon_ms = LEDGER_GRANT_MS + LEDGER_CREATE_MS + LEDGER_LATE_CREATE_MS + live_ms + LEDGER_SLACK_MS,
         .until_ms = LEDGER_UNBOUND_MS,
         .create_milli_per_s = is_refused ? 0 : worker->config->create_milli_per_s,
         .create_burst = worker->config->create_burst,

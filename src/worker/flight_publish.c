@@ -13,7 +13,6 @@ enum {
     SEALED_MAX_BYTES = 64 * 1024,     /* what the ledger keeps of a result */
     SEALED_HEADROOM_BYTES = 2 * 1024, /* headers beside the value */
     SMALL_MAX_BYTES = 16 * 1024,
-    SEALED_UNTIL_MS = 360000, /* librdkafka's delivery timeout, and a minute */
 };
 
 /* ---- bytes ---- */
@@ -66,15 +65,35 @@ static void encode(struct flight_runner *runner)
 
 /* ---- seal ---- */
 
+/* Redis has been away for so long that the caller shall not wait any more: the record's offset is ours, and
+ * this worker has not been stopped since the attempt began, so nobody else can have had the job meanwhile. */
+static bool may_go_unsealed(struct flight_runner *runner)
+{
+    struct worker *worker = runner->worker;
+    const struct provenance *from = &runner->job.from;
+    int64_t now_ms = loop_now_ms(worker->loop);
+    if (ledger_state(worker->ledger) != LEDGER_CONNECTING || !worker->source || !runner->flight.holds_claim ||
+        now_ms - runner->sealing_since_ms < worker->config->redis_outage_hold_ms ||
+        worker->steady_since_boot_ms > runner->acquire_boot_ms ||
+        !kafka_source_owns(worker->source, from->topic, from->partition))
+        return false;
+    outcome_warn(&runner->outcome, "Redis was away: published without its seal, so it may be a repeat");
+    runner->outcome.possible_repeat = true;
+    encode(runner);
+    return true;
+}
+
 static void on_sealed(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
 {
     struct flight_runner *runner = call->arg;
     if (error) {
-        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_NOT_NOW});
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_NOT_NOW,
+                                                             .may_go_unsealed = may_go_unsealed(runner)});
         return;
     }
     switch (answer) {
     case LEDGER_OK:
+        runner->sealed_epoch = ledger_epoch(runner->worker->ledger);
         flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_SEALED});
         return;
     case LEDGER_SUPERSEDED:
@@ -91,7 +110,7 @@ static void on_sealed(struct ledger_call *call, const struct error *error, enum 
     case LEDGER_SEAL_CONFLICT:
         flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_CONFLICT});
         return;
-    case LEDGER_SEAL_NOT_READY:
+    case LEDGER_NOT_NOW:
         flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_NOT_NOW});
         return;
     }
@@ -101,6 +120,8 @@ void flight_publish_seal(struct flight_runner *runner)
 {
     if (runner->sealed.length == 0)
         encode(runner);
+    if (runner->sealing_since_ms == 0)
+        runner->sealing_since_ms = loop_now_ms(runner->worker->loop);
     const struct ledger_seal seal = {
         .job = runner->job.key,
         .permit = runner->flight.holds_claim ? runner->permit : "",
@@ -108,9 +129,16 @@ void flight_publish_seal(struct flight_runner *runner)
         .origin = runner->job.from.origin,
         .status = status_name(code_status(runner->flight.code)),
         .record = buffer_bytes(&runner->sealed),
-        .until_ms = SEALED_UNTIL_MS,
+        .until_ms = FLIGHT_SEALED_UNTIL_MS,
     };
     ledger_seal(runner->worker->ledger, &runner->ledger_call, &seal, on_sealed);
+}
+
+struct bytes flight_publish_sealed(struct flight_runner *runner)
+{
+    if (runner->sealed.length == 0)
+        encode(runner);
+    return buffer_bytes(&runner->sealed);
 }
 
 /* ---- Kafka ---- */

@@ -1,9 +1,11 @@
 /* What happens, as log lines, numbers and events. */
 #include "worker/observe.h"
 
+#include "core/cost.h"
 #include "core/limit.h"
 #include "worker/custody_runner.h"
 #include "worker/flight_runner.h"
+#include "worker/reaper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +57,10 @@ static void post_job_event(struct flight_runner *runner, const char *type, int64
 void observe_accepted(struct flight_runner *runner)
 {
     struct observe *observe = runner->worker->observe;
-    observe->accepted++;
-    histogram_add(&observe->queued_ms, runner->outcome.timing.queued_ms);
+    if (runner->job.from.hop == 0) { /* else it was, when it first came */
+        observe->accepted++;
+        histogram_add(&observe->queued_ms, runner->outcome.timing.queued_ms);
+    }
     log_debug(&runner->worker->log, "job.accepted", JOB_FIELDS(runner),
               LOG_TEXT("topic", runner->job.from.topic), LOG_INT("partition", runner->job.from.partition),
               LOG_INT("offset", runner->job.from.offset));
@@ -126,7 +130,11 @@ static void post_waiting(struct flight_runner *runner, const struct event_waitin
     post_job_event(runner, EVENT_WAITING, age_ms / WAITING_EVENT_EVERY_MS, &value);
 }
 
-void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer)
+static void note_waiting(struct flight_runner *runner,
+                         struct event_waiting (*explain)(const struct flight_runner *runner,
+                                                         const struct ledger_acquired *answer,
+                                                         struct arena *arena),
+                         const struct ledger_acquired *answer)
 {
     struct worker *worker = runner->worker;
     int64_t waited_ms = loop_now_ms(worker->loop) - runner->queued_since_ms;
@@ -136,7 +144,7 @@ void observe_waiting(struct flight_runner *runner, const struct ledger_acquired 
         return;
     struct arena arena;
     arena_init(&arena, 512);
-    struct event_waiting waiting = waiting_for(runner, answer, &arena);
+    struct event_waiting waiting = explain(runner, answer, &arena);
     waiting.waited_ms = waited_ms;
     log_debug(&worker->log, "job.waiting", JOB_FIELDS(runner), LOG_TEXT("reason", waiting.reason),
               LOG_TEXT("limit", waiting.limit), LOG_INT("used", waiting.used), LOG_INT("max", waiting.max),
@@ -144,6 +152,62 @@ void observe_waiting(struct flight_runner *runner, const struct ledger_acquired 
     if (is_due)
         post_waiting(runner, &waiting);
     arena_release(&arena);
+}
+
+void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer)
+{
+    note_waiting(runner, waiting_for, answer);
+}
+
+static struct event_waiting waiting_as_suspect(const struct flight_runner *runner,
+                                               const struct ledger_acquired *answer, struct arena *arena)
+{
+    (void)answer;
+    return (struct event_waiting){
+        .reason = "suspect",
+        .message = arena_printf(
+            arena, "its worker died over it (%lld times): such jobs run one at a time on each worker",
+            (long long)runner->crashes),
+        .used = -1,
+        .max = -1,
+        .reserved = -1,
+        .retry_ms = -1};
+}
+
+void observe_suspect(struct flight_runner *runner)
+{
+    note_waiting(runner, waiting_as_suspect, NULL);
+}
+
+static struct event_waiting waiting_as_parked(const struct flight_runner *runner,
+                                              const struct ledger_acquired *answer, struct arena *arena)
+{
+    (void)answer;
+    struct event_waiting waiting = {
+        .used = -1, .max = -1, .reserved = -1, .retry_ms = runner->flight.delay_ms};
+    if (runner->park_reason == PARK_NOT_BEFORE) {
+        waiting.reason = "not_before";
+        waiting.message = "it is not to start yet";
+    } else {
+        waiting.reason = "tenant_share";
+        waiting.message = arena_printf(arena,
+                                       "other jobs of its tenant fill the tenant's share of this worker's "
+                                       "queue; it comes back in %lld s",
+                                       (long long)runner->flight.delay_ms / 1000);
+    }
+    return waiting;
+}
+
+void observe_parked(struct flight_runner *runner)
+{
+    note_waiting(runner, waiting_as_parked, NULL);
+}
+
+void observe_hop(struct flight_runner *runner)
+{
+    runner->worker->observe->hops++;
+    log_debug(&runner->worker->log, "job.parked", JOB_FIELDS(runner),
+              LOG_INT("hop", runner->job.from.hop + 1), LOG_INT("delay_ms", runner->flight.delay_ms));
 }
 
 void observe_started(struct flight_runner *runner)
@@ -244,10 +308,33 @@ void observe_dropped(struct flight_runner *runner)
               LOG_BOOL("held_claim", runner->flight.holds_claim));
 }
 
+/* Its run goes on here. */
 void observe_adopted(struct flight_runner *runner)
+{
+    runner->worker->observe->adopted++;
+    log_info(&runner->worker->log, "job.adopted", JOB_FIELDS(runner),
+             LOG_TEXT("permit", runner->found_permit), LOG_TEXT("sandbox", runner->found_sandbox),
+             LOG_INT("run_left_ms", runner->found_run_left_ms));
+}
+
+/* ... and elsewhere. */
+void observe_handed_over(struct flight_runner *runner)
+{
+    log_info(&runner->worker->log, "job.handed_over", JOB_FIELDS(runner), LOG_TEXT("permit", runner->permit),
+             LOG_TEXT("sandbox", runner->custody->sandbox_id));
+}
+
+/* What its owner left is killed, and it runs anew. */
+void observe_taken_over(struct flight_runner *runner)
 {
     log_info(&runner->worker->log, "job.taken_over", JOB_FIELDS(runner),
              LOG_TEXT("permit", runner->found_permit), LOG_TEXT("sandbox", runner->found_sandbox));
+}
+
+void observe_cancel(struct worker *worker, const char *job, bool is_late)
+{
+    worker->observe->cancels++;
+    log_info(&worker->log, "job.cancel_asked", LOG_TEXT("job", job), LOG_BOOL("late", is_late));
 }
 
 void observe_diverted(struct worker *worker, const char *topic, int32_t partition, int64_t offset,
@@ -260,7 +347,63 @@ void observe_diverted(struct worker *worker, const char *topic, int32_t partitio
 
 /* ---- the life of a sandbox ---- */
 
-void observe_custody(struct custody_runner *custody, enum custody_state from, const struct e2b_error *error)
+static void post_reaped(const struct custody_runner *custody, int64_t age_ms, int64_t nano_usd)
+{
+    struct worker *worker = custody->worker;
+    const struct reaped *reaped = custody->reaped;
+    const char *subject = custody->sandbox_id, *key = reaped->job ? reaped->job : subject;
+    CLEANUP(buffer_release) struct buffer value = {0};
+    const struct event_reaped event = {.worker_id = ledger_worker(worker->ledger),
+                                       .sandbox_id = custody->sandbox_id,
+                                       .permit = custody->permit,
+                                       .job_id = reaped->job,
+                                       .tenant_id = reaped->tenant,
+                                       .template_name = reaped->template_name,
+                                       .template_id = reaped->template_id,
+                                       .reason = reaped->reason,
+                                       .age_ms = age_ms,
+                                       .nano_usd = nano_usd,
+                                       .cpu_milli = reaped->priced.cpu_milli,
+                                       .memory_mb = reaped->priced.memory_mb,
+                                       .price_version = worker->config->catalog.price_version};
+    struct arena arena;
+    arena_init(&arena, 256);
+    const struct envelope envelope = {
+        .id = arena_printf(&arena, "%s:reaped", subject),
+        .source = event_source(worker->config->deployment, reaped->tenant, &arena),
+        .type = EVENT_REAPED,
+        .subject = subject,
+        .time_unix_ms = loop_unix_ms(worker->loop),
+    };
+    event_reaped(&event, &value);
+    post(worker, worker->config->topics.results, &envelope, (struct bytes){key, strlen(key)}, &value);
+    arena_release(&arena);
+}
+
+/* Nobody had a right to it any more, and it is dead. */
+static void observe_reaped(const struct custody_runner *custody)
+{
+    struct worker *worker = custody->worker;
+    const struct reaped *reaped = custody->reaped;
+    int64_t age_ms = reaped->age_ms + loop_now_ms(worker->loop) - reaped->noted_ms;
+    int64_t nano_usd = cost_nano_usd(&reaped->priced, age_ms);
+    worker->observe->reaped++;
+    log_warn(&worker->log, "sandbox.reaped", LOG_TEXT("sandbox", custody->sandbox_id),
+             LOG_TEXT("permit", custody->permit), LOG_TEXT("job", custody->job),
+             LOG_TEXT("reason", reaped->reason), LOG_INT("age_ms", age_ms), LOG_INT("nano_usd", nano_usd));
+    post_reaped(custody, age_ms, nano_usd);
+}
+
+void observe_permit_freed(struct worker *worker, const struct ledger_permit *permit)
+{
+    worker->observe->freed++;
+    log_info(&worker->log, "permit.freed", LOG_TEXT("permit", permit->permit), LOG_TEXT("job", permit->job),
+             LOG_TEXT("worker", permit->worker), LOG_TEXT("sandbox", permit->sandbox),
+             LOG_INT("age_ms", permit->age_ms));
+}
+
+void observe_custody(struct custody_runner *custody, enum custody_state from, enum custody_order order,
+                     const struct e2b_error *error)
 {
     struct observe *observe = custody->worker->observe;
     const struct log *log = &custody->worker->log;
@@ -282,10 +425,12 @@ void observe_custody(struct custody_runner *custody, enum custody_state from, co
     if (from == CUSTODY_LIVE && to == CUSTODY_LIVE && error)
         log_warn(log, "sandbox.extend_failed", LOG_TEXT("sandbox", custody->sandbox_id),
                  LOG_TEXT("message", error->message));
-    if (from == CUSTODY_KILLING && to == CUSTODY_GONE) {
+    if (from == CUSTODY_KILLING && order == CUSTODY_ORDER_RELEASE) { /* not left to another, nor given up */
         int64_t kill_ms = loop_now_ms(custody->worker->loop) - custody->kill_asked_ms;
         observe->kills++;
         histogram_add(&observe->kill_ms, kill_ms);
+        if (custody->reaped)
+            observe_reaped(custody);
         log_debug(log, "sandbox.killed", LOG_TEXT("sandbox", custody->sandbox_id),
                   LOG_TEXT("job", custody->job), LOG_INT("kill_ms", kill_ms));
     }

@@ -41,6 +41,9 @@ const struct job *step_job(const struct step_run *step);
 const char *step_permit(const struct step_run *step);
 int64_t step_remaining_ms(const struct step_run *step); /* until the execution's deadline; at least 1 */
 
+/* Where a process step keeps its record in the sandbox. Owns: the caller. */
+char *step_process_record(const char *permit, const struct step *step);
+
 /* What the user's exception means. */
 enum code step_exception_code(const char *name, const char *value);
 

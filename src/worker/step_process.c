@@ -342,11 +342,16 @@ static void put_input(struct step_run *step)
     e2b_files_write(step_sandbox(step), step_call(step), &file, 1, on_input_written);
 }
 
+char *step_process_record(const char *permit, const struct step *step)
+{
+    return base_printf("%s/%s.%s", PLAN_STATE_DIR, permit, step->name);
+}
+
 static void start(struct step_run *step)
 {
     struct process_state *state = base_alloc(sizeof *state);
     state->step = step;
-    state->record = base_printf("%s/%s.%s", PLAN_STATE_DIR, step_permit(step), step->step->name);
+    state->record = step_process_record(step_permit(step), step->step);
     random_uuid(step_worker(step)->random, state->mark);
     step->state = state;
     if (step->step->as.process->input)

@@ -2,12 +2,19 @@
 #include "worker/worker.h"
 
 #include "core/limit.h"
+#include "worker/account.h"
 #include "worker/context.h"
+#include "worker/control.h"
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
 #include "worker/flight_runner.h"
+#include "worker/gate.h"
+#include "worker/intake.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
+#include "worker/reaper.h"
+#include "worker/rebuild.h"
+#include "worker/rebuild_leader.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -18,6 +25,7 @@ enum {
     ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
     TICK_MS = 250,
+    STOPPED_MS = 5000,  /* whoever did not tick for so long was stopped */
     TICKS_PER_POLL = 4, /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
     SINK_GRACE_MS = 30000, /* for records that somebody waits for */
@@ -43,11 +51,48 @@ void worker_count_active(struct worker *worker, bool *is_counted, bool is_active
         worker_poke(worker);
 }
 
-static bool may_begin(const struct worker *worker)
+void worker_enter_suspect(struct worker *worker, struct flight_runner *runner)
+{
+    if (runner->is_suspect)
+        worker->suspect = runner;
+}
+
+void worker_leave_suspect(struct worker *worker, struct flight_runner *runner)
+{
+    if (worker->suspect != runner)
+        return;
+    worker->suspect = NULL;
+    queue_free_limit(worker->queue, WORKER_SUSPECT_LIMIT, 1);
+    worker_poke(worker);
+}
+
+bool worker_is_suspect_busy(const struct worker *worker, const struct flight_runner *runner)
+{
+    return worker->suspect && worker->suspect != runner;
+}
+
+/* The job whose create tells how E2B is goes alone: others would book places and creates for nothing. */
+static bool is_somebody_ahead(const struct worker *worker)
+{
+    LIST_EACH(&worker->flights, link)
+    if (LIST_OBJECT(link, struct flight_runner, link)->flight.state == FLIGHT_ACQUIRING)
+        return true;
+    LIST_EACH(&worker->custodies, link)
+    if (LIST_OBJECT(link, struct custody_runner, link)->custody.state == CUSTODY_CREATING)
+        return true;
+    return false;
+}
+
+static bool is_in_service(const struct worker *worker)
 {
     return worker->phase == WORKER_RUNNING && ledger_state(worker->ledger) == LEDGER_READY &&
-           ledger_lease_is_valid(worker->ledger) && provider_is_usable(worker->provider) &&
+           ledger_lease_is_valid(worker->ledger) && provider_has_room(worker->provider) &&
            kafka_sink_has_room(worker->sink);
+}
+
+static bool may_begin(const struct worker *worker)
+{
+    return is_in_service(worker) && (provider_is_usable(worker->provider) || !is_somebody_ahead(worker));
 }
 
 /* A limit that turned several away lately: whoever needs it waits behind them without asking. NULL: none. */
@@ -68,6 +113,8 @@ static void start_waiting(struct worker *worker)
             return;
         struct flight_runner *runner = flight_runner_of_entry(entry);
         const char *limit = entry->is_freed ? NULL : full_limit(worker, runner);
+        if (runner->is_suspect && worker_is_suspect_busy(worker, runner))
+            limit = WORKER_SUSPECT_LIMIT;
         if (limit) {
             runner->denied_by = limit;
             queue_set_aside(worker->queue, entry, limit);
@@ -77,31 +124,48 @@ static void start_waiting(struct worker *worker)
     }
 }
 
-/* As many records in memory as can run, and as many again that wait for their turn. */
-static bool has_room(void *arg)
+/* What is here may be the very jobs that E2B fails for: another may tell more. */
+static bool has_untried(const struct worker *worker)
+{
+    LIST_EACH(&worker->flights, link)
+    {
+        const struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
+        if (runner->flight.state == FLIGHT_QUEUED && !runner->entry.is_held && runner->create_mark < 0)
+            return true;
+    }
+    return false;
+}
+
+/* As many records in memory as can run, and as many again that wait for their turn; while E2B is tried, one
+ * that was not tried yet. */
+static bool has_room_for_jobs(const struct worker *worker)
+{
+    return is_in_service(worker) && (provider_is_usable(worker->provider) || !has_untried(worker)) &&
+           worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
+           worker->bytes < (size_t)worker->config->max_bytes;
+}
+
+/* Who is full of jobs must hear all the more of those that are not wanted. */
+static bool has_room(void *arg, const char *topic)
 {
     struct worker *worker = arg;
-    return may_begin(worker) && worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
-           worker->bytes < (size_t)worker->config->max_bytes;
+    return intake_kind_of(worker, topic) == INTAKE_ORDER ? control_has_room(worker)
+                                                         : has_room_for_jobs(worker);
 }
 
 static void pump(void *arg)
 {
     struct worker *worker = arg;
+    gate_turn(worker);
     if (!worker->is_pump_wanted)
         return;
     worker->is_pump_wanted = false;
     start_waiting(worker);
-    if (worker->source && has_room(worker))
+    if (worker->source && (has_room_for_jobs(worker) || control_has_room(worker)))
         kafka_source_pull(worker->source);
 }
 
 /* ---- what the adapters say ---- */
-
-static void on_message(void *arg, const struct kafka_message *message)
-{
-    flight_runner_begin(arg, message);
-}
 
 /* Jobs of a partition that is another's now: what runs goes on, what waits is that worker's. */
 static void on_revoked(void *arg, const char *topic, int32_t partition, bool is_lost)
@@ -109,6 +173,7 @@ static void on_revoked(void *arg, const char *topic, int32_t partition, bool is_
     struct worker *worker = arg;
     log_info(&worker->log, "partition.revoked", LOG_TEXT("topic", topic), LOG_INT("partition", partition),
              LOG_BOOL("lost", is_lost));
+    control_forget(worker, topic, partition);
     LIST_EACH(&worker->flights, link)
     {
         struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
@@ -147,18 +212,23 @@ static void on_ledger_state(void *arg, enum ledger_state state, const char *why)
 {
     struct worker *worker = arg;
     observe_state(worker, PART_REDIS, state == LEDGER_READY, why);
-    if (worker->provider)
-        provider_ledger_changed(worker->provider);
+    if (worker->rebuild_leader)
+        rebuild_leader_look(worker->rebuild_leader);
     worker_poke(worker);
 }
 
-static void on_lost(void *arg, const char *permit)
+static void on_rebuild(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->rebuild)
+        rebuild_begin(worker->rebuild);
+}
+
+static void on_lost(void *arg, const char *permit, enum ledger_loss loss)
 {
     struct custody_runner *custody = custody_runner_find(arg, permit);
-    if (custody && custody->flight)
-        flight_runner_on_lost(custody->flight);
-    else
-        custody_runner_superseded(custody);
+    if (custody)
+        custody_runner_on_lost(custody, loss);
 }
 
 static void on_cancelled(void *arg, const char *job)
@@ -198,21 +268,32 @@ static void on_done(void *arg, const char *job)
 static void on_tick(void *arg)
 {
     struct worker *worker = arg;
-    if (++worker->ticks % TICKS_PER_POLL == 0)
+    int64_t boot_ms = loop_boot_ms(worker->loop);
+    if (boot_ms - worker->ticked_boot_ms > STOPPED_MS)
+        worker->steady_since_boot_ms = boot_ms;
+    worker->ticked_boot_ms = boot_ms;
+    if (!is_in_service(worker) || !provider_is_usable(worker->provider)) /* nobody's jobs leave the queue */
+        crowd_forget(&worker->intake.crowd);
+    if (++worker->ticks % TICKS_PER_POLL == 0) {
         queue_free_each(worker->queue, 1);
+        intake_look(worker);
+    }
     worker_poke(worker);
     loop_timer_start(worker->loop, &worker->tick_timer, TICK_MS, on_tick, worker);
 }
 
 /* ---- beginning ---- */
 
-static struct kafka_cluster cluster_of(const struct config *config, struct kafka_property *properties)
+struct kafka_cluster worker_cluster(struct worker *worker)
 {
-    for (size_t i = 0; i < config->kafka_properties.count; i++)
-        properties[i] = (struct kafka_property){config->kafka_properties.items[i].name,
-                                                config->kafka_properties.items[i].value};
-    return (struct kafka_cluster){config->kafka_bootstrap_servers, properties,
-                                  config->kafka_properties.count};
+    const struct config *config = worker->config;
+    size_t count = config->kafka_properties.count;
+    if (!worker->properties)
+        worker->properties = base_alloc(sizeof *worker->properties * MAX(count, 1));
+    for (size_t i = 0; i < count; i++)
+        worker->properties[i] = (struct kafka_property){config->kafka_properties.items[i].name,
+                                                        config->kafka_properties.items[i].value};
+    return (struct kafka_cluster){config->kafka_bootstrap_servers, worker->properties, count};
 }
 
 /* The log of one component, at the level that log.components gives it. */
@@ -231,10 +312,9 @@ static struct log component_log(const struct worker *worker, const char *compone
 static bool open_kafka(struct worker *worker, struct error *reterr)
 {
     const struct config *config = worker->config;
-    CLEANUP(base_freep)
-    struct kafka_property *properties = base_alloc(sizeof *properties * config->kafka_properties.count);
-    struct kafka_cluster cluster = cluster_of(config, properties);
-    const char *const topics[] = {config->topics.results, config->topics.dlq};
+    struct kafka_cluster cluster = worker_cluster(worker);
+    const char *const topics[] = {config->topics.results, config->topics.dlq, worker->intake.retry_topics[0],
+                                  worker->intake.retry_topics[1], worker->intake.retry_topics[2]};
     const struct kafka_sink_options sink = {.loop = worker->loop,
                                             .log = &worker->kafka_log,
                                             .cluster = cluster,
@@ -251,13 +331,14 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
         .log = &worker->kafka_log,
         .cluster = cluster,
         .group_id = config->kafka_group_id,
-        .topics = config->topics.jobs.items,
-        .topic_count = config->topics.jobs.count,
+        .topics = worker->intake.topics,
+        .topic_count = worker->intake.topic_count,
         .assignor = config->kafka_assignor,
         .client_id = config->worker_name,
         .events = {.arg = worker,
                    .has_room = has_room,
-                   .on_message = on_message,
+                   .wait_ms = intake_wait_ms,
+                   .on_message = intake_take,
                    .on_revoked = on_revoked,
                    .on_assigned = on_assigned,
                    .on_state = on_source_state},
@@ -277,6 +358,7 @@ static bool open_ledger(struct worker *worker, struct error *reterr)
         .worker = worker->config->worker_name,
         .events = {.arg = worker,
                    .on_state = on_ledger_state,
+                   .on_rebuild = on_rebuild,
                    .on_lost = on_lost,
                    .on_cancelled = on_cancelled,
                    .on_free = on_free,
@@ -363,7 +445,10 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     worker->rules = config_plan_rules(options->config);
     list_init(&worker->flights);
     list_init(&worker->custodies);
+    list_init(&worker->gated);
     list_init(&worker->diversions);
+    list_init(&worker->orders);
+    intake_init(worker);
     worker->queue = queue_new();
     (void)snprintf(worker->source_why, sizeof worker->source_why, "the consumer group was not joined yet");
     if (!open_ledger(worker, reterr) || !open_kafka(worker, reterr)) {
@@ -375,6 +460,11 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     open_e2b(worker);
     worker->observe = observe_new(worker);
     worker->provider = provider_new(worker);
+    worker->account = account_new(worker);
+    worker->reaper = reaper_new(worker);
+    worker->rebuild = rebuild_new(worker);
+    worker->rebuild_leader = rebuild_leader_new(worker);
+    worker->ticked_boot_ms = worker->steady_since_boot_ms = loop_boot_ms(worker->loop);
     loop_hook_add(worker->loop, &worker->pump, pump, worker);
     on_tick(worker);
     return worker;
@@ -390,8 +480,11 @@ static void close_rest(struct worker *worker)
     loop_hook_remove(worker->loop, &worker->pump);
     LIST_EACH(&worker->custodies, link)
     custody_runner_abandon(LIST_OBJECT(link, struct custody_runner, link));
-    provider_free(worker->provider);
-    worker->provider = NULL;
+    rebuild_free(TAKE(worker->rebuild));
+    rebuild_leader_free(TAKE(worker->rebuild_leader));
+    reaper_free(TAKE(worker->reaper));
+    account_free(TAKE(worker->account));
+    provider_free(TAKE(worker->provider));
     observe_free(worker->observe);
     worker->observe = NULL;
     close_opened(worker);
@@ -450,6 +543,7 @@ void worker_stop(struct worker *worker)
     worker->phase = WORKER_DRAINING;
     worker->is_source_closing = true;
     kafka_source_close(TAKE(worker->source), SOURCE_GRACE_MS, on_source_closed, worker);
+    control_forget(worker, NULL, 0); /* the next owner reads them again */
     LIST_EACH(&worker->flights, link)
     flight_runner_leave(LIST_OBJECT(link, struct flight_runner, link));
     loop_timer_start(worker->loop, &worker->drain_timer, worker->config->drain_ms, give_up_all, worker);
@@ -462,6 +556,8 @@ void worker_free(struct worker *worker)
         return;
     assert(worker->phase == WORKER_STOPPED);
     queue_free(worker->queue);
+    intake_release(worker);
+    free(worker->properties);
     free(worker);
 }
 

@@ -15,9 +15,24 @@ static void on_state(void *arg, enum ledger_state state, const char *why)
     desk->is_ready = state == LEDGER_READY;
 }
 
-static void on_lost(void *arg, const char *permit)
+static void on_asserted(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+{
+    (void)call, (void)error, (void)answer;
+}
+
+static void on_rebuild(void *arg)
 {
     struct desk *desk = arg;
+    desk->rebuild_count++;
+    desk->has_rebuild = true;
+    if (!desk->is_silent && !desk->asserted_call.request)
+        ledger_asserted(desk->ledger, &desk->asserted_call, on_asserted);
+}
+
+static void on_lost(void *arg, const char *permit, enum ledger_loss loss)
+{
+    struct desk *desk = arg;
+    desk->loss = loss;
     snprintf(desk->lost, sizeof desk->lost, "%s", permit);
     desk->lost_count++;
     desk->has_lost = true;
@@ -99,6 +114,53 @@ static void on_usage(struct ledger_call *call, const struct error *error, const 
     }
 }
 
+static void copy_texts(const char ***texts, char (*copies)[DESK_TEXT], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        assert_non_null(*texts[i]);
+        snprintf(copies[i], DESK_TEXT, "%s", *texts[i]);
+        *texts[i] = copies[i];
+    }
+}
+
+static void on_census(struct ledger_call *call, const struct error *error,
+                      const struct ledger_permit *permits, size_t count)
+{
+    struct desk *desk = call->arg;
+    desk->is_answered = true;
+    desk->is_error = error != NULL;
+    desk->permit_count = MIN(count, ARRAY_LENGTH(desk->permits));
+    for (size_t i = 0; i < desk->permit_count; i++) {
+        struct ledger_permit *permit = &desk->permits[i];
+        *permit = permits[i];
+        const char **texts[] = {&permit->permit, &permit->worker, &permit->job, &permit->sandbox};
+        copy_texts(texts, desk->permit_texts[i], ARRAY_LENGTH(texts));
+    }
+}
+
+static void on_claim(struct ledger_call *call, const struct error *error, const struct ledger_claim *claim)
+{
+    struct desk *desk = call->arg;
+    desk->is_answered = true;
+    desk->is_error = error != NULL;
+    if (error)
+        return;
+    desk->claim = *claim;
+    const char **texts[] = {&desk->claim.state,   &desk->claim.owner,   &desk->claim.permit,
+                            &desk->claim.sandbox, &desk->claim.mode,    &desk->claim.status,
+                            &desk->claim.origin,  &desk->claim.waits_at};
+    copy_texts(texts, desk->claim_texts, ARRAY_LENGTH(texts));
+}
+
+static void on_lead(struct ledger_call *call, const struct error *error, const struct ledger_lead *lead)
+{
+    struct desk *desk = call->arg;
+    desk->is_answered = true;
+    desk->is_error = error != NULL;
+    if (!error)
+        desk->lead = *lead;
+}
+
 static void prepare(struct desk *desk)
 {
     desk->is_answered = desk->is_error = false;
@@ -115,7 +177,7 @@ static enum ledger_answer answer_of(struct desk *desk)
 
 /* ---- life cycle ---- */
 
-void desk_open(struct desk *desk, struct world *world, const char *name)
+static void open_ledger(struct desk *desk, struct world *world, const char *name, bool is_onlooker)
 {
     static const struct log silent = {.level = LOG_LEVEL_NONE};
     *desk = (struct desk){.world = world};
@@ -127,14 +189,27 @@ void desk_open(struct desk *desk, struct world *world, const char *name)
                                                        .url = world_url(world),
                                                        .name = "default",
                                                        .worker = name,
+                                                       .is_onlooker = is_onlooker,
                                                        .events = {.arg = desk,
                                                                   .on_state = on_state,
+                                                                  .on_rebuild = on_rebuild,
                                                                   .on_lost = on_lost,
                                                                   .on_cancelled = on_cancelled,
                                                                   .on_free = on_free,
                                                                   .on_done = on_done}},
                               &error);
     assert_non_null(desk->ledger);
+}
+
+void desk_open(struct desk *desk, struct world *world, const char *name)
+{
+    open_ledger(desk, world, name, /* is_onlooker= */ false);
+}
+
+void desk_open_onlooker(struct desk *desk, struct world *world)
+{
+    open_ledger(desk, world, "onlooker", /* is_onlooker= */ true);
+    desk_wait_ready(desk);
 }
 
 static void on_closed(void *arg)
@@ -156,9 +231,29 @@ void desk_make_ready(struct desk *desk)
     while (ledger_state(desk->ledger) == LEDGER_CONNECTING)
         world_sleep(desk->world, 5);
     world_age_rebuild(desk->world, 121000);
-    assert_int_equal(desk_ready(desk), LEDGER_OK);
-    world_end_hold(desk->world);
+    for (int i = 0; i < 500 && desk_ready(desk, 0) != LEDGER_OK; i++)
+        world_sleep(desk->world, 10); /* somebody has not asserted yet */
     desk_wait_ready(desk);
+    world_end_hold(desk->world);
+}
+
+void desk_wait_gone(struct desk *desk)
+{
+    for (int i = 0; i < 4000 && ledger_state(desk->ledger) != LEDGER_CONNECTING; i++)
+        world_sleep(desk->world, 5);
+    assert_int_equal(ledger_state(desk->ledger), LEDGER_CONNECTING);
+}
+
+void desk_wait_serving(struct desk *desk)
+{
+    for (int i = 0; i < 4000 && ledger_state(desk->ledger) == LEDGER_CONNECTING; i++)
+        world_sleep(desk->world, 5);
+    assert_int_not_equal(ledger_state(desk->ledger), LEDGER_CONNECTING);
+}
+
+void desk_pulse(struct desk *desk)
+{
+    (void)desk_extend(desk, "nothing", 0);
 }
 
 void desk_wait_ready(struct desk *desk)
@@ -200,7 +295,7 @@ const struct ledger_acquired *desk_ask(struct desk *desk, const char *job, const
     return desk_acquire(desk, &wish);
 }
 
-enum ledger_answer desk_bind(struct desk *desk, const char *job, const char *permit)
+static enum ledger_answer bind_it(struct desk *desk, const char *job, const char *permit, bool is_adoption)
 {
     prepare(desk);
     ledger_bind(desk->ledger, &desk->call,
@@ -211,9 +306,20 @@ enum ledger_answer desk_bind(struct desk *desk, const char *job, const char *per
                                       .plan = "abcd",
                                       .horizon_ms = 420000,
                                       .until_ms = 400000,
-                                      .run_until_ms = 300000},
+                                      .run_until_ms = 300000,
+                                      .is_adoption = is_adoption},
                 on_answer);
     return answer_of(desk);
+}
+
+enum ledger_answer desk_bind(struct desk *desk, const char *job, const char *permit)
+{
+    return bind_it(desk, job, permit, false);
+}
+
+enum ledger_answer desk_adopt(struct desk *desk, const char *job, const char *permit)
+{
+    return bind_it(desk, job, permit, true);
 }
 
 enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *permit, const char *record)
@@ -239,11 +345,137 @@ enum ledger_answer desk_extend(struct desk *desk, const char *permit, int64_t ho
     return answer_of(desk);
 }
 
-enum ledger_answer desk_ready(struct desk *desk)
+enum ledger_answer desk_yield(struct desk *desk, const char *job, const char *permit)
 {
     prepare(desk);
-    ledger_ready(desk->ledger, &desk->call, on_answer);
+    ledger_yield(desk->ledger, &desk->call, job, permit, 400000, on_answer);
     return answer_of(desk);
+}
+
+enum ledger_answer desk_cancel(struct desk *desk, const char *job)
+{
+    prepare(desk);
+    ledger_cancel(desk->ledger, &desk->call, job, 3600000, on_answer);
+    return answer_of(desk);
+}
+
+enum ledger_answer desk_condemn(struct desk *desk, const char *permit)
+{
+    prepare(desk);
+    ledger_condemn(desk->ledger, &desk->call, permit, on_answer);
+    return answer_of(desk);
+}
+
+enum ledger_answer desk_lock(struct desk *desk, const char *what, int64_t ttl_ms)
+{
+    prepare(desk);
+    ledger_lock(desk->ledger, &desk->call, what, ttl_ms, on_answer);
+    return answer_of(desk);
+}
+
+enum ledger_answer desk_limit_set(struct desk *desk, const char *limit, int64_t max)
+{
+    prepare(desk);
+    ledger_limit_set(desk->ledger, &desk->call, limit, max, on_answer);
+    return answer_of(desk);
+}
+
+struct ledger_assertion desk_claim(const char *job, const char *permit)
+{
+    const struct ledger_acquire wish = desk_wish(job, permit);
+    return (struct ledger_assertion){.holder = LEDGER_MINE,
+                                     .permit = permit,
+                                     .sandbox = "sandbox-1",
+                                     .limits = "n:acme t:default g",
+                                     .horizon_ms = 420000,
+                                     .job = job,
+                                     .mode = "process",
+                                     .plan = "abcd",
+                                     .payload = wish.payload,
+                                     .origin = wish.origin,
+                                     .attempt = 1,
+                                     .until_ms = 400000,
+                                     .run_until_ms = 300000,
+                                     .status = "",
+                                     .record = {.data = ""}};
+}
+
+enum ledger_answer desk_assert(struct desk *desk, const struct ledger_assertion *assertion)
+{
+    prepare(desk);
+    ledger_assert(desk->ledger, &desk->call, assertion, on_answer);
+    return answer_of(desk);
+}
+
+enum ledger_answer desk_asserted(struct desk *desk)
+{
+    prepare(desk);
+    ledger_asserted(desk->ledger, &desk->call, on_answer);
+    return answer_of(desk);
+}
+
+const struct ledger_lead *desk_lead(struct desk *desk)
+{
+    prepare(desk);
+    ledger_lead(desk->ledger, &desk->call, on_lead);
+    (void)answer_of(desk);
+    assert_false(desk->is_error);
+    return &desk->lead;
+}
+
+enum ledger_answer desk_ready(struct desk *desk, int64_t listed)
+{
+    prepare(desk);
+    ledger_ready(desk->ledger, &desk->call, listed, on_answer);
+    return answer_of(desk);
+}
+
+void desk_census(struct desk *desk)
+{
+    prepare(desk);
+    ledger_census(desk->ledger, &desk->call, on_census);
+    (void)answer_of(desk);
+    assert_false(desk->is_error);
+}
+
+const struct ledger_claim *desk_look(struct desk *desk, const char *job)
+{
+    prepare(desk);
+    ledger_look(desk->ledger, &desk->call, job, on_claim);
+    (void)answer_of(desk);
+    assert_false(desk->is_error);
+    return &desk->claim;
+}
+
+const struct ledger_claim *desk_peek(struct desk *desk, const char *job)
+{
+    prepare(desk);
+    ledger_peek(desk->ledger, &desk->call, job, on_claim);
+    (void)answer_of(desk);
+    assert_false(desk->is_error);
+    return &desk->claim;
+}
+
+static void on_condition(struct ledger_call *call, const struct error *error,
+                         const struct ledger_condition *condition)
+{
+    struct desk *desk = call->arg;
+    desk->is_answered = true;
+    desk->is_error = error != NULL;
+    if (error)
+        return;
+    desk->condition = *condition;
+    snprintf(desk->condition_why, DESK_TEXT, "%s", condition->why);
+    desk->condition.why = desk->condition_why;
+}
+
+const struct ledger_condition *desk_condition(struct desk *desk)
+{
+    prepare(desk);
+    ledger_condition(desk->ledger, &desk->call, on_condition);
+    (void)answer_of(desk);
+    assert_false(desk->is_error);
+    return &desk->condition;
 }
 
 void desk_snapshot(struct desk *desk)
@@ -278,5 +510,11 @@ void desk_release(struct desk *desk, const char *permit, const char *job, int wh
 void desk_done(struct desk *desk, const char *job)
 {
     ledger_done(desk->ledger, job, "succeeded", 3, 42, 3600000);
+    desk_flush(desk);
+}
+
+void desk_park(struct desk *desk, const char *permit, const char *job, int64_t hop)
+{
+    ledger_park(desk->ledger, permit, job, hop, 60000);
     desk_flush(desk);
 }

@@ -2,11 +2,13 @@
 #include "contract/world.h"
 #include "fakes/loop/virtual.h"
 #include "fakes/redis/fake.h"
+#include "fakes/redis/store_private.h"
 #include "test.h"
 
 struct world {
     struct loop *loop;
     struct fake_redis *redis;
+    struct timer mend_timer;
 };
 
 struct world *world_new(void)
@@ -41,12 +43,52 @@ static struct store *store_of(struct world *world)
 
 void world_empty(struct world *world)
 {
-    store_clear(store_of(world));
+    fake_redis_empty(world->redis);
+}
+
+void world_save(struct world *world)
+{
+    fake_redis_save(world->redis);
+}
+
+void world_restore(struct world *world)
+{
+    fake_redis_restore(world->redis);
+}
+
+void world_step_clock(struct world *world, int64_t ms)
+{
+    fake_redis_step_clock(world->redis, ms);
+}
+
+static void mend(void *arg)
+{
+    struct world *world = arg;
+    fake_redis_set_reachable(world->redis, true);
+}
+
+void world_break(struct world *world)
+{
+    fake_redis_set_reachable(world->redis, false);
+    loop_timer_start(world->loop, &world->mend_timer, 4000, mend, world); /* longer than to the next pulse */
+}
+
+void world_plant_worker(struct world *world, const char *worker)
+{
+    struct store *store = store_of(world);
+    store_set_lease(store, worker, fake_redis_now_ms(world->redis) + LEDGER_LEASE_MS);
+    store->crew = ++store->last_crew;
 }
 
 void world_age_rebuild(struct world *world, int64_t ms)
 {
     store_of(world)->since_ms -= ms;
+}
+
+void world_late(struct world *world)
+{
+    LIST_EACH(&store_of(world)->remembered, link)
+    LIST_OBJECT(link, struct name, link)->over_ms = 1;
 }
 
 void world_end_hold(struct world *world)
@@ -72,33 +114,6 @@ void world_end_claim(struct world *world, const char *job)
 void world_end_permit(struct world *world, const char *permit)
 {
     store_find_permit(store_of(world), permit)->horizon_ms = 1;
-}
-
-void world_park(struct world *world, const char *job, int64_t hop)
-{
-    struct claim *claim = claim_of(world, job);
-    claim->state = CLAIM_PARKED;
-    claim->hop = hop;
-}
-
-void world_cancel(struct world *world, const char *job)
-{
-    struct claim *claim = claim_of(world, job);
-    claim->is_cancelled = true;
-    if (claim->state == CLAIM_NONE)
-        claim->state = CLAIM_IDLE;
-    if (claim->owner && claim->owner[0] != '\0')
-        store_note_cancel(store_of(world), claim->owner, job);
-}
-
-void world_set_limit(struct world *world, const char *limit, int64_t max)
-{
-    store_set_limit(store_of(world), limit, max);
-}
-
-void world_set_cut(struct world *world, const char *limit, int64_t max, int64_t for_ms)
-{
-    store_set_cut(store_of(world), limit, max, fake_redis_now_ms(world->redis) + for_ms);
 }
 
 int64_t world_used(struct world *world, const char *limit)

@@ -47,12 +47,69 @@ const char *world_url(struct world *world)
 
 void world_empty(struct world *world)
 {
-    redis_server_tell(world->server, "FLUSHALL");
+    redis_server_tell(world->server, "FLUSHDB");
+}
+
+/* Database 1 holds the snapshot: one cannot have Redis load a file again without starting it anew. */
+void world_save(struct world *world)
+{
+    static const char script[] = "redis.call('SELECT', 1) redis.call('FLUSHDB') redis.call('SELECT', 0) "
+                                 "for _, key in ipairs(redis.call('KEYS', '*')) do "
+                                 "redis.call('COPY', key, key, 'DB', 1) end return 1";
+    redis_server_tell(world->server, "EVAL %s 0", script);
+}
+
+void world_restore(struct world *world)
+{
+    static const char script[] =
+        "redis.call('FLUSHDB') redis.call('SELECT', 1) "
+        "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('COPY', key, key, 'DB', 0) end "
+        "redis.call('SELECT', 0) "
+        "if redis.call('HEXISTS', KEYS[1], 'run') == 1 then redis.call('HSET', KEYS[1], 'run', 'another') "
+        "end "
+        "return 1";
+    redis_server_tell(world->server, "EVAL %s 1 " L "led", script);
+}
+
+/* The clock itself cannot be set: so everything that was read from it moves the other way. */
+void world_step_clock(struct world *world, int64_t ms)
+{
+    static const char script[] =
+        "local L, by, call = KEYS[1], tonumber(ARGV[1]), redis.call "
+        "local function move(key, ...) for _, f in ipairs({...}) do "
+        "  local at = tonumber(call('HGET', key, f) or nil) "
+        "  if at and at > 0 then call('HSET', key, f, string.format('%.0f', at - by)) end end end "
+        "move(L .. 'led', 'clk', 'hold', 'since') move(L .. 'rate', 'tat', 'cut', 'rest') "
+        "for _, key in ipairs(call('KEYS', L .. 'j:*')) do move(key, 'until', 'run_until') end "
+        "for _, key in ipairs(call('KEYS', L .. 'p:*')) do move(key, 'born') end "
+        "for _, key in ipairs({L .. 'w', L .. 'p'}) do for _, m in ipairs(call('ZRANGE', key, 0, -1)) do "
+        "  call('ZINCRBY', key, string.format('%.0f', -by), m) end end return 1";
+    redis_server_tell(world->server, "EVAL %s 1 " L " %" PRId64, script, ms);
+}
+
+void world_break(struct world *world)
+{
+    redis_server_tell(world->server, "CLIENT KILL TYPE normal SKIPME yes");
+}
+
+void world_plant_worker(struct world *world, const char *worker)
+{
+    static const char script[] = "local at = redis.call('TIME')[1] * 1000 + 30000 "
+                                 "redis.call('ZADD', KEYS[1] .. 'w', at, ARGV[1]) "
+                                 "return redis.call('HINCRBY', KEYS[1] .. 'led', 'crew', 1)";
+    redis_server_tell(world->server, "EVAL %s 1 " L " %s", script, worker);
 }
 
 void world_age_rebuild(struct world *world, int64_t ms)
 {
     redis_server_tell(world->server, "HINCRBY " L "led since %" PRId64, -ms);
+}
+
+void world_late(struct world *world)
+{
+    static const char script[] = "for _, w in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
+                                 "redis.call('ZADD', KEYS[1], 1, w) end return 1";
+    redis_server_tell(world->server, "EVAL %s 1 " L "crew", script);
 }
 
 void world_end_hold(struct world *world)
@@ -73,35 +130,6 @@ void world_end_claim(struct world *world, const char *job)
 void world_end_permit(struct world *world, const char *permit)
 {
     redis_server_tell(world->server, "ZADD " L "p XX 1 %s", permit);
-}
-
-void world_park(struct world *world, const char *job, int64_t hop)
-{
-    redis_server_tell(world->server, "HSET " L "j:%s state parked owner %s hop %" PRId64, job, "", hop);
-}
-
-void world_cancel(struct world *world, const char *job)
-{
-    redis_server_tell(world->server, "HSET " L "j:%s cancel 1", job);
-    redis_server_tell(world->server, "HSETNX " L "j:%s state idle", job);
-    redisReply *owner = redis_server_ask(world->server, "HGET " L "j:%s owner", job);
-    if (owner->type == REDIS_REPLY_STRING && owner->len > 0)
-        redis_server_tell(world->server, "SADD " L "x:%s %s", owner->str, job);
-    freeReplyObject(owner);
-    redis_server_tell(world->server, "PUBLISH " L "ev %b", "cancel x", (size_t)8);
-}
-
-void world_set_limit(struct world *world, const char *limit, int64_t max)
-{
-    redis_server_tell(world->server, "HSET " L "lim %s %" PRId64, limit, max);
-}
-
-void world_set_cut(struct world *world, const char *limit, int64_t max, int64_t for_ms)
-{
-    redisReply *time = redis_server_ask(world->server, "TIME");
-    int64_t now_ms = strtoll(time->element[0]->str, NULL, 10) * 1000;
-    freeReplyObject(time);
-    redis_server_tell(world->server, "HSET " L "cut %s %" PRId64 ":%" PRId64, limit, max, now_ms + for_ms);
 }
 
 int64_t world_used(struct world *world, const char *limit)

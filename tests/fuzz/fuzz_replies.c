@@ -7,25 +7,46 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Whoever decodes a text says that it ends, and within the reply. */
+static void touch(const char *a, const char *b)
+{
+    if (strlen(a) > 4096 || strlen(b) > 4096)
+        abort();
+}
+
 static void decode(const redisReply *reply)
 {
     struct error error;
     struct pulse_answer pulse;
     struct ledger_acquired acquired;
     struct ledger_usage *usage = NULL;
+    struct ledger_permit *permits = NULL;
+    struct ledger_claim claim;
+    struct ledger_lead lead;
+    int64_t left_ms;
+    struct ledger_condition condition;
     enum ledger_answer answer;
     size_t count = 0;
     char text[32];
-    if (replies_pulse(reply, &pulse, &error))
+    if (replies_pulse(reply, &pulse, &error)) {
         for (size_t i = 0; replies_text(pulse.cancelled, i); i++)
-            continue;
+            touch(pulse.crew_version, replies_text(pulse.cancelled, i));
+        for (size_t i = 0; i < replies_crew_count(pulse.crew); i++)
+            touch(pulse.epoch, replies_crew(pulse.crew, i, &left_ms));
+    }
     (void)!replies_acquire(reply, &acquired, &error);
-    (void)!replies_bind(reply, &answer, &error);
-    (void)!replies_seal(reply, &answer, &error);
-    (void)!replies_ready(reply, &answer, &error);
+    for (int script = 0; script < SCRIPT_COUNT; script++)
+        (void)!replies_word(reply, (enum script_name)script, &answer, &error);
+    (void)!replies_lead(reply, &lead, &error);
+    if (replies_claim(reply, &claim, &error))
+        touch(claim.state, claim.waits_at);
+    if (replies_condition(reply, &condition, &error))
+        touch(condition.why, "");
     (void)!replies_info(reply, "role", text, sizeof text);
     if (replies_snapshot(reply, &usage, &count, &error))
         free(usage);
+    if (replies_census(reply, &permits, &count, &error))
+        free(permits);
 }
 
 /* hiredis 0.14 allocates what an array announces, unbounded: that would only find its out of memory. */

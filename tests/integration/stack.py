@@ -121,7 +121,8 @@ class Local(Part):
     def groups(self) -> list[pathlib.Path]:
         """The control groups of its sandboxes."""
         own = f"e2b-local-{self.process.pid}"
-        return [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{own}/*") if path.is_dir()]
+        return [pathlib.Path(folder, name) for folder, names, _ in os.walk("/sys/fs/cgroup")
+                if os.path.basename(folder) == own for name in names]  # walk bears that others' groups vanish
 
     def limits_sandboxes(self) -> bool:
         """Whether this machine lets it have control groups."""
@@ -172,6 +173,7 @@ class Names:
         self.id = uuid.uuid4().hex[:8]
         self.prefix = f"t{self.id}.jobs."
         self.results, self.dlq = f"t{self.id}.results", f"t{self.id}.dlq"
+        self.retry = f"t{self.id}.retry."
         self.control, self.group, self.ledger = f"t{self.id}.control", f"g{self.id}", f"l{self.id}"
 
     def jobs(self, task_type: str) -> str:
@@ -181,7 +183,7 @@ class Names:
         pattern = "^" + self.prefix.replace(".", "\\.") + "[^.]+$"
         values = {"topics.jobs": json.dumps([pattern]), "topics.jobs_prefix": self.prefix, "topics.results": self.results,
                   "topics.stats": self.results, "topics.dlq": self.dlq, "topics.control": self.control,
-                  "kafka.group_id": self.group, "ledger": self.ledger}
+                  "topics.retry": self.retry, "kafka.group_id": self.group, "ledger": self.ledger}
         return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
 
 

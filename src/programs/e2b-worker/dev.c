@@ -26,7 +26,7 @@ const struct command command_dev = {
         "Exit codes: 0 ended by a signal, 2 usage, 66 the file cannot be written, 69 it does not start, "
         "78 configuration.\n\n"
         "  --port-file FILE   the bootstrap address is written there once it listens\n"
-        "  --partitions N     of topics of jobs and of results; default: 4\n" COMMAND_CONFIG_HELP,
+        "  --partitions N     of topics of jobs, retries and results; default: 4\n" COMMAND_CONFIG_HELP,
     .run = run,
 };
 

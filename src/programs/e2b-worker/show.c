@@ -32,6 +32,21 @@ void show_size(int64_t bytes, struct buffer *out)
         buffer_append_format(out, "%lld.%lld MiB", value >> 20, (value & 0xFFFFF) * 10 >> 20);
 }
 
+void show_condition(const struct ledger_condition *condition, struct buffer *out)
+{
+    buffer_append_text(out, condition->why);
+    if (condition->rebuilding_ms < 0)
+        return;
+    buffer_append_text(out, ", for ");
+    show_duration(condition->rebuilding_ms, out);
+    buffer_append_text(out, " now");
+    if (condition->waiting_for == 1)
+        buffer_append_text(out, "; one worker has not said yet what it holds");
+    else if (condition->waiting_for > 1)
+        buffer_append_format(out, "; %lld workers have not said yet what they hold",
+                             (long long)condition->waiting_for);
+}
+
 static void field(struct buffer *out, const char *before, const char *text)
 {
     if (text && text[0] != '\0')
@@ -108,6 +123,19 @@ static void show_duplicate(const struct event_view *view, struct buffer *out)
                              (long long)view->first_partition, (long long)view->first_offset);
 }
 
+static void show_reaped(const struct event_view *view, struct buffer *out)
+{
+    buffer_append_text(out, "a sandbox was left behind, and was killed");
+    field(out, ": ", view->reason);
+    field(out, ", sandbox ", view->sandbox_id);
+    stage(out, "age", view->age_ms);
+    if (view->nano_usd >= 0) {
+        buffer_append_text(out, ", ");
+        show_cost(view->nano_usd, out);
+    }
+    field(out, ", by worker ", view->worker_id);
+}
+
 static void show_stats(const struct event_view *view, struct buffer *out)
 {
     field(out, "worker ", view->worker_id);
@@ -142,6 +170,9 @@ void show_event(const struct event_view *view, struct buffer *out)
         break;
     case EVENT_KIND_DUPLICATE:
         show_duplicate(view, out);
+        break;
+    case EVENT_KIND_REAPED:
+        show_reaped(view, out);
         break;
     case EVENT_KIND_STATS:
         show_stats(view, out);

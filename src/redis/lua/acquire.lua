@@ -6,22 +6,22 @@
 -- Writes j:, and for a grant p, p:, l:, rate; a denial writes only the caller's entry in q:.
 --
 -- Closes: claim and permit in one step (neither without the other); a lost answer (the same permit asked again is
--- granted again); a claim that its owner forgot (anybody has it after `until`); a worker that takes the very place
--- which it just freed, over and over (waiters are served by rank, not by who asks first).
+-- granted again); a claim that its owner forgot (anybody has it after `until`); a claim that an old snapshot brought
+-- back (it was written in an earlier epoch: its owner, had it lived and held it, would have asserted it); a worker that
+-- takes the very place which it just freed, over and over (waiters are served by rank, not by who asks first).
 local FRESH, BOOK = 3000, 1000
+local UNLIMITED = 20000 -- what a rate without limit counts as, creates per 1000 s: see slower
 local worker, job, payload, origin, hop = A[1], A[2], A[3], A[4], tonumber(A[5])
 local tenant, weight, permit = A[6], tonumber(A[7]), A[8]
 local horizon, claim_life, rate, burst, warm = tonumber(A[9]), tonumber(A[10]), tonumber(A[11]), tonumber(A[12]), A[13]
 
-local why = not_ready()
+local why, epoch, hold = not_ready()
 if why then return {'not_ready', why} end
 
 -- The claim.
 local J = L .. 'j:' .. job
-local names = {'state', 'owner', 'permit', 'payload', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan', 'attempt',
-               'crashes', 'run_until', 'taken'}
-local c = {}
-for i, value in ipairs(call('HMGET', J, unpack(names))) do c[names[i]] = value end
+local c = fields(J, 'state', 'owner', 'permit', 'payload', 'origin', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan',
+                 'attempt', 'crashes', 'run_until', 'taken', 'epoch')
 local state, attempt, crashes = c.state, tonumber(c.attempt or 0), tonumber(c.crashes or 0)
 
 local function taken_over()
@@ -40,35 +40,37 @@ end
 if state == 'parked' and hop < tonumber(c.hop or 0) then return {'stale'} end
 if state == 'running' or state == 'sealed' then
     if c.owner == worker and c.taken == permit then -- the answer was lost
-        call('HSET', J, 'until', now + claim_life)
+        call('HSET', J, 'until', now + claim_life, 'epoch', epoch)
         return taken_over()
     end
     local is_again = state == 'running' and c.owner == worker and c.permit == permit and not c.sandbox
     if is_again and call('EXISTS', L .. 'p:' .. permit) == 1 then
         -- Granted, the answer lost. The grant counts from this asking, and so do its ends.
         call('ZADD', L .. 'p', 'XX', 'GT', now + BOOK + horizon, permit)
-        call('HSET', J, 'until', now + BOOK + claim_life)
+        call('HSET', J, 'until', now + BOOK + claim_life, 'epoch', epoch)
         local born = tonumber(call('HGET', L .. 'p:' .. permit, 'born'))
         return {'granted', permit, attempt, crashes, math.max(0, BOOK - (now - born))}
     elseif is_again then
         attempt = attempt - 1 -- granted so long ago that the permit is over: once more through the limits
     else
-        -- hold stands above `until`: in an outage for everybody the ends of living claims pass, too.
-        local hold = tonumber(call('HGET', L .. 'led', 'hold') or 0)
-        if c.owner ~= '' and (now < hold or (tonumber(c['until']) > now and
-                                             (c.owner == worker or is_alive(c.owner)))) then
+        -- hold stands above all else: in an outage for everybody leases lapse and the ends of living claims pass.
+        local is_over = c.epoch ~= epoch or tonumber(c['until']) <= now
+        if c.owner ~= '' and (now < hold or (not is_over and (c.owner == worker or is_alive(c.owner)))) then
             call('HSET', J, 'watch', 1)
             return {'elsewhere', c.owner}
         end
-        call('HSET', J, 'owner', worker, 'until', now + claim_life, 'taken', permit)
+        call('HSET', J, 'owner', worker, 'until', now + claim_life, 'taken', permit, 'epoch', epoch)
+        if not c.payload then call('HSET', J, 'payload', payload, 'origin', c.origin or origin) end
         if state == 'running' then
             -- The permit of a sealed claim keeps its name: its sandbox is for its old worker or the reaper to end.
             if call('EXISTS', L .. 'p:' .. c.permit) == 1 then call('HSET', L .. 'p:' .. c.permit, 'worker', worker) end
-            if c.owner ~= '' then crashes = call('HINCRBY', J, 'crashes', 1) end
-            if c.cancel then
-                call('SADD', L .. 'x:' .. worker, job)
-                call('PEXPIRE', L .. 'x:' .. worker, 3600000)
+            if c.owner ~= '' then
+                crashes = call('HINCRBY', J, 'crashes', 1)
+                call('HSET', J, 'counted', 1) -- until bind says that the run goes on
+            else
+                call('HDEL', J, 'counted')
             end
+            if c.cancel then note_cancel(worker, job) end
         end
         return taken_over()
     end
@@ -120,7 +122,7 @@ local function rivals(Q, since, free_for)
     for i = 1, #q, 2 do
         if q[i] ~= me then
             local began, seen, its_weight, its_class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
-            if not seen or tonumber(seen) < now - FRESH then
+            if not seen or tonumber(seen) < now - FRESH or tonumber(seen) > now then
                 call('HDEL', Q, q[i])
             else
                 local held = call('SCARD', L .. 'l:n:' .. string.match(q[i], '^(.*)|')) / tonumber(its_weight)
@@ -157,14 +159,14 @@ end
 -- The bucket books: first come, first served, and nobody polls for a wait below a second.
 local wait = 0
 if warm == '' then
-    local r = call('HMGET', L .. 'rate', 'tat', 'milli', 'cut')
+    local r = call('HMGET', L .. 'rate', 'tat', 'milli', 'cut', 'rest')
     if r[2] then -- halved by a 429 once; 10 % come back every 10 s
-        local back = tonumber(r[2]) * 1.1 ^ math.floor((now - tonumber(r[3] or now)) / 10000)
-        if rate > 0 and back >= rate then call('HDEL', L .. 'rate', 'milli', 'cut') else rate = back end
+        local back = tonumber(r[2]) * 1.1 ^ math.floor((now - tonumber(r[3])) / 10000)
+        if back >= (rate > 0 and rate or UNLIMITED) then call('HDEL', L .. 'rate', 'milli', 'cut') else rate = back end
     end
     local step = rate > 0 and 1000000 / rate or 0
     local tat = math.max(tonumber(r[1] or 0), now)
-    wait = math.max(0, math.ceil(tat - now - (math.max(burst, 1) - 1) * step))
+    wait = math.max(0, math.ceil(tat - now - (math.max(burst, 1) - 1) * step), tonumber(r[4] or 0) - now)
     if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
     if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
 else
@@ -174,8 +176,8 @@ end
 for _, Q in ipairs(registered) do call('HDEL', Q, me) end
 attempt = attempt + 1
 call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', origin, 'hop', hop,
-     'attempt', attempt, 'until', now + wait + claim_life)
-call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken')
+     'attempt', attempt, 'until', now + wait + claim_life, 'epoch', epoch)
+call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted')
 call('PERSIST', J)
 local all, has = old_limits and {old_limits} or {}, {}
 for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end
@@ -185,6 +187,6 @@ for _, limit in ipairs(limits) do
 end
 call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
 local P = L .. 'p:' .. permit
-call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', call('HGET', L .. 'led', 'epoch'))
+call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch)
 if not old_limits then call('HSET', P, 'born', now) end
 return {'granted', permit, attempt, crashes, wait}

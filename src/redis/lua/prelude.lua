@@ -5,16 +5,28 @@ local L, A, call = KEYS[1], ARGV, redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local GAP = 10000 -- the ledger is unattended when no pulse came for so long
+local LEASE = 30000
+local LATE = 120000 -- creates from before a loss are over: grant 10 s + deadline 30 s + late execution 75 s
+local AFTER = 110000 -- ... and of a worker so long after its lease: deadline + late execution
+local DAY = 86400000
 
 -- Nothing is granted, sealed or bound while the ledger is rebuilt, or while its clock stands unexplained: between
--- a jump of the clock and the next pulse every expiry in here may be wrong. Answers nil, or why not.
+-- a jump of the clock and the next pulse every expiry in here may be wrong. Answers nil, or why not; and the epoch,
+-- and until when nobody is taken over.
 local function not_ready()
-    local led = call('HMGET', L .. 'led', 'state', 'clk')
+    local led = call('HMGET', L .. 'led', 'state', 'clk', 'epoch', 'hold')
     if not led[1] then return 'the ledger is new: no worker has pulsed yet' end
     if led[1] ~= 'ready' then return 'the ledger is being rebuilt' end
     local clk = tonumber(led[2])
     if now - clk > GAP or now < clk - 1000 then return 'no worker has pulsed for 10 s' end
-    return nil
+    return nil, led[3], tonumber(led[4] or 0)
+end
+
+-- Fields of a hash, by name.
+local function fields(key, ...)
+    local values, named = call('HMGET', key, ...), {}
+    for i, name in ipairs({...}) do named[name] = values[i] end
+    return named
 end
 
 local function is_alive(worker)
@@ -33,6 +45,19 @@ local function drop(permit)
     return limits or ''
 end
 
+-- A claim that nobody runs any more, free for the next attempt, or for a copy of its record.
+local function give_up(J, state, ttl)
+    call('HSET', J, 'state', state, 'owner', '')
+    call('HDEL', J, 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'taken', 'counted', 'epoch')
+    call('PEXPIRE', J, ttl)
+end
+
+-- The owner of a cancelled job learns of it by its next pulse.
+local function note_cancel(owner, job)
+    call('SADD', L .. 'x:' .. owner, job)
+    call('PEXPIRE', L .. 'x:' .. owner, 3600000)
+end
+
 -- What to tell a caller whose claim this is not. A permit that names another worker, or a claim that another runs
 -- or publishes under this very permit: an adopter has the sandbox, and the caller must not touch it. Anything
 -- else: the caller's sandbox is nobody's business but its own, and must go.
@@ -43,4 +68,16 @@ local function superseded(worker, permit, claim_state, claim_owner, claim_permit
         return 'superseded_permit'
     end
     return 'superseded'
+end
+
+-- Who must still say what it holds before a ledger that is rebuilt can be opened: see ready.
+local function count_missing()
+    local count, at = 0, '(' .. string.format('%.0f', now)
+    for _, worker in ipairs(call('ZRANGEBYSCORE', L .. 'w', at, '+inf')) do
+        count = count + 1 - call('SISMEMBER', L .. 'said', worker)
+    end
+    for _, worker in ipairs(call('ZRANGEBYSCORE', L .. 'crew', at, '+inf')) do
+        if call('SISMEMBER', L .. 'said', worker) == 0 and not is_alive(worker) then count = count + 1 end
+    end
+    return count
 end

@@ -6,7 +6,8 @@
 -- record that is expired or corrupt, a cancel that races the run: whoever seals first has made the verdict, and
 -- only bytes that were sealed are ever published. Asked again with the same bytes (a lost answer) it is ok again.
 local worker, job, permit, payload, origin, status, record = A[1], A[2], A[3], A[4], A[5], A[6], A[7]
-if not_ready() then return 'not_ready' end
+local why, epoch = not_ready()
+if why then return 'not_ready' end
 local J, O = L .. 'j:' .. job, L .. 'o:' .. job
 local c = call('HMGET', J, 'state', 'owner', 'permit', 'payload', 'origin')
 local state = c[1]
@@ -23,8 +24,8 @@ elseif state == 'running' or state == 'sealed' then
     return 'elsewhere'
 end
 call('HSET', J, 'state', 'sealed', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', c[5] or origin,
-     'status', status, 'until', now + tonumber(A[8]))
-call('HDEL', J, 'taken')
-call('SET', O, record, 'PX', 86400000)
+     'status', status, 'until', now + tonumber(A[8]), 'epoch', epoch)
+call('HDEL', J, 'taken', 'counted')
+call('SET', O, record, 'PX', DAY)
 call('PERSIST', J)
 return 'ok'

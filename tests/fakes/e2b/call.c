@@ -51,16 +51,23 @@ void operation_fail(struct e2b_operation *operation, const struct e2b_error *err
         (void)snprintf(said.message, sizeof said.message, "the test says so (%s)", e2b_world_call_name(kind));
     switch (kind) {
     case E2B_WORLD_CREATE:
+    case E2B_WORLD_CONNECT:
         copy.on.sandbox(call, &said, NULL);
         return;
     case E2B_WORLD_LIST:
         copy.on.page(call, &said, NULL);
+        return;
+    case E2B_WORLD_INSPECT:
+        copy.on.info(call, &said, NULL);
         return;
     case E2B_WORLD_CODE:
         copy.on.code(call, &said, NULL);
         return;
     case E2B_WORLD_PROCESS:
         copy.on.exit(call, &said, NULL);
+        return;
+    case E2B_WORLD_STAT:
+        copy.on.file(call, &said, NULL);
         return;
     case E2B_WORLD_FILES:
         copy.on.files(call, &said, NULL);
@@ -126,7 +133,8 @@ struct e2b_operation *operation_begin(struct e2b_client *client, struct e2b_sand
     list_push_back(&world->operations, &operation->link);
     world->calls[kind]++;
     world->calls[E2B_WORLD_ANY]++;
-    operation->is_faulty = e2b_world_take_fault(world, kind, &operation->fault);
+    if (kind != E2B_WORLD_CREATE) /* its job is not known yet */
+        operation->is_faulty = e2b_world_take_fault(world, kind, job_of(operation), &operation->fault);
     int64_t timeout_ms = call->timeout_ms != 0 ? call->timeout_ms : default_timeout_ms;
     if (timeout_ms > 0)
         loop_timer_start(world->loop, &operation->deadline, timeout_ms, on_deadline, operation);

@@ -13,26 +13,16 @@ struct creation {
     struct link link;
     struct e2b_world *world;
     struct timer timer;
-    char *permit, *job, *ledger;
+    struct e2b_pair *metadata;
+    size_t count;
     int64_t live_ms;
 };
-
-static const char *pair_of(struct e2b_pairs pairs, const char *name)
-{
-    for (size_t i = 0; i < pairs.count; i++)
-        if (strcmp(pairs.items[i].name, name) == 0)
-            return pairs.items[i].value;
-    return "";
-}
 
 static void on_created(void *arg)
 {
     struct creation *creation = arg;
-    (void)place_new(creation->world, creation->permit, creation->job, creation->ledger, creation->live_ms);
+    (void)place_new(creation->world, creation->metadata, creation->count, creation->live_ms);
     link_remove(&creation->link);
-    free(creation->permit);
-    free(creation->job);
-    free(creation->ledger);
     free(creation);
 }
 
@@ -41,9 +31,8 @@ static void send_creation(struct e2b_world *world, const struct e2b_sandbox_opti
 {
     struct creation *creation = base_alloc(sizeof *creation);
     creation->world = world;
-    creation->permit = base_strdup(pair_of(options->metadata, "permit"));
-    creation->job = base_strdup(pair_of(options->metadata, "job"));
-    creation->ledger = base_strdup(pair_of(options->metadata, "ledger"));
+    creation->metadata = pairs_copy(options->metadata);
+    creation->count = options->metadata.count;
     creation->live_ms = options->live_ms > 0 ? (options->live_ms + 999) / 1000 * 1000 : 300000;
     list_push_back(&world->creations, &creation->link);
     loop_timer_start(world->loop, &creation->timer, delay_ms, on_created, creation);
@@ -81,6 +70,26 @@ static void answer_create(struct e2b_operation *operation)
     done(operation_end(operation), NULL, new_handle(client, place));
 }
 
+static void answer_quota(struct e2b_operation *operation)
+{
+    struct e2b_error error = {.kind = E2B_ERROR_QUOTA, .http_status = 429};
+    (void)snprintf(
+        error.message, sizeof error.message,
+        "you have reached the maximum number of concurrent E2B sandboxes (%lld). If you need more, "
+        "please contact us",
+        (long long)operation->client->world->limit);
+    operation_fail(operation, &error);
+}
+
+/* What is being made counts. */
+static bool is_full(const struct e2b_world *world)
+{
+    int64_t count = (int64_t)world->live;
+    LIST_EACH(&world->creations, link)
+    count++;
+    return world->limit > 0 && count >= world->limit;
+}
+
 static void answer_expired(struct e2b_operation *operation)
 {
     operation_fail_kind(operation, E2B_ERROR_EXPIRED, "too late to be sent");
@@ -96,6 +105,8 @@ void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
     const char *permit = pair_of(options->metadata, "permit");
     assert(options->template_id &&
            (!options->idempotency_key || strcmp(permit, options->idempotency_key) == 0));
+    operation->is_faulty =
+        e2b_world_take_fault(world, E2B_WORLD_CREATE, pair_of(options->metadata, "job"), &operation->fault);
     operation->id = base_strdup(permit);
     operation->on.sandbox = done;
     e2b_world_tell(world, E2B_WORLD_CREATE, pair_of(options->metadata, "job"), /* is_done= */ false);
@@ -105,6 +116,10 @@ void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
         return;
     }
     assert(!find_by_permit(world, permit)); /* one create for a permit */
+    if (!operation->is_faulty && is_full(world)) {
+        operation_run(operation, answer_quota);
+        return;
+    }
     if (!operation->is_faulty)
         send_creation(world, options, world->delay_ms[E2B_WORLD_CREATE] - SOON_MS);
     else if (fault->is_done || fault->late_ms > 0)
@@ -114,22 +129,38 @@ void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
 
 static bool matches(const struct place *place, struct e2b_pairs metadata)
 {
-    const struct e2b_pair known[] = {
-        {"svc", "e2b-worker"}, {"permit", place->permit}, {"job", place->job}, {"ledger", place->ledger}};
-    struct e2b_pairs own = {known, ARRAY_LENGTH(known)};
+    struct e2b_pairs own = {place->metadata, place->metadata_count};
     for (size_t i = 0; i < metadata.count; i++)
         if (strcmp(pair_of(own, metadata.items[i].name), metadata.items[i].value) != 0)
             return false;
     return true;
 }
 
-/* The filter, as "name=value" words, went into `paths`. */
+static struct e2b_sandbox_info info_of(const struct place *place)
+{
+    struct loop *loop = place->world->loop;
+    int64_t now_ms = loop_now_ms(loop), now_unix_ms = loop_unix_ms(loop);
+    return (struct e2b_sandbox_info){.id = place->id,
+                                     .template_id = "template",
+                                     .state = E2B_SANDBOX_RUNNING,
+                                     .started_unix_ms = now_unix_ms - (now_ms - place->began_ms),
+                                     .ends_unix_ms = now_unix_ms + (place->ends_ms - now_ms),
+                                     .remaining_ms = place->ends_ms - now_ms,
+                                     .cpu_count = 2,
+                                     .memory_mb = 1024,
+                                     .metadata = {place->metadata, place->metadata_count}};
+}
+
+/* The filter, as "name=value" words, went into `paths`, the size of a page into `live_ms`; `text` is the
+ * number of the last sandbox on the page before. */
 static void answer_list(struct e2b_operation *operation)
 {
     struct e2b_world *world = operation->client->world;
     struct e2b_sandbox_info items[PAGE_MAX] = {0};
     struct e2b_pair metadata[8];
-    struct e2b_sandbox_page page = {.items = items, .total_running = (int64_t)world->live};
+    struct e2b_sandbox_page page = {.items = items};
+    char next[24];
+    int64_t after = operation->text ? strtoll(operation->text, NULL, 10) : 0, last = 0;
     assert(operation->count / 2 <= ARRAY_LENGTH(metadata));
     for (size_t i = 0; i + 1 < operation->count; i += 2)
         metadata[i / 2] = (struct e2b_pair){operation->paths[i], operation->paths[i + 1]};
@@ -137,12 +168,16 @@ static void answer_list(struct e2b_operation *operation)
     LIST_EACH(&world->sandboxes, link)
     {
         const struct place *place = LIST_OBJECT(link, struct place, link);
-        if (page.count < PAGE_MAX && matches(place, wanted))
-            items[page.count++] =
-                (struct e2b_sandbox_info){.id = place->id,
-                                          .template_id = "template",
-                                          .state = E2B_SANDBOX_RUNNING,
-                                          .remaining_ms = place->ends_ms - loop_now_ms(world->loop)};
+        if (!matches(place, wanted))
+            continue;
+        page.total_running++;
+        if (place->number > after && (int64_t)page.count == operation->live_ms) {
+            (void)snprintf(next, sizeof next, "%lld", (long long)last);
+            page.next = next;
+        } else if (place->number > after) {
+            items[page.count++] = info_of(place);
+            last = place->number;
+        }
     }
     e2b_page_fn done = operation->on.page;
     done(operation_end(operation), NULL, &page);
@@ -153,6 +188,8 @@ void e2b_sandbox_list(struct e2b_client *client, struct e2b_call *call,
 {
     struct e2b_operation *operation = operation_begin(client, NULL, call, E2B_WORLD_LIST, CONTROL_TIMEOUT_MS);
     operation->on.page = done;
+    operation->live_ms = MIN(filter->limit > 0 ? filter->limit : PAGE_MAX, PAGE_MAX);
+    operation->text = filter->next ? base_strdup(filter->next) : NULL;
     operation->count = filter->metadata.count * 2;
     operation->paths = base_alloc(sizeof *operation->paths * (operation->count + 1));
     operation->contents = base_alloc(sizeof *operation->contents * (operation->count + 1));
@@ -161,6 +198,25 @@ void e2b_sandbox_list(struct e2b_client *client, struct e2b_call *call,
         operation->paths[2 * i + 1] = base_strdup(filter->metadata.items[i].value);
     }
     operation_run(operation, answer_list);
+}
+
+static void answer_inspect(struct e2b_operation *operation)
+{
+    struct place *place = operation_place(operation);
+    if (!place)
+        return;
+    struct e2b_sandbox_info info = info_of(place);
+    e2b_info_fn done = operation->on.info;
+    done(operation_end(operation), NULL, &info);
+}
+
+void e2b_sandbox_inspect(struct e2b_client *client, struct e2b_call *call, const char *id, e2b_info_fn done)
+{
+    struct e2b_operation *operation =
+        operation_begin(client, NULL, call, E2B_WORLD_INSPECT, CONTROL_TIMEOUT_MS);
+    operation->id = base_strdup(id);
+    operation->on.info = done;
+    operation_run(operation, answer_inspect);
 }
 
 static void answer_keep(struct e2b_operation *operation)
@@ -181,6 +237,28 @@ void e2b_sandbox_keep(struct e2b_client *client, struct e2b_call *call, const ch
     operation->live_ms = live_ms;
     operation->on.done = done;
     operation_run(operation, answer_keep);
+}
+
+static void answer_connect(struct e2b_operation *operation)
+{
+    struct place *place = operation_place(operation);
+    if (!place)
+        return;
+    place_set_end(place, operation->live_ms);
+    e2b_sandbox_fn done = operation->on.sandbox;
+    struct e2b_client *client = operation->client;
+    done(operation_end(operation), NULL, new_handle(client, place));
+}
+
+void e2b_sandbox_connect(struct e2b_client *client, struct e2b_call *call, const char *id, int64_t live_ms,
+                         e2b_sandbox_fn done)
+{
+    struct e2b_operation *operation =
+        operation_begin(client, NULL, call, E2B_WORLD_CONNECT, CONTROL_TIMEOUT_MS);
+    operation->id = base_strdup(id);
+    operation->live_ms = live_ms;
+    operation->on.sandbox = done;
+    operation_run(operation, answer_connect);
 }
 
 static void answer_kill(struct e2b_operation *operation)

@@ -62,6 +62,35 @@ void e2b_file_read(struct e2b_sandbox *sandbox, struct e2b_call *call, const cha
     operation_run(operation, answer_read);
 }
 
+/* A process's record is a directory that only its wrapper makes. */
+static void answer_stat(struct e2b_operation *operation)
+{
+    struct place *place = operation_place(operation);
+    if (!place)
+        return;
+    const struct stored_file *file = place_file(place, operation->text);
+    const struct program *program = file ? NULL : program_find(place, operation->text);
+    if (!file && !program) {
+        operation_fail_kind(operation, E2B_ERROR_NOT_FOUND, "no such file");
+        return;
+    }
+    const struct e2b_file_info info = {.name = operation->text,
+                                       .path = operation->text,
+                                       .kind = file ? E2B_FILE_REGULAR : E2B_FILE_DIRECTORY,
+                                       .bytes = file ? (int64_t)file->content.length : 0};
+    e2b_file_fn done = operation->on.file;
+    done(operation_end(operation), NULL, &info);
+}
+
+void e2b_file_stat(struct e2b_sandbox *sandbox, struct e2b_call *call, const char *path, e2b_file_fn done)
+{
+    struct e2b_operation *operation =
+        operation_begin(sandbox->client, sandbox, call, E2B_WORLD_STAT, LIST_TIMEOUT_MS);
+    operation->text = base_strdup(path);
+    operation->on.file = done;
+    operation_run(operation, answer_stat);
+}
+
 /* How many levels below the directory; 0: not below it. */
 static unsigned depth_below(const char *directory, const char *path)
 {

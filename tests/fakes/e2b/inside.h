@@ -23,7 +23,8 @@ struct e2b_world {
     struct link sandboxes, clients, operations, faults, tallies, creations;
     int64_t delay_ms[E2B_WORLD_CALL_COUNT], calls[E2B_WORLD_CALL_COUNT];
     size_t live, max_live;
-    int64_t made; /* for ids */
+    int64_t limit; /* 0: none */
+    int64_t made;  /* for ids */
     e2b_world_watch_fn watch;
     void *watch_arg;
 };
@@ -39,10 +40,13 @@ struct place {
     struct link link;
     struct e2b_world *world;
     char id[32];
-    char *permit, *job, *ledger;
+    int64_t number;
+    const char *permit, *job; /* of the metadata; "" where it has none */
+    struct e2b_pair *metadata;
+    size_t metadata_count;
     struct link files, programs;
     struct timer end;
-    int64_t ends_ms;
+    int64_t began_ms, ends_ms;
 };
 
 /* What runs in it. Lives as long as its sandbox. */
@@ -101,6 +105,8 @@ struct e2b_operation {
         e2b_done_fn done;
         e2b_sandbox_fn sandbox;
         e2b_page_fn page;
+        e2b_info_fn info;
+        e2b_file_fn file;
         e2b_code_fn code;
         e2b_exit_fn exit;
         e2b_files_fn files;
@@ -111,14 +117,18 @@ struct e2b_operation {
 struct e2b_world *e2b_world_at(const char *url);
 struct tally *e2b_world_tally(struct e2b_world *world, const char *job);
 void e2b_world_tell(struct e2b_world *world, enum e2b_world_call call, const char *job, bool is_done);
-struct place *place_new(struct e2b_world *world, const char *permit, const char *job, const char *ledger,
-                        int64_t live_ms);
+/* Takes the metadata (pairs_copy). */
+struct place *place_new(struct e2b_world *world, struct e2b_pair *metadata, size_t count, int64_t live_ms);
+struct e2b_pair *pairs_copy(struct e2b_pairs pairs); /* Owns: pairs_free */
+void pairs_free(struct e2b_pair *pairs, size_t count);
+const char *pair_of(struct e2b_pairs pairs, const char *name);           /* "": none */
 struct place *place_find(const struct e2b_world *world, const char *id); /* NULL: none lives */
 void place_end(struct place *place);
 void place_set_end(struct place *place, int64_t live_ms);
 struct stored_file *place_file(const struct place *place, const char *path); /* NULL: none */
 void place_write(struct place *place, const char *path, struct bytes content);
-bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, struct e2b_world_fault *ret);
+bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, const char *job,
+                          struct e2b_world_fault *ret);
 
 /* call.c */
 struct e2b_operation *operation_begin(struct e2b_client *client, struct e2b_sandbox *handle,

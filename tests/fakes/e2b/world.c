@@ -56,8 +56,9 @@ struct e2b_world *e2b_world_at(const char *url)
 
 const char *e2b_world_call_name(enum e2b_world_call call)
 {
-    static const char *const names[E2B_WORLD_CALL_COUNT] = {"any",  "create",  "list",  "keep", "kill",
-                                                            "code", "process", "write", "read", "files"};
+    static const char *const names[E2B_WORLD_CALL_COUNT] = {"any",     "create", "list", "keep",    "connect",
+                                                            "inspect", "kill",   "code", "process", "write",
+                                                            "read",    "stat",   "files"};
     assert(call < E2B_WORLD_CALL_COUNT);
     return names[call];
 }
@@ -92,12 +93,15 @@ size_t e2b_world_faults_left(const struct e2b_world *world)
     return count;
 }
 
-bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, struct e2b_world_fault *ret)
+bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, const char *job,
+                          struct e2b_world_fault *ret)
 {
     LIST_EACH(&world->faults, link)
     {
         struct fault *fault = LIST_OBJECT(link, struct fault, link);
         if (fault->is.call != call && fault->is.call != E2B_WORLD_ANY)
+            continue;
+        if (fault->is.job && strcmp(fault->is.job, job) != 0)
             continue;
         if (fault->is.skip > 0) {
             fault->is.skip--;
@@ -205,23 +209,51 @@ void place_set_end(struct place *place, int64_t live_ms)
     loop_timer_start(loop, &place->end, live_ms, on_end, place);
 }
 
-struct place *place_new(struct e2b_world *world, const char *permit, const char *job, const char *ledger,
-                        int64_t live_ms)
+struct e2b_pair *pairs_copy(struct e2b_pairs pairs)
 {
+    struct e2b_pair *copy = base_alloc(sizeof *copy * MAX(pairs.count, 1));
+    for (size_t i = 0; i < pairs.count; i++)
+        copy[i] = (struct e2b_pair){base_strdup(pairs.items[i].name), base_strdup(pairs.items[i].value)};
+    return copy;
+}
+
+void pairs_free(struct e2b_pair *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free((char *)pairs[i].name);
+        free((char *)pairs[i].value);
+    }
+    free(pairs);
+}
+
+const char *pair_of(struct e2b_pairs pairs, const char *name)
+{
+    for (size_t i = 0; i < pairs.count; i++)
+        if (strcmp(pairs.items[i].name, name) == 0)
+            return pairs.items[i].value;
+    return "";
+}
+
+struct place *place_new(struct e2b_world *world, struct e2b_pair *metadata, size_t count, int64_t live_ms)
+{
+    struct e2b_pairs pairs = {metadata, count};
     struct place *place = base_alloc(sizeof *place);
     place->world = world;
-    place->permit = base_strdup(permit);
-    place->job = base_strdup(job);
-    place->ledger = base_strdup(ledger);
-    (void)snprintf(place->id, sizeof place->id, "sandbox%lld", (long long)++world->made);
+    place->metadata = metadata;
+    place->metadata_count = count;
+    place->permit = pair_of(pairs, "permit");
+    place->job = pair_of(pairs, "job");
+    place->number = ++world->made;
+    (void)snprintf(place->id, sizeof place->id, "sandbox%lld", (long long)place->number);
     list_init(&place->files);
     list_init(&place->programs);
     list_push_back(&world->sandboxes, &place->link);
+    place->began_ms = loop_now_ms(world->loop);
     place_set_end(place, live_ms);
     world->live++;
     world->max_live = MAX(world->max_live, world->live);
-    e2b_world_tally(world, job)->creates++;
-    e2b_world_tell(world, E2B_WORLD_CREATE, job, /* is_done= */ true);
+    e2b_world_tally(world, place->job)->creates++;
+    e2b_world_tell(world, E2B_WORLD_CREATE, place->job, /* is_done= */ true);
     return place;
 }
 
@@ -237,9 +269,7 @@ static void free_place(void *object)
     }
     LIST_EACH(&place->programs, link)
     program_free(LIST_OBJECT(link, struct program, link));
-    free(place->permit);
-    free(place->job);
-    free(place->ledger);
+    pairs_free(place->metadata, place->metadata_count);
     free(place);
 }
 
@@ -278,7 +308,25 @@ bool e2b_world_vanish(struct e2b_world *world, const char *job)
 
 const char *e2b_world_plant(struct e2b_world *world, const char *permit, const char *job, int64_t live_ms)
 {
-    return place_new(world, permit, job, "default", live_ms)->id;
+    const struct e2b_pair metadata[] = {
+        {"svc", "e2b-worker"}, {"ledger", "default"}, {"permit", permit}, {"job", job}};
+    const struct e2b_pairs pairs = {metadata, ARRAY_LENGTH(metadata)};
+    return place_new(world, pairs_copy(pairs), pairs.count, live_ms)->id;
+}
+
+const char *e2b_world_plant_foreign(struct e2b_world *world, struct e2b_pairs metadata, int64_t live_ms)
+{
+    return place_new(world, pairs_copy(metadata), metadata.count, live_ms)->id;
+}
+
+bool e2b_world_is_live(const struct e2b_world *world, const char *id)
+{
+    return place_find(world, id) != NULL;
+}
+
+void e2b_world_limit(struct e2b_world *world, int64_t max)
+{
+    world->limit = max;
 }
 
 int64_t e2b_world_ends_ms(const struct e2b_world *world, const char *job)

@@ -34,17 +34,21 @@ enum e2b_world_call {
     E2B_WORLD_CREATE,
     E2B_WORLD_LIST,
     E2B_WORLD_KEEP,
+    E2B_WORLD_CONNECT,
+    E2B_WORLD_INSPECT,
     E2B_WORLD_KILL,
     E2B_WORLD_CODE,
     E2B_WORLD_PROCESS,
     E2B_WORLD_WRITE,
     E2B_WORLD_READ,
+    E2B_WORLD_STAT,
     E2B_WORLD_FILES, /* the listing of a directory */
     E2B_WORLD_CALL_COUNT
 };
 
 struct e2b_world_fault {
     enum e2b_world_call call;
+    const char *job;        /* creates, and calls inside a sandbox: of this job alone; NULL: of any */
     int skip;               /* so many calls of the kind pass before */
     int count;              /* so many in a row fail; 0: one */
     struct e2b_error error; /* the answer; kind 0 with is_silent or cut_after */
@@ -64,6 +68,11 @@ void e2b_world_delay(struct e2b_world *world, enum e2b_world_call call, int64_t 
 bool e2b_world_vanish(struct e2b_world *world, const char *job);
 /* A sandbox that another made, alive for live_ms. Returns: its id, borrowed while it lives. */
 const char *e2b_world_plant(struct e2b_world *world, const char *permit, const char *job, int64_t live_ms);
+/* ... and that knows nothing of us, or says these things. */
+const char *e2b_world_plant_foreign(struct e2b_world *world, struct e2b_pairs metadata, int64_t live_ms);
+bool e2b_world_is_live(const struct e2b_world *world, const char *id);
+/* So many sandboxes at once, planted ones too: creates beyond are refused as E2B does it. 0: no limit. */
+void e2b_world_limit(struct e2b_world *world, int64_t max);
 
 /* ---- Looking ---- */
 

@@ -49,9 +49,9 @@ struct kafka_source {
     size_t topic_count;
     struct partition **partitions;
     size_t count, turn;
-    bool is_held, is_resting, is_expelled, is_delivering, has_joined;
+    bool is_held, is_expelled, is_delivering, has_joined;
     struct task deliver;
-    struct timer tick, next;
+    struct timer tick, next, due;
     struct timer closing;
     void (*closed)(void *arg);
     void *closed_arg;

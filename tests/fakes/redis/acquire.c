@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { FRESH_MS = 3000, BOOK_MS = 1000, MOST_CLASSES = 32 };
+enum { BOOK_MS = 1000, MOST_CLASSES = 32 };
 
 struct asking {
     struct store *store;
@@ -48,12 +48,19 @@ static void take_over(struct asking *asking, struct claim *claim)
     bool was_owned = claim->owner[0] != '\0';
     store_put(&claim->owner, asking->worker);
     store_put(&claim->taken, asking->acquire->permit);
+    if (!claim->payload) {
+        store_put(&claim->payload, asking->acquire->payload);
+        if (!claim->origin)
+            store_put(&claim->origin, asking->acquire->origin);
+    }
     claim->until_ms = asking->now_ms + asking->acquire->until_ms;
+    claim->epoch = asking->store->epoch;
     if (claim->state == CLAIM_RUNNING) {
         struct permit *permit = store_find_permit(asking->store, claim->permit);
         if (permit)
             store_put(&permit->worker, asking->worker);
         claim->crashes += was_owned;
+        claim->is_counted = was_owned;
         if (claim->is_cancelled)
             store_note_cancel(asking->store, asking->worker, claim->job);
     }
@@ -76,6 +83,7 @@ static bool ask_owned(struct asking *asking, struct claim *claim)
     bool is_own = store_is(claim->owner, asking->worker);
     if (is_own && store_is(claim->taken, acquire->permit)) {
         claim->until_ms = asking->now_ms + acquire->until_ms;
+        claim->epoch = asking->store->epoch;
         answer_taken(asking, claim);
         return true;
     }
@@ -88,12 +96,13 @@ static bool ask_owned(struct asking *asking, struct claim *claim)
         }
         permit->horizon_ms = MAX(permit->horizon_ms, asking->now_ms + BOOK_MS + acquire->horizon_ms);
         claim->until_ms = asking->now_ms + BOOK_MS + acquire->until_ms;
+        claim->epoch = asking->store->epoch;
         answer_granted(asking, claim, MAX(0, BOOK_MS - (asking->now_ms - permit->born_ms)));
         return true;
     }
+    bool is_over = claim->epoch != asking->store->epoch || claim->until_ms <= asking->now_ms;
     bool is_kept = asking->now_ms < asking->store->hold_ms ||
-                   (claim->until_ms > asking->now_ms &&
-                    (is_own || store_is_alive(asking->store, claim->owner, asking->now_ms)));
+                   (!is_over && (is_own || store_is_alive(asking->store, claim->owner, asking->now_ms)));
     if (claim->owner[0] != '\0' && is_kept) {
         claim->is_watched = true;
         asking->answer->verdict = LEDGER_ELSEWHERE;
@@ -195,7 +204,7 @@ static int64_t rivals(const struct asking *asking, const struct ledger_limit *li
         struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
         if (waiter == own || strcmp(waiter->limit, limit->name) != 0)
             continue;
-        if (waiter->seen_ms < asking->now_ms - FRESH_MS) {
+        if (waiter->seen_ms < asking->now_ms - STORE_FRESH_MS || waiter->seen_ms > asking->now_ms) {
             store_waiter_free(waiter);
             continue;
         }
@@ -253,20 +262,21 @@ static bool pass_limits(struct asking *asking)
 static bool pass_rate(struct asking *asking, int64_t *ret_wait_ms)
 {
     const struct ledger_acquire *acquire = asking->acquire;
-    if (acquire->create_milli_per_s <= 0)
-        return true;
-    int64_t now_micro = asking->now_ms * 1000, step_micro = 1000000000 / acquire->create_milli_per_s;
+    double rate = store_rate(asking->store, acquire->create_milli_per_s, asking->now_ms);
+    int64_t now_micro = asking->now_ms * 1000, step_micro = rate > 0 ? (int64_t)(1e9 / rate) : 0;
     int64_t tat_micro = MAX(asking->store->tat_micro, now_micro);
     int64_t wait_micro = tat_micro - now_micro - (MAX(acquire->create_burst, 1) - 1) * step_micro;
     *ret_wait_ms = wait_micro > 0 ? (wait_micro + 999) / 1000 : 0;
+    *ret_wait_ms = MAX(*ret_wait_ms, asking->store->rest_ms - asking->now_ms);
     if (*ret_wait_ms > BOOK_MS) {
         asking->answer->verdict = LEDGER_DENIED;
         asking->answer->limit = "rate";
-        asking->answer->max = acquire->create_milli_per_s;
+        asking->answer->max = (int64_t)rate;
         asking->answer->retry_ms = *ret_wait_ms - BOOK_MS;
         return false;
     }
-    asking->store->tat_micro = tat_micro + step_micro;
+    if (step_micro > 0)
+        asking->store->tat_micro = tat_micro + step_micro;
     return true;
 }
 
@@ -308,6 +318,7 @@ static void grant(struct asking *asking, int64_t wait_ms)
     claim->hop = acquire->hop;
     claim->attempt++;
     claim->until_ms = asking->now_ms + wait_ms + acquire->until_ms;
+    claim->epoch = asking->store->epoch;
     claim->expires_ms = INT64_MAX;
     write_permit(asking, wait_ms);
     answer_granted(asking, claim, wait_ms);

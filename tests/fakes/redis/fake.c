@@ -7,7 +7,8 @@
 
 struct fake_redis {
     struct loop *loop;
-    struct store store;
+    struct store store, saved;
+    int64_t clock_ahead_ms;
     struct link listeners;
     char url[64];
     bool is_unreachable;
@@ -22,6 +23,7 @@ struct fake_redis *fake_redis_new(struct loop *loop)
     struct fake_redis *redis = base_alloc(sizeof *redis);
     redis->loop = loop;
     store_init(&redis->store);
+    store_init(&redis->saved);
     list_init(&redis->listeners);
     redis->skip = -1;
     /* A url is all that a ledger is told, so it names the object. */
@@ -34,6 +36,7 @@ void fake_redis_free(struct fake_redis *redis)
     if (!redis)
         return;
     store_clear(&redis->store);
+    store_clear(&redis->saved);
     free(redis);
 }
 
@@ -55,7 +58,28 @@ struct store *fake_redis_store(struct fake_redis *redis)
 
 int64_t fake_redis_now_ms(const struct fake_redis *redis)
 {
-    return loop_unix_ms(redis->loop);
+    return loop_unix_ms(redis->loop) + redis->clock_ahead_ms;
+}
+
+void fake_redis_empty(struct fake_redis *redis)
+{
+    store_clear(&redis->store);
+}
+
+void fake_redis_save(struct fake_redis *redis)
+{
+    store_clear(&redis->saved);
+    store_save(&redis->store, &redis->saved);
+}
+
+void fake_redis_restore(struct fake_redis *redis)
+{
+    store_restore(&redis->store, &redis->saved);
+}
+
+void fake_redis_step_clock(struct fake_redis *redis, int64_t ms)
+{
+    redis->clock_ahead_ms += ms;
 }
 
 void fake_redis_set_reachable(struct fake_redis *redis, bool is_reachable)

@@ -18,6 +18,13 @@ const char *fake_redis_url(const struct fake_redis *redis);
 struct store *fake_redis_store(struct fake_redis *redis);
 int64_t fake_redis_now_ms(const struct fake_redis *redis); /* its own clock */
 
+/* What happens to a Redis: it is emptied; it restarts with what it knew when it was last saved (or empty, if
+ * never); its clock steps. Its ledgers find out by their next pulse. */
+void fake_redis_empty(struct fake_redis *redis);
+void fake_redis_save(struct fake_redis *redis);
+void fake_redis_restore(struct fake_redis *redis);
+void fake_redis_step_clock(struct fake_redis *redis, int64_t ms); /* forward; back when negative */
+
 /* Not there: everything fails TRANSIENT, ledgers are CONNECTING and look again every 100 ms. */
 void fake_redis_set_reachable(struct fake_redis *redis, bool is_reachable);
 /* The next `count` awaited operations are done, but their answers are lost: they fail TRANSIENT. */

@@ -18,36 +18,46 @@ struct claim {
         *taken; /* NULL: not set */
     int64_t hop, attempt, crashes, until_ms, run_until_ms, partition, offset;
     int64_t expires_ms; /* INT64_MAX: never */
+    int epoch;          /* in which its owner wrote it last; 0: none */
     bool is_cancelled, is_watched;
+    bool is_counted; /* its take-over counted a crash */
     struct buffer record;
 };
 
 struct permit {
     struct link link;
-    char *id, *worker, *job, *sandbox, *limits; /* names, space-separated */
+    char *id, *worker, *job, *sandbox, *limits; /* names, space-separated; sandbox NULL: not known */
     int64_t born_ms, horizon_ms;
     int epoch;
+    bool is_condemned;
 };
 
 struct store {
-    bool is_there, is_ready, is_fresh; /* led */
-    int epoch;
-    int64_t clk_ms, hold_ms, since_ms;
+    /* led */
+    bool is_there, is_ready, is_fresh;
+    int run, epoch, crew;
+    int64_t clk_ms, hold_ms, since_ms, behind_ms;
     char *rebuilder; /* lock:rebuild */
     int64_t rebuilder_ends_ms;
-    struct link claims, permits, leases, waiters, maxima, cancels;
-    int64_t tat_micro; /* of the create bucket, in microseconds, for steps are no whole ms */
+    struct link claims, permits, leases, waiters, maxima, cancels, locks;
+    struct link said, remembered;   /* names of workers, in a rebuild */
+    int64_t tat_micro;              /* of the create bucket, in microseconds, for steps are no whole ms */
+    int64_t milli, cut_ms, rest_ms; /* milli 0: not halved */
+    int server_run, last_epoch, last_crew; /* of the server, not of its data */
 };
 
 void store_init(struct store *store);
-void store_clear(struct store *store); /* emptied; zero epochs are not used again */
+void store_clear(struct store *store); /* emptied; epochs are not used again */
+/* A snapshot, and a server that comes back with it. */
+void store_save(const struct store *store, struct store *ret);
+void store_restore(struct store *store, const struct store *saved);
 
 /* Records. Find: NULL when there is none (or it has expired). */
 struct claim *store_find_claim(struct store *store, const char *job, int64_t now_ms);
 struct claim *store_need_claim(struct store *store, const char *job, int64_t now_ms);
 struct permit *store_find_permit(struct store *store, const char *id);
 int64_t store_used(const struct store *store, const char *limit);
-void store_set_limit(struct store *store, const char *limit, int64_t max);
+void store_set_limit(struct store *store, const char *limit, int64_t max); /* -1: none */
 void store_set_cut(struct store *store, const char *limit, int64_t max, int64_t ends_ms);
 void store_set_lease(struct store *store, const char *worker, int64_t ends_ms); /* 0: none */
 void store_note_cancel(struct store *store, const char *worker, const char *job);
@@ -56,27 +66,54 @@ void store_note_cancel(struct store *store, const char *worker, const char *job)
 struct store_pulse {
     bool is_ready, has_lapsed;
     int epoch;
+    int64_t crew; /* which list of workers it is; 0: none */
 };
+/* has_crew: the caller remembers workers from a ledger that was ready. */
 struct store_pulse store_pulse(struct store *store, const char *worker, int64_t lease_ms, int64_t since_ms,
-                               int64_t now_ms);
-bool store_extend(struct store *store, const char *worker, const char *id, int64_t horizon_ms,
-                  int64_t now_ms);
+                               bool has_crew, int64_t now_ms);
+void store_leave(struct store *store, const char *worker, bool has_permits, int64_t now_ms);
+/* "<worker>=<ms for which its creates may come | -1: it is alive> ...". Owns: the caller frees. */
+char *store_workers(const struct store *store, int64_t now_ms);
+/* OK, SUPERSEDED_PERMIT, SUPERSEDED: it is not there. */
+enum ledger_answer store_extend(struct store *store, const char *worker, const char *id, int64_t horizon_ms,
+                                int64_t now_ms);
 char *store_take_cancel(struct store *store, const char *worker); /* Owns: the caller. NULL: no more */
-bool store_ready(struct store *store, const char *worker, int64_t now_ms);
+
+enum ledger_answer store_assert(struct store *store, const char *worker,
+                                const struct ledger_assertion *assertion, int64_t now_ms);
+enum ledger_answer store_asserted(struct store *store, const char *worker, int epoch, const char *crew,
+                                  int64_t now_ms);
+void store_lead(struct store *store, const char *worker, int64_t now_ms, struct ledger_lead *ret);
+enum ledger_answer store_ready(struct store *store, const char *worker, int epoch, int64_t listed,
+                               int64_t now_ms);
+
 /* The answer's texts live in `arena`. */
 void store_acquire(struct store *store, const char *worker, const struct ledger_acquire *acquire,
                    int64_t now_ms, struct arena *arena, struct ledger_acquired *ret);
-/* Returns: false while the ledger is not ready. */
-bool store_bind(struct store *store, const char *worker, const struct ledger_bind *bind, int64_t now_ms,
-                enum ledger_answer *ret);
+enum ledger_answer store_bind(struct store *store, const char *worker, const struct ledger_bind *bind,
+                              int64_t now_ms);
 enum ledger_answer store_seal(struct store *store, const char *worker, const struct ledger_seal *seal,
                               int64_t now_ms);
+enum ledger_answer store_yield(struct store *store, const char *worker, const char *job, const char *permit,
+                               int64_t until_ms, int64_t now_ms, bool *ret_is_watched);
+enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms);
+enum ledger_answer store_lock(struct store *store, const char *worker, const char *what, int64_t ttl_ms,
+                              int64_t now_ms);
+enum ledger_answer store_condemn(struct store *store, const char *worker, const char *id, int64_t now_ms);
 bool store_done(struct store *store, const char *job, const char *status, int64_t partition, int64_t offset,
                 int64_t ttl_ms, int64_t now_ms); /* Returns: whether somebody watched */
 /* Returns: the limits that became free, or NULL. Owns: the caller frees. */
 char *store_release(struct store *store, const char *worker, const char *id, const char *job, int what,
                     int64_t now_ms);
-/* Owns: the caller frees *ret; names live in `arena`. */
+void store_park(struct store *store, const char *worker, const char *id, const char *job, int64_t hop,
+                int64_t delay_ms, int64_t now_ms);
+void store_slower(struct store *store, int64_t retry_after_ms, int64_t milli, int64_t now_ms);
+
+/* Owns: the caller frees *ret; texts live in `arena`. */
 size_t store_snapshot(struct store *store, int64_t now_ms, struct arena *arena, struct ledger_usage **ret);
+size_t store_census(struct store *store, int64_t now_ms, struct arena *arena, struct ledger_permit **ret);
+void store_look(struct store *store, const char *job, int64_t now_ms, struct arena *arena,
+                struct ledger_claim *ret);
+void store_condition(const struct store *store, int64_t now_ms, struct ledger_condition *ret);
 
 #endif

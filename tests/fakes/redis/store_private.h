@@ -2,7 +2,16 @@
 #define TESTS_FAKES_REDIS_STORE_PRIVATE_H
 #include "fakes/redis/store.h"
 
-/* The lesser records, and what store.c lends to acquire.c. */
+/* The lesser records, and what the store's files lend each other. */
+
+enum {
+    STORE_GAP_MS = 10000,
+    STORE_FRESH_MS = 3000,
+    STORE_LATE_MS = 120000,
+    STORE_AFTER_MS = 110000,
+    STORE_DAY_MS = 24 * 3600 * 1000,
+    STORE_UNLIMITED_MILLI = 20000 /* what a create rate without limit counts as once it was halved */
+};
 
 struct lease {
     struct link link;
@@ -27,13 +36,44 @@ struct note {
     char *worker, *job;
 };
 
+struct lock {
+    struct link link;
+    char *what, *worker;
+    int64_t ends_ms;
+};
+
+struct name {
+    struct link link;
+    char *text;
+    int64_t over_ms; /* of the remembered: its creates are over */
+};
+
 void store_put(char **place, const char *text); /* a copy; NULL: not set */
 bool store_is(const char *place, const char *text);
-void store_forget_run(struct claim *claim);
 void store_prune(struct store *store, int64_t now_ms);
+void store_permit_free(struct permit *permit);
+void store_lock_free(struct lock *lock);
 bool store_is_alive(const struct store *store, const char *worker, int64_t now_ms);
 void store_waiter_free(struct waiter *waiter);
 struct maximum *store_find_maximum(const struct store *store, const char *limit);
+void store_drop_cuts(struct store *store);
+struct lease *store_find_lease(const struct store *store, const char *worker);
+void store_lease_free(struct lease *lease);
 const char *store_not_ready(const struct store *store, int64_t now_ms); /* NULL: it is */
+
+size_t store_count_missing(const struct store *store, int64_t now_ms); /* in a rebuild */
+
+struct name *store_find_name(const struct link *names, const char *text);
+void store_add_name(struct link *names, const char *text, int64_t over_ms); /* once, the latest end */
+void store_clear_names(struct link *names);
+bool store_has_word(const char *words, const char *word); /* of a space-separated list */
+
+/* The create rate in force, in creates per 1000 s; 0: unlimited. */
+double store_rate(struct store *store, int64_t milli, int64_t now_ms);
+
+/* A run that is over: what the claim knows of it is forgotten. */
+void store_forget_run(struct claim *claim);
+void store_give_up(struct claim *claim, enum claim_state state, int64_t expires_ms);
+bool store_is_record(const struct claim *claim, struct bytes record);
 
 #endif

@@ -3,12 +3,15 @@
 #include "codec/job.h"
 #include "base/buffer.h"
 #include "base/uuid.h"
+#include "codec/hop.h"
 #include "test.h"
 
 #include <stdio.h>
 
-static const struct job_rules usual_rules = {
-    .cluster_id = "cluster", .max_value_bytes = 1024 * 1024, .max_code_bytes = 1024 * 1024};
+static const struct job_rules usual_rules = {.cluster_id = "cluster",
+                                             .max_value_bytes = 1024 * 1024,
+                                             .max_code_bytes = 1024 * 1024,
+                                             .now_unix_ms = 1700000000000};
 
 struct decoded {
     struct arena arena;
@@ -153,6 +156,9 @@ static void a_wrong_field_is_named_with_what_was_found(void **state)
         {"\"created_at\":12", CODE_INVALID_JOB, "/created_at: ", "found 12"},
         {"\"expires_at\":\"2026-02-30T00:00:00Z\"", CODE_INVALID_JOB, "/expires_at: ", "RFC 3339"},
         {"\"not_before\":\"soon\"", CODE_INVALID_JOB, "/not_before: ", "RFC 3339"},
+        {"\"not_before\":\"2023-12-15T22:13:21Z\"", CODE_INVALID_JOB, "/not_before: ", "31 days"},
+        {"\"not_before\":\"2023-11-15T00:00:00Z\",\"expires_at\":\"2023-11-15T00:00:00Z\"", CODE_INVALID_JOB,
+         "/expires_at: ", "not_before"},
         {"\"language\":\"cobol\"", CODE_UNSUPPORTED_LANGUAGE, "/language: ", "python, javascript"},
         {"\"language\":true", CODE_INVALID_JOB, "/language: ", "found true"},
         {"\"commands\":[]", CODE_INVALID_JOB, "/commands: ", "another kind"},
@@ -261,7 +267,6 @@ static void what_comes_later_is_unsupported(void **state)
     static const struct {
         const char *member, *begins;
     } samples[] = {
-        {"\"not_before\":\"2026-01-31T09:30:00Z\"", "/not_before: "},
         {"\"files\":[{\"path\":\"a\",\"url\":\"https://x/y\",\"sha256\":\"" LONG_64 "\"}]", "/files/0/url: "},
         {"\"secrets\":[{\"name\":\"x\",\"env\":\"X\"}]", "/secrets: "},
         {"\"network\":\"off\"", "/network: "},
@@ -465,10 +470,8 @@ static void identity_comes_from_the_job_the_event_or_the_record(void **state)
     (void)state;
     static const char json[] = "{\"code\":\"1\"}";
     struct bytes value = {json, strlen(json)};
-    struct header named[] = {text_header("ce_id", "event-7")}, odd[] = {text_header("ce_id", "a b")},
-                  hop[] = {text_header("x-job-id", "first"), text_header("x-origin", "0123abcd"),
-                           text_header("x-hop", "3")};
-    CLEANUP(release) struct decoded by_event, by_hash, by_record, again, after_hop;
+    struct header named[] = {text_header("ce_id", "event-7")}, odd[] = {text_header("ce_id", "a b")};
+    CLEANUP(release) struct decoded by_event, by_hash, by_record, again;
     decode_record(&by_event, &usual_rules, value, named, 1);
     assert_text(by_event.job.job_id, "event-7");
     decode_record(&by_hash, &usual_rules, value, odd, 1);
@@ -479,10 +482,62 @@ static void identity_comes_from_the_job_the_event_or_the_record(void **state)
     assert_string_not_equal(by_record.job.job_id, by_hash.job.job_id);
     assert_true(by_record.job.from.id_is_derived);
     assert_text(by_record.job.from.origin, again.job.from.origin);
-    decode_record(&after_hop, &usual_rules, value, hop, 3);
-    assert_text(after_hop.job.job_id, "first");
-    assert_text(after_hop.job.from.origin, "0123abcd");
-    assert_int_equal(after_hop.job.from.hop, 3);
+}
+
+static void a_copy_in_a_retry_topic_is_the_same_job(void **state)
+{
+    (void)state;
+    struct bytes value = {"{\"code\":\"1\"}", 12};
+    CLEANUP(release) struct decoded first, copied, empty;
+    decode_record(&first, &usual_rules, value, NULL, 0);
+    assert_text(first.job.from.first_topic, "e2b.jobs.general");
+    assert_int_equal(first.job.from.not_before_unix_ms, -1);
+    struct hop hop = {.number = 3,
+                      .not_before_unix_ms = 1700000060000,
+                      .first_seen_unix_ms = first.job.from.timestamp_unix_ms,
+                      .topic = "e2b.jobs.general"};
+    (void)snprintf(hop.job_id, sizeof hop.job_id, "%s", first.job.job_id);
+    (void)snprintf(hop.origin, sizeof hop.origin, "%s", first.job.from.origin);
+    struct job_record copy = {.topic = "e2b.retry.1m",
+                              .partition = 1,
+                              .offset = 7,
+                              .timestamp_unix_ms = 1700000001234,
+                              .value = value,
+                              .hop = &hop};
+    copied = (struct decoded){0};
+    copied.verdict =
+        job_decode(&copy, &usual_rules, &copied.arena, &copied.job, &copied.code, &copied.message);
+    assert_int_equal(copied.verdict, JOB_ACCEPTED);
+    assert_text(copied.job.key, first.job.key);
+    assert_true(copied.job.from.id_is_derived);
+    assert_text(copied.job.from.origin, first.job.from.origin);
+    assert_text(copied.job.from.payload, first.job.from.payload);
+    assert_text(copied.job.from.topic, "e2b.retry.1m");
+    assert_text(copied.job.from.first_topic, "e2b.jobs.general");
+    assert_int_equal(copied.job.from.timestamp_unix_ms, first.job.from.timestamp_unix_ms);
+    assert_int_equal(copied.job.from.not_before_unix_ms, 1700000060000);
+    assert_int_equal(copied.job.from.hop, 3);
+    hop = (struct hop){.not_before_unix_ms = -1, .first_seen_unix_ms = -1};
+    empty = (struct decoded){0};
+    empty.verdict = job_decode(&copy, &usual_rules, &empty.arena, &empty.job, &empty.code, &empty.message);
+    assert_int_equal(empty.verdict, JOB_ACCEPTED); /* nothing said: as any other record */
+    assert_string_not_equal(empty.job.key, first.job.key);
+    assert_text(empty.job.from.first_topic, "e2b.retry.1m");
+    assert_int_equal(empty.job.from.timestamp_unix_ms, 1700000001234);
+    assert_int_equal(empty.job.from.hop, 0);
+}
+
+static void a_job_that_starts_later_waits_since_it_might_have_begun(void **state)
+{
+    (void)state;
+    WITH_MEMBER(later, "\"not_before\":\"2023-11-15T00:00:00Z\",\"expires_at\":\"2023-11-15T00:00:01Z\"");
+    assert_int_equal(later.verdict, JOB_ACCEPTED);
+    assert_int_equal(later.job.not_before_unix_ms, 1700006400000);
+    assert_int_equal(job_waits_since_unix_ms(&later.job), 1700006400000);
+    WITH_MEMBER(now, "\"not_before\":\"2023-11-14T00:00:00Z\"");
+    assert_int_equal(job_waits_since_unix_ms(&now.job), now.job.from.timestamp_unix_ms);
+    WITH_MEMBER(furthest, "\"not_before\":\"2023-12-15T22:13:20Z\"");
+    assert_int_equal(furthest.verdict, JOB_ACCEPTED);
 }
 
 static void what_is_not_json_is_answered_only_if_it_is_known_whose_it_is(void **state)
@@ -635,6 +690,8 @@ int main(void)
         cmocka_unit_test(bounds_are_kept),
         cmocka_unit_test(code_beyond_its_limit_is_too_large),
         cmocka_unit_test(identity_comes_from_the_job_the_event_or_the_record),
+        cmocka_unit_test(a_copy_in_a_retry_topic_is_the_same_job),
+        cmocka_unit_test(a_job_that_starts_later_waits_since_it_might_have_begun),
         cmocka_unit_test(what_is_not_json_is_answered_only_if_it_is_known_whose_it_is),
         cmocka_unit_test(an_array_without_any_id_is_answered_under_a_derived_one),
         cmocka_unit_test(topic_and_job_must_agree_on_the_task_type),

@@ -130,6 +130,18 @@ static void an_adopted_run_goes_on_where_its_records_say(void **state)
     }
 }
 
+static void the_clock_of_an_adopted_run_goes_on(void **state)
+{
+    (void)state;
+    struct execution run;
+    execution_init(&run, &process_plan);
+    struct execution_event event = {
+        .kind = EXECUTION_EVENT_SANDBOX_READY, .now_ms = 1000, .first_step = 2, .main_left_ms = 7};
+    assert_int_equal(execution_advance(&run, &event), EXECUTION_ORDER_START);
+    assert_int_equal(run.deadline_ms, 1007);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_DEADLINE, 1007, CODE_NONE), EXECUTION_ORDER_STOP);
+}
+
 /* "lint" may fail; that E2B refuses us is no failure of lint. */
 static void what_makes_a_job_wait_is_not_forgiven(void **state)
 {
@@ -324,6 +336,7 @@ static struct execution_event next_event(struct stroll *stroll)
     else if (event.kind == EXECUTION_EVENT_SANDBOX_READY && walk_one_in(walk, 4)) {
         event.first_step = (size_t)walk_below(walk, (int64_t)stroll->plan->step_count + 1);
         event.code = ends[walk_below(walk, ARRAY_LENGTH(ends))];
+        event.main_left_ms = walk_below(walk, 2 * stroll->plan->main_ms);
     }
     return event;
 }
@@ -419,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_used_up_budget_starts_no_further_step),
         cmocka_unit_test(a_step_that_breaks_at_its_deadline_is_out_of_time),
         cmocka_unit_test(an_adopted_run_goes_on_where_its_records_say),
+        cmocka_unit_test(the_clock_of_an_adopted_run_goes_on),
         cmocka_unit_test(what_makes_a_job_wait_is_not_forgiven),
         cmocka_unit_test(every_state_answers_every_event_as_the_table_says),
         cmocka_unit_test(a_million_random_walks_keep_the_promise),

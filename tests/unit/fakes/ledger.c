@@ -47,7 +47,7 @@ static struct ledger *open_ledger(struct world *world, struct random *random)
     virtual_loop_advance(world->loop, 10000);
     struct seen seen = {.answers = 0};
     struct ledger_call call = {.arg = &seen};
-    ledger_ready(ledger, &call, on_answer);
+    ledger_ready(ledger, &call, 0, on_answer);
     virtual_loop_advance(world->loop, 10);
     assert_int_equal(ledger_state(ledger), LEDGER_READY);
     return ledger;

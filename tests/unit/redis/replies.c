@@ -96,44 +96,137 @@ static void a_pulses_answer_is_read_or_refused(void **state)
     (void)state;
     struct pulse_answer answer = {0};
     struct error error;
-    redisReply *reply = REPLY("*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*0\r\n");
+    redisReply *reply =
+        REPLY("*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*1\r\n$2\r\np3\r\n"
+              "*0\r\n$3\r\ne:7\r\n*4\r\n$3\r\none\r\n:-1\r\n$3\r\ntwo\r\n:9\r\n");
     assert_true(replies_pulse(reply, &answer, &error));
     assert_true(answer.is_ready && answer.has_lapsed && !answer.is_in_doubt);
-    assert_text(replies_text(answer.not_mine, 1), "p2");
-    assert_null(replies_text(answer.not_mine, 2));
+    assert_text(replies_text(answer.others, 1), "p2");
+    assert_null(replies_text(answer.others, 2));
+    assert_text(replies_text(answer.gone, 0), "p3");
     assert_null(replies_text(answer.cancelled, 0));
+    assert_text(answer.crew_version, "e:7");
+    int64_t left_ms;
+    assert_int_equal(replies_crew_count(answer.crew), 2);
+    assert_text(replies_crew(answer.crew, 0, &left_ms), "one");
+    assert_int_equal(left_ms, -1);
+    assert_text(replies_crew(answer.crew, 1, &left_ms), "two");
+    assert_int_equal(left_ms, 9);
     freeReplyObject(reply);
     static const char *const bad[] = {
-        "*4\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n",
-        "*5\r\n$5\r\nrandy\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n",
-        "*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*1\r\n:1\r\n*0\r\n",
-        "*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n$1\r\nx\r\n*0\r\n",
-        "*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*1\r\n$-1\r\n",
+        "*7\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n",
+        "*8\r\n$5\r\nrandy\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n*0\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:2\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n*0\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*1\r\n:1\r\n*0\r\n*0\r\n$0\r\n\r\n*0\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n$1\r\nx\r\n*0\r\n$0\r\n\r\n*0\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*1\r\n$-1\r\n$0\r\n\r\n*0\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n:1\r\n*0\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n:1\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n*1\r\n$1\r\nw\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n*2\r\n$1\r\nw\r\n$1\r\n1\r\n",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         reply = reply_of(bad[i], strlen(bad[i]));
-        assert_false(replies_pulse(reply, &answer, &error));
+        if (replies_pulse(reply, &answer, &error))
+            fail_msg("row %zu was accepted", i);
         freeReplyObject(reply);
     }
 }
 
-static void one_word_answers_are_read_or_refused(void **state)
+static void each_script_has_words_of_its_own(void **state)
 {
     (void)state;
+    static const struct {
+        enum script_name script;
+        const char *word;
+        enum ledger_answer answer; /* 0: it never says so */
+    } rows[] = {
+        {SCRIPT_BIND, "superseded_permit", LEDGER_SUPERSEDED_PERMIT},
+        {SCRIPT_BIND, "not_ready", LEDGER_NOT_NOW},
+        {SCRIPT_BIND, "elsewhere", 0},
+        {SCRIPT_SEAL, "conflict", LEDGER_SEAL_CONFLICT},
+        {SCRIPT_SEAL, "not_ready", LEDGER_NOT_NOW},
+        {SCRIPT_SEAL, "keep", 0},
+        {SCRIPT_YIELD, "superseded", LEDGER_SUPERSEDED},
+        {SCRIPT_CANCEL, "late", LEDGER_SEAL_DONE},
+        {SCRIPT_CANCEL, "done", 0},
+        {SCRIPT_CONDEMN, "kill", LEDGER_OK},
+        {SCRIPT_CONDEMN, "keep", LEDGER_SUPERSEDED_PERMIT},
+        {SCRIPT_CONDEMN, "ok", 0},
+        {SCRIPT_ASSERT, "closed", LEDGER_NOT_NOW},
+        {SCRIPT_ASSERT, "not_ready", 0},
+        {SCRIPT_ASSERT, "done", LEDGER_SEAL_DONE},
+        {SCRIPT_ASSERTED, "closed", LEDGER_NOT_NOW},
+        {SCRIPT_READY, "later", LEDGER_NOT_NOW},
+        {SCRIPT_READY, "superseded_permit", 0},
+        {SCRIPT_LIMIT_SET, "ok", LEDGER_OK},
+        {SCRIPT_ACQUIRE, "ok", 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        CLEANUP(base_freep) char *wire = base_printf("$%zu\r\n%s\r\n", strlen(rows[i].word), rows[i].word);
+        redisReply *reply = reply_of(wire, strlen(wire));
+        enum ledger_answer answer = 0;
+        struct error error = {0};
+        bool is_read = replies_word(reply, rows[i].script, &answer, &error);
+        if (is_read != (rows[i].answer != 0) || answer != rows[i].answer)
+            fail_msg("row %zu, %s", i, rows[i].word);
+        freeReplyObject(reply);
+    }
     enum ledger_answer answer = 0;
     struct error error = {0};
-    redisReply *reply = REPLY("$17\r\nsuperseded_permit\r\n");
-    assert_true(replies_bind(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
-    assert_true(replies_seal(reply, &answer, &error) && answer == LEDGER_SUPERSEDED_PERMIT);
-    assert_false(replies_ready(reply, &answer, &error));
+    redisReply *reply = REPLY("*1\r\n$2\r\nok\r\n");
+    assert_false(replies_word(reply, SCRIPT_SEAL, &answer, &error));
     freeReplyObject(reply);
-    reply = REPLY("$9\r\nnot_ready\r\n");
-    assert_true(replies_seal(reply, &answer, &error) && answer == LEDGER_SEAL_NOT_READY);
-    assert_false(replies_bind(reply, &answer, &error));
-    assert_int_equal(error.kind, ERROR_TRANSIENT);
+}
+
+static void what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct ledger_lead lead = {.behind_ms = 7};
+    struct ledger_claim claim = {.hop = 7};
+    struct ledger_condition condition = {.workers = 7};
+    struct ledger_permit *permits = NULL;
+    size_t count = 0;
+    struct error error;
+    redisReply *reply = REPLY("*4\r\n:1\r\n:0\r\n:-1\r\n:3\r\n");
+    assert_true(replies_lead(reply, &lead, &error));
+    assert_true(lead.is_leader && !lead.is_new && lead.behind_ms == -1 && lead.waiting_for == 3);
     freeReplyObject(reply);
-    reply = REPLY("*1\r\n$2\r\nok\r\n");
-    assert_false(replies_seal(reply, &answer, &error));
+    reply = REPLY("*4\r\n:1\r\n:0\r\n:-1\r\n:-3\r\n");
+    assert_false(replies_lead(reply, &lead, &error));
+    freeReplyObject(reply);
+    reply = REPLY("*4\r\n$3\r\nwhy\r\n:2\r\n:-1\r\n:0\r\n");
+    assert_true(replies_condition(reply, &condition, &error));
+    assert_text(condition.why, "why");
+    assert_true(condition.workers == 2 && condition.rebuilding_ms == -1);
+    freeReplyObject(reply);
+    reply = REPLY("*4\r\n:0\r\n:2\r\n:-1\r\n:0\r\n");
+    assert_false(replies_condition(reply, &condition, &error));
+    freeReplyObject(reply);
+#define CLAIM                                                                                                \
+    "$7\r\nrunning\r\n$1\r\nw\r\n$1\r\np\r\n$1\r\ns\r\n$1\r\nm\r\n$0\r\n\r\n$1\r\no\r\n:1\r\n:0\r\n:2\r\n"   \
+    ":3\r\n:1\r\n:500\r\n:-1\r\n:-1\r\n:-1\r\n$1\r\ng\r\n"
+    reply = REPLY("*18\r\n" CLAIM ":9\r\n");
+    assert_true(replies_claim(reply, &claim, &error));
+    assert_text(claim.state, "running");
+    assert_true(claim.is_owner_alive && !claim.is_cancelled);
+    assert_int_equal(claim.attempt, 3);
+    assert_int_equal(claim.run_until_ms, -1);
+    assert_text(claim.waits_at, "g");
+    assert_int_equal(claim.waits_ms, 9);
+    freeReplyObject(reply);
+    reply = REPLY("*18\r\n" CLAIM "$1\r\n9\r\n");
+    assert_false(replies_claim(reply, &claim, &error));
+    freeReplyObject(reply);
+    reply = REPLY("*1\r\n*7\r\n$1\r\np\r\n$0\r\n\r\n$1\r\nj\r\n$0\r\n\r\n:0\r\n:5\r\n:6\r\n");
+    assert_true(replies_census(reply, &permits, &count, &error));
+    assert_int_equal(count, 1);
+    assert_text(permits[0].job, "j");
+    assert_int_equal(permits[0].horizon_ms, 6);
+    free(permits);
+    freeReplyObject(reply);
+    reply = REPLY("*1\r\n*7\r\n$1\r\np\r\n$0\r\n\r\n$1\r\nj\r\n$0\r\n\r\n:2\r\n:5\r\n:6\r\n");
+    assert_false(replies_census(reply, &permits, &count, &error));
     freeReplyObject(reply);
 }
 
@@ -143,15 +236,18 @@ static void a_snapshot_is_read_whole_or_not_at_all(void **state)
     struct ledger_usage *usage = NULL;
     size_t count = 0;
     struct error error;
-    redisReply *reply =
-        REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*5\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n:7\r\n");
+    redisReply *reply = REPLY("*2\r\n*7\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n:-1\r\n"
+                              "*7\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n:7\r\n:12\r\n:600\r\n");
     assert_true(replies_snapshot(reply, &usage, &count, &error));
     assert_int_equal(count, 2);
     assert_text(usage[1].limit, "n:a");
     assert_int_equal(usage[0].max, -1);
+    assert_int_equal(usage[1].set, 12);
+    assert_int_equal(usage[1].cut_left_ms, 600);
     free(usage);
     freeReplyObject(reply);
-    reply = REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*4\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n");
+    reply = REPLY("*2\r\n*7\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n:-1\r\n"
+                  "*4\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n");
     assert_false(replies_snapshot(reply, &usage, &count, &error));
     freeReplyObject(reply);
     reply = REPLY("*0\r\n");
@@ -223,7 +319,8 @@ int main(void)
         cmocka_unit_test(every_verdict_is_read),
         cmocka_unit_test(malformed_answers_of_acquire_are_errors),
         cmocka_unit_test(a_pulses_answer_is_read_or_refused),
-        cmocka_unit_test(one_word_answers_are_read_or_refused),
+        cmocka_unit_test(each_script_has_words_of_its_own),
+        cmocka_unit_test(what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all),
         cmocka_unit_test(a_snapshot_is_read_whole_or_not_at_all),
         cmocka_unit_test(info_lines_are_found_at_their_beginning_only),
         cmocka_unit_test(redis_errors_have_a_kind_and_a_hint),

@@ -249,32 +249,6 @@ static struct buffer captured(struct world *world)
     return text;
 }
 
-static size_t count_of(const struct buffer *text, const char *part)
-{
-    size_t count = 0;
-    for (const char *p = text->data; (p = strstr(p, part)); p += strlen(part))
-        count++;
-    return count;
-}
-
-/* E2B is asked every second meanwhile. */
-static void a_wait_for_sandboxes_is_logged_now_and_then(void **state)
-{
-    struct world *world = *state;
-    capture_log(world);
-    (void)e2b_world_plant(world->e2b, "11111111-1111-4111-8111-111111111111", "default/a", 50000);
-    (void)e2b_world_plant(world->e2b, "22222222-2222-4222-8222-222222222222", "default/b", 80000);
-    world_launch(world, 0);
-    world_run(world, 78000);
-    world_run(world, 60000);
-    world_close(world, WORLD_CLEAN);
-    CLEANUP(buffer_release) struct buffer log = captured(world);
-    assert_int_equal(count_of(&log, "\"ledger.waits_for_sandboxes\""), 3);
-    expect(&log, "\"sandboxes\":2,\"and_more\":false,\"waited_ms\":0}");
-    expect(&log, "\"sandboxes\":2,\"and_more\":false,\"waited_ms\":30");
-    expect(&log, "\"sandboxes\":1,\"and_more\":false,\"waited_ms\":6");
-}
-
 static bool is_in_the_way(struct world *world, const char *part)
 {
     const char *why;
@@ -330,7 +304,6 @@ int main(void)
         WORLD_TEST(limits_have_one_name_in_statistics_and_metrics),
         WORLD_TEST(the_global_limit_is_there_before_the_first_look),
         WORLD_TEST(metrics_tell_what_happened),
-        WORLD_TEST(a_wait_for_sandboxes_is_logged_now_and_then),
         WORLD_TEST(a_part_has_one_name_in_readiness_and_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

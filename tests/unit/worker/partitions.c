@@ -193,8 +193,9 @@ static void a_drain_gives_back_what_does_not_fit(void **state)
     int64_t before_ms = loop_now_ms(world->loop);
     world_stop(world, 0);
     assert_in_range(loop_now_ms(world->loop) - before_ms, 5000, 7000);
-    assert_int_equal(e2b_world_live(world->e2b), 0);
-    assert_int_equal(world_used(world, "g"), 0);
+    int64_t handed_over = (int64_t)e2b_world_live(world->e2b); /* processes; the interpreter's are killed */
+    assert_in_range(handed_over, 1, 2);
+    assert_int_equal(world_used(world, "g"), handed_over);
     world_start(world, 1);
     assert_true(world_settle(world, 200000));
     for (size_t i = 0; i < world->job_count; i++)

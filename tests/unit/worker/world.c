@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 static const char key_of[] = "default/";
+static const char *const retry_topics[] = {"e2b.retry.1m", "e2b.retry.10m", "e2b.retry.1h"};
 
 static void fill_templates(struct world *world)
 {
@@ -39,6 +40,7 @@ static void fill_config(struct world *world)
         .kafka_assignor = "eager",
         .topics = {.jobs = {jobs, 1},
                    .jobs_prefix = "e2b.jobs.",
+                   .retry = "e2b.retry.",
                    .results = "e2b.results",
                    .stats = "e2b.stats",
                    .control = "e2b.control",
@@ -59,6 +61,9 @@ static void fill_config(struct world *world)
         .lifecycle_events = true,
         .stats_interval_ms = 10000,
         .max_attempts = 3,
+        .retry_max_crashes = 3,
+        .redis_outage_hold_ms = 60000,
+        .ledger_readback_ms = 600000,
         .catalog = {world->templates, ARRAY_LENGTH(world->templates), "prices"},
     };
 }
@@ -79,6 +84,9 @@ void world_open(struct world *world)
     kafka_world_add_topic(world->kafka, "e2b.results", 1);
     kafka_world_add_topic(world->kafka, "e2b.stats", 1);
     kafka_world_add_topic(world->kafka, "e2b.dlq", 1);
+    kafka_world_add_topic(world->kafka, "e2b.control", 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(retry_topics); i++)
+        kafka_world_add_topic(world->kafka, retry_topics[i], WORLD_RETRY_PARTITIONS);
 }
 
 int world_setup(void **state)
@@ -319,8 +327,11 @@ static bool is_topic_finished(const struct world *world, const char *topic, int3
 
 bool world_is_finished(const struct world *world)
 {
+    for (size_t i = 0; i < ARRAY_LENGTH(retry_topics); i++)
+        if (!is_topic_finished(world, retry_topics[i], WORLD_RETRY_PARTITIONS))
+            return false;
     return is_topic_finished(world, WORLD_TOPIC, WORLD_PARTITIONS) &&
-           is_topic_finished(world, "e2b.jobs.long", 1);
+           is_topic_finished(world, "e2b.jobs.long", 1) && is_topic_finished(world, "e2b.control", 1);
 }
 
 /* ---- time ---- */
@@ -328,9 +339,10 @@ bool world_is_finished(const struct world *world)
 /* What must hold at any time. */
 static void look(const struct world *world)
 {
-    if ((int64_t)e2b_world_live(world->e2b) > world->config.limit_global)
+    int64_t most = world->most_live > 0 ? world->most_live : world->config.limit_global;
+    if ((int64_t)e2b_world_live(world->e2b) > most)
         fail_msg("%s%zu sandboxes live, the limit is %lld", world->note, e2b_world_live(world->e2b),
-                 (long long)world->config.limit_global);
+                 (long long)most);
 }
 
 void world_run(struct world *world, int64_t ms)

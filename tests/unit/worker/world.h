@@ -11,7 +11,7 @@
  * workers, seen through worker/worker.h alone. All state hangs from here. What must hold at any time is
  * looked at while time passes; a breach ends the test. */
 
-enum { WORLD_WORKERS_MAX = 4, WORLD_JOBS_MAX = 2048, WORLD_PARTITIONS = 4 };
+enum { WORLD_WORKERS_MAX = 4, WORLD_JOBS_MAX = 2048, WORLD_PARTITIONS = 4, WORLD_RETRY_PARTITIONS = 2 };
 
 #define WORLD_TOPIC "e2b.jobs.quick"
 
@@ -35,6 +35,7 @@ struct world {
     char *jobs[WORLD_JOBS_MAX];   /* ids: each is owed one result */
     size_t job_count, seen_count; /* seen: of the first jobs, those with a result */
     int64_t step_ms;              /* of time between two looks at what must always hold */
+    int64_t most_live;            /* sandboxes, those of others too; 0: limits.global */
     char note[80];                /* what the test is at: said with every failure */
     bool may_repeat;              /* a result may be in Kafka more than once, with the same verdict */
 };
@@ -79,7 +80,7 @@ void world_run(struct world *world, int64_t ms);
 bool world_settle(struct world *world, int64_t most_ms);
 void world_explain(const struct world *world); /* prints what is missing */
 bool world_is_finished(
-    const struct world *world); /* every record of every jobs topic, in any worker's eyes */
+    const struct world *world); /* every record of jobs, retries and orders, in any worker's eyes */
 
 struct world_result world_result(const struct world *world, const char *job_id);
 void world_expect(const struct world *world, const char *job_id, const char *status, const char *code);

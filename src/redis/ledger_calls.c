@@ -1,0 +1,473 @@
+/* The ledger's operations: what is awaited, and what is sent in the background. */
+#include "redis/ledger_inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { IDLE_TTL_MS = 24 * 3600 * 1000, MOST_LIMITS = 64, LARGEST_RECORD_BYTES = 16 * 1024 * 1024 };
+
+/* ---- requests ---- */
+
+struct ledger_request *ledger_request_new(struct ledger *ledger, struct ledger_call *call,
+                                          enum script_name script, ledger_settle_fn settle,
+                                          struct command *command)
+{
+    assert(!call->request && !ledger->is_closing);
+    struct ledger_request *request = base_alloc(sizeof *request);
+    request->ledger = ledger;
+    request->call = call;
+    request->script = script;
+    request->settle = settle;
+    request->epoch = ledger_epoch(ledger);
+    call->request = request;
+    list_push_back(&ledger->requests, &request->link);
+    if (command)
+        command_script(command, script, ledger->prefix);
+    return request;
+}
+
+/* The slot is idle again before its owner hears of it, and may be used for the next call at once. */
+static struct ledger_call *request_leave(struct ledger_request *request)
+{
+    struct ledger_call *call = TAKE(request->call);
+    if (call)
+        call->request = NULL;
+    link_remove(&request->link);
+    return call;
+}
+
+static void request_end(struct ledger_request *request, const struct error *error,
+                        const struct redisReply *reply)
+{
+    struct ledger_call *call = request_leave(request);
+    request->settle(request, call, error, reply);
+    free(request->permit);
+    free(request);
+}
+
+static void on_fail_task(void *arg)
+{
+    struct ledger_request *request = arg;
+    request_end(request, &request->error, NULL);
+}
+
+static void fail_later(struct ledger_request *request)
+{
+    struct ledger *ledger = request->ledger;
+    (void)error_set(&request->error, ERROR_TRANSIENT, "redis", 0, "%s",
+                    ledger->why[0] != '\0' ? ledger->why : "the connection to Redis broke");
+    loop_defer(ledger->options.loop, &request->task, on_fail_task, request);
+}
+
+static void on_refuse_task(void *arg)
+{
+    struct ledger_request *request = arg;
+    struct ledger_call *call = request_leave(request);
+    if (call)
+        request->done.answer(call, NULL, LEDGER_NOT_NOW);
+    free(request->permit);
+    free(request);
+}
+
+void ledger_request_refuse(struct ledger_request *request)
+{
+    loop_defer(request->ledger->options.loop, &request->task, on_refuse_task, request);
+}
+
+static void on_reply(void *arg, const struct error *error, const struct redisReply *reply)
+{
+    request_end(arg, error, reply);
+}
+
+void ledger_request_send(struct ledger_request *request, struct command *command)
+{
+    struct ledger *ledger = request->ledger;
+    struct bytes wire = command_format(command);
+    if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_reply, request))
+        fail_later(request);
+    free((void *)wire.data);
+}
+
+void ledger_requests_silence(struct ledger *ledger)
+{
+    LIST_EACH(&ledger->requests, link)
+    {
+        struct ledger_request *request = LIST_OBJECT(link, struct ledger_request, link);
+        (void)request_leave(request);
+    }
+}
+
+static void on_word(struct ledger_request *request, struct ledger_call *call, const struct error *error,
+                    const struct redisReply *reply)
+{
+    struct ledger *ledger = request->ledger;
+    enum ledger_answer answer = 0;
+    struct error malformed;
+    if (!error && !replies_word(reply, request->script, &answer, &malformed))
+        error = &malformed;
+    bool is_given = request->script == SCRIPT_YIELD && answer == LEDGER_OK;
+    bool is_taken = (request->script == SCRIPT_ASSERT && !error && answer != LEDGER_NOT_NOW) ||
+                    (request->script == SCRIPT_CONDEMN && answer == LEDGER_OK);
+    bool is_lost = request->script != SCRIPT_CONDEMN && answer == LEDGER_SUPERSEDED_PERMIT;
+    if (request->permit && (is_lost || is_given))
+        (void)permits_remove(&ledger->permits, request->permit);
+    else if (request->permit && is_taken)
+        permits_add(&ledger->permits, request->permit);
+    if (call)
+        request->done.answer(call, error, answer);
+}
+
+struct ledger_request *ledger_request_word(struct ledger *ledger, struct ledger_call *call,
+                                           enum script_name script, ledger_answer_fn done,
+                                           struct command *command)
+{
+    struct ledger_request *request = ledger_request_new(ledger, call, script, on_word, command);
+    request->done.answer = done;
+    return request;
+}
+
+void ledger_call_cancel(struct ledger *ledger, struct ledger_call *call)
+{
+    (void)ledger;
+    if (!call->request)
+        return;
+    call->request->call = NULL;
+    call->request = NULL;
+}
+
+/* ---- a job's way ---- */
+
+static void on_acquired(struct ledger_request *request, struct ledger_call *call, const struct error *error,
+                        const struct redisReply *reply)
+{
+    struct ledger_acquired acquired;
+    struct error malformed;
+    if (!error && !replies_acquire(reply, &acquired, &malformed))
+        error = &malformed;
+    if (!call)
+        return;
+    if (!error && (acquired.verdict == LEDGER_GRANTED || acquired.verdict == LEDGER_ADOPT))
+        permits_add(&request->ledger->permits, acquired.permit);
+    request->done.acquired(call, error, error ? NULL : &acquired);
+}
+
+void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struct ledger_acquire *acquire,
+                    ledger_acquired_fn done)
+{
+    assert(acquire->limit_count <= MOST_LIMITS && acquire->weight > 0);
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_ACQUIRE, on_acquired, &command);
+    request->done.acquired = done;
+    command_text(&command, ledger->worker);
+    command_text(&command, acquire->job);
+    command_text(&command, acquire->payload);
+    command_text(&command, acquire->origin);
+    command_int(&command, acquire->hop);
+    command_text(&command, acquire->tenant);
+    command_int(&command, acquire->weight);
+    command_text(&command, acquire->permit);
+    command_int(&command, acquire->horizon_ms);
+    command_int(&command, acquire->until_ms);
+    command_int(&command, acquire->create_milli_per_s);
+    command_int(&command, acquire->create_burst);
+    command_text(&command, ""); /* not a warm permit */
+    for (size_t i = 0; i < acquire->limit_count; i++) {
+        command_text(&command, acquire->limits[i].name);
+        command_int(&command, acquire->limits[i].max);
+    }
+    ledger_request_send(request, &command);
+}
+
+void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,
+                 ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_BIND, done, &command);
+    request->permit = base_strdup(bind->permit);
+    command_text(&command, ledger->worker);
+    command_text(&command, bind->job);
+    command_text(&command, bind->permit);
+    command_text(&command, bind->sandbox);
+    command_text(&command, bind->mode);
+    command_text(&command, bind->plan);
+    command_int(&command, bind->horizon_ms);
+    command_int(&command, bind->until_ms);
+    command_int(&command, bind->run_until_ms);
+    command_int(&command, bind->is_adoption ? 1 : 0);
+    ledger_request_send(request, &command);
+}
+
+void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct ledger_seal *seal,
+                 ledger_answer_fn done)
+{
+    assert(seal->record.length <= LARGEST_RECORD_BYTES);
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_SEAL, done, &command);
+    request->permit = base_strdup(seal->permit);
+    command_text(&command, ledger->worker);
+    command_text(&command, seal->job);
+    command_text(&command, seal->permit);
+    command_text(&command, seal->payload);
+    command_text(&command, seal->origin);
+    command_text(&command, seal->status);
+    command_bytes(&command, seal->record);
+    command_int(&command, seal->until_ms);
+    ledger_request_send(request, &command);
+}
+
+static void on_extended(void *arg, const struct error *error, enum ledger_answer answer)
+{
+    struct ledger_request *request = arg;
+    /* on_lost comes after this and takes the permit out of the set. */
+    struct ledger_call *call = request_leave(request);
+    if (call)
+        request->done.answer(call, error, answer);
+    free(request);
+}
+
+static void fail_extension(struct ledger_request *request, struct ledger_call *call,
+                           const struct error *error, const struct redisReply *reply)
+{
+    (void)reply; /* there is none: it was not sent */
+    if (call)
+        request->done.answer(call, error, 0);
+}
+
+void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *permit, int64_t horizon_ms,
+                   ledger_answer_fn done)
+{
+    struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_PULSE, fail_extension, NULL);
+    request->done.answer = done;
+    if (!ledger->is_serving || !pulse_extend(ledger->pulse, permit, horizon_ms, on_extended, request))
+        fail_later(request);
+}
+
+void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
+                  int64_t until_ms, ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_YIELD, done, &command);
+    request->permit = base_strdup(permit);
+    command_text(&command, ledger->worker);
+    command_text(&command, job);
+    command_text(&command, permit);
+    command_int(&command, until_ms);
+    ledger_request_send(request, &command);
+}
+
+void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *job, int64_t ttl_ms,
+                   ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_CANCEL, done, &command);
+    command_text(&command, job);
+    command_int(&command, ttl_ms);
+    ledger_request_send(request, &command);
+}
+
+void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char *permit,
+                    ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_CONDEMN, done, &command);
+    request->permit = base_strdup(permit);
+    command_text(&command, ledger->worker);
+    command_text(&command, permit);
+    ledger_request_send(request, &command);
+}
+
+void ledger_lock(struct ledger *ledger, struct ledger_call *call, const char *what, int64_t ttl_ms,
+                 ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_LOCK, done, &command);
+    command_text(&command, ledger->worker);
+    command_text(&command, what);
+    command_int(&command, ttl_ms);
+    ledger_request_send(request, &command);
+}
+
+/* ---- looking ---- */
+
+static void on_usage(struct ledger_request *request, struct ledger_call *call, const struct error *error,
+                     const struct redisReply *reply)
+{
+    struct ledger_usage *usage = NULL;
+    size_t count = 0;
+    struct error malformed;
+    if (!error && !replies_snapshot(reply, &usage, &count, &malformed))
+        error = &malformed;
+    if (call)
+        request->done.usage(call, error, usage, count);
+    free(usage);
+}
+
+void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usage_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_SNAPSHOT, on_usage, &command);
+    request->done.usage = done;
+    ledger_request_send(request, &command);
+}
+
+static void on_census(struct ledger_request *request, struct ledger_call *call, const struct error *error,
+                      const struct redisReply *reply)
+{
+    struct ledger_permit *permits = NULL;
+    size_t count = 0;
+    struct error malformed;
+    if (!error && !replies_census(reply, &permits, &count, &malformed))
+        error = &malformed;
+    if (call)
+        request->done.census(call, error, permits, count);
+    free(permits);
+}
+
+void ledger_census(struct ledger *ledger, struct ledger_call *call, ledger_census_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_CENSUS, on_census, &command);
+    request->done.census = done;
+    ledger_request_send(request, &command);
+}
+
+static void on_claim(struct ledger_request *request, struct ledger_call *call, const struct error *error,
+                     const struct redisReply *reply)
+{
+    struct ledger_claim claim;
+    struct error malformed;
+    if (!error && !replies_claim(reply, &claim, &malformed))
+        error = &malformed;
+    if (call)
+        request->done.claim(call, error, error ? NULL : &claim);
+}
+
+static void look(struct ledger *ledger, struct ledger_call *call, const char *job, bool with_waits,
+                 ledger_claim_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_LOOK, on_claim, &command);
+    request->done.claim = done;
+    command_text(&command, job);
+    command_int(&command, with_waits);
+    ledger_request_send(request, &command);
+}
+
+void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
+{
+    look(ledger, call, job, /* with_waits= */ true, done);
+}
+
+void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
+{
+    look(ledger, call, job, /* with_waits= */ false, done);
+}
+
+static void on_condition(struct ledger_request *request, struct ledger_call *call, const struct error *error,
+                         const struct redisReply *reply)
+{
+    struct ledger_condition condition;
+    struct error malformed;
+    if (!error && !replies_condition(reply, &condition, &malformed))
+        error = &malformed;
+    if (call)
+        request->done.condition(call, error, error ? NULL : &condition);
+}
+
+void ledger_condition(struct ledger *ledger, struct ledger_call *call, ledger_condition_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request =
+        ledger_request_new(ledger, call, SCRIPT_CONDITION, on_condition, &command);
+    request->done.condition = done;
+    ledger_request_send(request, &command);
+}
+
+void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,
+                      ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_LIMIT_SET, done, &command);
+    command_text(&command, limit);
+    command_int(&command, max);
+    ledger_request_send(request, &command);
+}
+
+/* ---- in the background ---- */
+
+static void command_begin(struct ledger *ledger, struct command *command, enum script_name script)
+{
+    assert(!ledger->is_closing);
+    *command = (struct command){0};
+    command_script(command, script, ledger->prefix);
+}
+
+void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
+                 int64_t offset, int64_t ttl_ms)
+{
+    struct command command;
+    command_begin(ledger, &command, SCRIPT_DONE);
+    command_text(&command, job);
+    command_text(&command, status);
+    command_int(&command, partition);
+    command_int(&command, offset);
+    command_int(&command, ttl_ms);
+    background_add(ledger->background, "done", command_format(&command));
+}
+
+void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what)
+{
+    assert(job || !(what & LEDGER_RELEASE_CLAIM));
+    if (what & LEDGER_RELEASE_PERMIT)
+        (void)permits_remove(&ledger->permits, permit);
+    struct command command;
+    command_begin(ledger, &command, SCRIPT_RELEASE);
+    command_text(&command, ledger->worker);
+    command_text(&command, permit);
+    command_text(&command, what & LEDGER_RELEASE_CLAIM ? job : "");
+    command_text(&command, "idle");
+    command_int(&command, 0); /* the hop stays */
+    command_int(&command, IDLE_TTL_MS);
+    command_int(&command, what & LEDGER_RELEASE_PERMIT ? 0 : 1);
+    command_int(&command, what & LEDGER_UNCOUNT ? 1 : 0);
+    background_add(ledger->background, "release", command_format(&command));
+}
+
+void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms)
+{
+    struct command command;
+    command_begin(ledger, &command, SCRIPT_RELEASE);
+    command_text(&command, ledger->worker);
+    command_text(&command, permit);
+    command_text(&command, job);
+    command_text(&command, "parked");
+    command_int(&command, hop);
+    command_int(&command, delay_ms + IDLE_TTL_MS);
+    command_int(&command, 1); /* the permit stays */
+    command_int(&command, 0); /* the attempt counts */
+    background_add(ledger->background, "park", command_format(&command));
+}
+
+void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create_milli_per_s)
+{
+    struct command command;
+    command_begin(ledger, &command, SCRIPT_SLOWER);
+    command_int(&command, retry_after_ms);
+    command_int(&command, create_milli_per_s);
+    background_add(ledger->background, "slower", command_format(&command));
+}
+
+void ledger_cut(struct ledger *ledger, const char *limit, int64_t max, int64_t ttl_ms)
+{
+    struct command command;
+    command_begin(ledger, &command, SCRIPT_CUT);
+    command_text(&command, limit);
+    command_int(&command, max);
+    command_int(&command, ttl_ms);
+    background_add(ledger->background, "cut", command_format(&command));
+}
+
+size_t ledger_background_count(const struct ledger *ledger)
+{
+    return background_count(ledger->background);
+}

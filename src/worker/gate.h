@@ -1,0 +1,28 @@
+#ifndef WORKER_GATE_H
+#define WORKER_GATE_H
+#include "base/list.h"
+
+/* What stands before every act that another worker might contradict: start, signal, kill, publish. It is open
+ * while this worker's own view of its lease is valid, read from CLOCK_BOOTTIME at the moment of the asking. A
+ * worker that was stopped, or cut off from Redis, for longer holds its hands still until a pulse is answered
+ * and it knows what others took from it meanwhile. Reads and extensions need no gate; a create has its own,
+ * nearer to the wire. */
+
+struct worker;
+
+/* Your place in the line; zeroed is idle. */
+struct gate_wait {
+    struct link link; /* worker->gated */
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+/* Calls fn: now, from inside, when the gate is open; else once, when it is. Waiting already: nothing. */
+void gate_pass(struct worker *worker, struct gate_wait *wait, void (*fn)(void *arg), void *arg);
+/* It does not wait any more; idle: nothing. */
+void gate_leave(struct gate_wait *wait);
+
+/* For the worker, at the end of each turn: lets through who waits, if the gate is open. */
+void gate_turn(struct worker *worker);
+
+#endif

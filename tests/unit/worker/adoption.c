@@ -1,0 +1,350 @@
+/* Runs that outlive their worker, and a ledger that loses its memory while jobs run. */
+#include "unit/worker/world.h"
+
+#include "fakes/redis/store_private.h"
+#include "test.h"
+
+#include <string.h>
+
+#define PROCESS "'template':'long','run_mode':'process'"
+#define CODE    "'template':'long','run_mode':'interpreter'"
+
+static bool says(struct world_result result, const char *text)
+{
+    return result.value && memmem(result.value, result.length, text, strlen(text));
+}
+
+/* ---- handed over ---- */
+
+static void a_drained_worker_hands_its_process_over(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 3000);
+    world_start(world, 1);
+    world_stop(world, 0);
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    struct world_result result = world_result(world, "a");
+    assert_true(says(result, "x\\ny\\n")); /* all of it, also what was printed before */
+    assert_true(says(result, "\"adopted\":true"));
+    assert_int_equal(result.attempts, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* The interpreter's code dies with its stream. */
+static void a_drained_worker_gives_an_interpreter_run_back(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "sleep 60000;print y", CODE);
+    world_run(world, 3000);
+    world_start(world, 1);
+    world_stop(world, 0);
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 2);
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_job_that_must_not_begin_twice_is_handed_over_too(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 60000;print y", PROCESS ",'retry':{'after_start':'never'}");
+    world_run(world, 3000);
+    world_start(world, 1);
+    world_stop(world, 0);
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Each handed on by a worker that goes, before the run is over. */
+static void a_run_is_handed_over_many_times(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 100000;print y", PROCESS);
+    for (int i = 0; i < 3; i++) {
+        world_run(world, 5000);
+        world_start(world, i + 1);
+        world_stop(world, i);
+    }
+    assert_true(world_settle(world, 200000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    assert_int_equal(world_claim(world, "a")->crashes, 0);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ---- taken over ---- */
+
+/* As after a death that nobody announced: the lease is gone. */
+static void bury(struct world *world, const char *job_id)
+{
+    struct claim *claim = world_claim(world, job_id);
+    struct permit *permit = store_find_permit(fake_redis_store(world->redis), claim->permit);
+    store_put(&claim->owner, "dead");
+    store_put(&permit->worker, "dead");
+}
+
+/* The first worker is not dead, but fenced off: it must not touch what it started. */
+static void a_dead_workers_process_is_followed_to_its_end(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000); /* nobody is taken over while the ledger is young */
+    world_submit_with(world, "a", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 3000);
+    bury(world, "a");
+    for (int32_t i = 0; i < WORLD_PARTITIONS;
+         i++) /* whichever of them has it: the other comes to see it, too */
+        world_submit_to(world, i, "a", "print x;sleep 60000;print y", PROCESS);
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(world_result(world, "a").count, 1);
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* It was bound and its program never began: begun now, in the same sandbox. */
+static void a_process_that_never_began_begins_with_its_adopter(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 0;
+    world_start(world, 0);
+    e2b_world_delay(world->e2b, E2B_WORLD_WRITE, 8000);
+    world_submit_with(world, "a", "print x", PROCESS ",'files':[{'path':'in.txt','content':'x'}]");
+    world_run(world, 3000);
+    world_start(world, 1);
+    world_stop(world, 0);
+    e2b_world_delay(world->e2b, E2B_WORLD_WRITE, 1);
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+static void an_adopted_run_whose_sandbox_is_gone_runs_anew(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 3000);
+    world_stop(world, 0);
+    assert_true(e2b_world_vanish(world->e2b, "default/a"));
+    world_start(world, 1);
+    assert_true(world_settle(world, 200000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 2);
+    assert_int_equal(world_result(world, "a").attempts, 2);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ---- a ledger without memory ---- */
+
+static void runs_outlive_an_emptied_ledger(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_submit_with(world, "a", "sleep 20000;print x", CODE);
+    world_submit_to(world, 1, "b", "sleep 200000;print x", PROCESS);
+    world_submit_to(world, 2, "c", "sleep 2000;print x", PROCESS ",'retry':{'after_start':'never'}");
+    world_run(world, 1000);
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 500);
+    world_submit(world, "d", "print x");
+    assert_true(world_settle(world, 400000));
+    static const char *const ids[] = {"a", "b", "c", "d"};
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++) {
+        CLEANUP(base_freep) char *key = base_printf("default/%s", ids[i]);
+        world_expect(world, ids[i], "succeeded", "");
+        assert_int_equal(e2b_world_creates(world->e2b, key), 1);
+        assert_int_equal(world_result(world, ids[i]).attempts, 1);
+        assert_false(says(world_result(world, ids[i]), "\"possible_repeat\":true"));
+    }
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_verdict_that_waits_for_the_ledger_outlives_its_loss(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "sleep 3000;print x");
+    world_submit_with(world, "b", "sleep 3000;print x", PROCESS);
+    world_run(world, 1000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 10000);
+    assert_int_equal(e2b_world_live(world->e2b), 0);
+    store_clear(fake_redis_store(world->redis));
+    fake_redis_set_reachable(world->redis, true);
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/b"), 1);
+    assert_int_equal(world_result(world, "b").attempts, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_finished_job_stays_finished_when_the_ledger_is_emptied(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "print x");
+    assert_true(world_settle(world, 10000));
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 200000);
+    world_submit_to(world, 1, "a", "print x", NULL);
+    world_run(world, 20000);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Nobody asserts it, E2B lists it: adopted when its record comes to somebody. */
+static void a_run_without_a_worker_is_found_in_e2bs_list(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 250000;print y", PROCESS);
+    world_run(world, 3000);
+    world_stop(world, 0);
+    store_clear(fake_redis_store(world->redis));
+    world_launch(world, 1);
+    assert_true(world_settle(world, 500000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Stopped over the loss and the rebuild: what it holds is counted nowhere, or another's. */
+static void a_worker_that_slept_through_a_rebuild_lets_go(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit_with(world, "a", "sleep 250000", CODE);
+    world_run(world, 1000);
+    virtual_loop_stop_process(world->loop, 400000);
+    store_clear(fake_redis_store(world->redis));
+    assert_true(world_settle(world, 1000000));
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ---- a ledger that is away ---- */
+
+static void a_long_run_outlives_an_outage_of_the_ledger(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = 200;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 900000;print y", PROCESS ",'timeout_ms':1500000");
+    world_run(world, 200000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 500000);
+    fake_redis_set_reachable(world->redis, true);
+    assert_true(world_settle(world, 900000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_result_does_not_wait_for_the_ledger_for_ever(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "sleep 5000;print x");
+    world_run(world, 2000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 30000);
+    assert_int_equal(world_result(world, "a").count, 0);
+    world_run(world, 50000);
+    world_expect(world, "a", "succeeded", "");
+    assert_true(says(world_result(world, "a"), "\"possible_repeat\":true"));
+    fake_redis_set_reachable(world->redis, true);
+    assert_true(world_settle(world, 100000));
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ---- cancelled ---- */
+
+static void cancel(struct world *world, const char *job_id)
+{
+    CLEANUP(base_freep) char *key = base_printf("default/%s", job_id);
+    struct store *store = fake_redis_store(world->redis);
+    (void)store_cancel(store, key, 3600000, fake_redis_now_ms(world->redis));
+    fake_redis_announce(world->redis, "cancel", key);
+}
+
+static void a_job_is_cancelled_wherever_it_is(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 2;
+    world_start(world, 0);
+    world_submit_with(world, "runs", "sleep 250000;print x", CODE);
+    world_submit_with(world, "process", "sleep 250000;print x", PROCESS);
+    world_run(world, 2000);
+    world_submit(world, "waits", "print x");
+    world_run(world, 2000);
+    cancel(world, "runs");
+    cancel(world, "process");
+    cancel(world, "waits");
+    cancel(world, "later");
+    world_submit(world, "later", "print x");
+    assert_true(world_settle(world, 30000));
+    static const char *const ids[] = {"runs", "process", "waits", "later"};
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        world_expect(world, ids[i], "cancelled", "CANCELLED");
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_verdict_beats_a_later_cancel(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    kafka_world_delay_reports(world->kafka, 5000);
+    world_submit(world, "a", "print x");
+    world_run(world, 2000);
+    cancel(world, "a");
+    assert_true(world_settle(world, 30000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORLD_TEST(a_drained_worker_hands_its_process_over),
+        WORLD_TEST(a_drained_worker_gives_an_interpreter_run_back),
+        WORLD_TEST(a_job_that_must_not_begin_twice_is_handed_over_too),
+        WORLD_TEST(a_run_is_handed_over_many_times),
+        WORLD_TEST(a_dead_workers_process_is_followed_to_its_end),
+        WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
+        WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
+        WORLD_TEST(runs_outlive_an_emptied_ledger),
+        WORLD_TEST(a_verdict_that_waits_for_the_ledger_outlives_its_loss),
+        WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied),
+        WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
+        WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),
+        WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
+        WORLD_TEST(a_result_does_not_wait_for_the_ledger_for_ever),
+        WORLD_TEST(a_job_is_cancelled_wherever_it_is),
+        WORLD_TEST(a_verdict_beats_a_later_cancel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
