@@ -60,6 +60,8 @@ struct worker {
     struct link gated;      /* every struct gate_wait in line; gate.c */
     struct link diversions; /* records on their way to the DLQ without a job; divert.c */
     size_t diversion_count;
+    struct link orders; /* of the control topic, not answered yet; control.c */
+    size_t order_count;
     struct flight_runner *suspect; /* runs here, and may have killed a worker before; NULL: none */
     int64_t steady_since_boot_ms;  /* this process was not stopped for seconds since then; CLOCK_BOOTTIME */
     int64_t ticked_boot_ms;

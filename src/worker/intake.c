@@ -2,6 +2,7 @@
 #include "worker/intake.h"
 
 #include "core/retry.h"
+#include "worker/control.h"
 #include "worker/flight_park.h"
 #include "worker/flight_runner.h"
 
@@ -23,13 +24,14 @@ void intake_init(struct worker *worker)
 {
     const struct config_topics *topics = &worker->config->topics;
     struct intake *intake = &worker->intake;
-    intake->topics = base_alloc((topics->jobs.count + RETRY_TIER_COUNT) * sizeof *intake->topics);
+    intake->topics = base_alloc((topics->jobs.count + RETRY_TIER_COUNT + 1) * sizeof *intake->topics);
     for (size_t i = 0; i < topics->jobs.count; i++)
         intake->topics[intake->topic_count++] = topics->jobs.items[i];
     for (size_t i = 0; i < RETRY_TIER_COUNT; i++) {
         intake->retry_topics[i] = base_printf("%s%s", topics->retry, retry_tiers[i].name);
         intake->topics[intake->topic_count++] = intake->retry_topics[i];
     }
+    intake->topics[intake->topic_count++] = topics->control;
     /* A quarter of what has room: max_in_flight that run, and as many that wait. */
     crowd_init(&intake->crowd, (size_t)MAX(worker->config->max_in_flight / 2, 1),
                (size_t)worker->config->max_bytes / 4);
@@ -53,6 +55,8 @@ static const struct retry_tier *tier_of(const struct worker *worker, const char 
 
 enum intake_kind intake_kind_of(const struct worker *worker, const char *topic)
 {
+    if (strcmp(topic, worker->config->topics.control) == 0)
+        return INTAKE_ORDER;
     return tier_of(worker, topic) ? INTAKE_COPY : INTAKE_JOB;
 }
 
@@ -89,7 +93,11 @@ int64_t intake_wait_ms(void *arg, const struct kafka_message *message)
 
 void intake_take(void *arg, const struct kafka_message *message)
 {
-    flight_runner_begin(arg, message);
+    struct worker *worker = arg;
+    if (intake_kind_of(worker, message->topic) == INTAKE_ORDER)
+        control_begin(worker, message);
+    else
+        flight_runner_begin(worker, message);
 }
 
 /* ---- what waits in the queue ---- */

@@ -4,10 +4,10 @@
 #include "kafka/source.h"
 #include "worker/context.h"
 
-/* What comes in from Kafka, by its topic: jobs, and copies of jobs' records that waited. Also whom the
+/* What comes in from Kafka, by its topic: jobs, copies of jobs' records that waited, orders. Also whom the
  * queue has no room for: the jobs of one tenant take at most a part of it. */
 
-enum intake_kind { INTAKE_JOB, INTAKE_COPY };
+enum intake_kind { INTAKE_JOB, INTAKE_COPY, INTAKE_ORDER };
 
 void intake_init(struct worker *worker);
 void intake_release(struct worker *worker);

@@ -240,6 +240,8 @@ static void append_jobs(struct buffer *out, const struct observe *observe)
            "Attempts that failed for the infrastructure and are repeated.", observe->retries);
     number(out, "e2b_worker_job_hops_total", "counter",
            "Copies of jobs' records written to retry topics, where they wait.", observe->hops);
+    number(out, "e2b_worker_cancellations_total", "counter", "Cancellations taken from the control topic.",
+           observe->cancels);
     number(out, "e2b_worker_duplicate_records_total", "counter",
            "Records whose job exists already under the same id.", observe->duplicates);
     number(out, "e2b_worker_dlq_records_total", "counter", "Records copied to the dead-letter topic.",

@@ -331,6 +331,12 @@ void observe_taken_over(struct flight_runner *runner)
              LOG_TEXT("permit", runner->found_permit), LOG_TEXT("sandbox", runner->found_sandbox));
 }
 
+void observe_cancel(struct worker *worker, const char *job, bool is_late)
+{
+    worker->observe->cancels++;
+    log_info(&worker->log, "job.cancel_asked", LOG_TEXT("job", job), LOG_BOOL("late", is_late));
+}
+
 void observe_diverted(struct worker *worker, const char *topic, int32_t partition, int64_t offset,
                       const char *code, const char *message)
 {

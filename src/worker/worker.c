@@ -4,6 +4,7 @@
 #include "core/limit.h"
 #include "worker/account.h"
 #include "worker/context.h"
+#include "worker/control.h"
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
 #include "worker/flight_runner.h"
@@ -144,10 +145,12 @@ static bool has_room_for_jobs(const struct worker *worker)
            worker->bytes < (size_t)worker->config->max_bytes;
 }
 
+/* Who is full of jobs must hear all the more of those that are not wanted. */
 static bool has_room(void *arg, const char *topic)
 {
-    (void)topic;
-    return has_room_for_jobs(arg);
+    struct worker *worker = arg;
+    return intake_kind_of(worker, topic) == INTAKE_ORDER ? control_has_room(worker)
+                                                         : has_room_for_jobs(worker);
 }
 
 static void pump(void *arg)
@@ -158,7 +161,7 @@ static void pump(void *arg)
         return;
     worker->is_pump_wanted = false;
     start_waiting(worker);
-    if (worker->source && has_room_for_jobs(worker))
+    if (worker->source && (has_room_for_jobs(worker) || control_has_room(worker)))
         kafka_source_pull(worker->source);
 }
 
@@ -170,6 +173,7 @@ static void on_revoked(void *arg, const char *topic, int32_t partition, bool is_
     struct worker *worker = arg;
     log_info(&worker->log, "partition.revoked", LOG_TEXT("topic", topic), LOG_INT("partition", partition),
              LOG_BOOL("lost", is_lost));
+    control_forget(worker, topic, partition);
     LIST_EACH(&worker->flights, link)
     {
         struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
@@ -443,6 +447,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     list_init(&worker->custodies);
     list_init(&worker->gated);
     list_init(&worker->diversions);
+    list_init(&worker->orders);
     intake_init(worker);
     worker->queue = queue_new();
     (void)snprintf(worker->source_why, sizeof worker->source_why, "the consumer group was not joined yet");
@@ -538,6 +543,7 @@ void worker_stop(struct worker *worker)
     worker->phase = WORKER_DRAINING;
     worker->is_source_closing = true;
     kafka_source_close(TAKE(worker->source), SOURCE_GRACE_MS, on_source_closed, worker);
+    control_forget(worker, NULL, 0); /* the next owner reads them again */
     LIST_EACH(&worker->flights, link)
     flight_runner_leave(LIST_OBJECT(link, struct flight_runner, link));
     loop_timer_start(worker->loop, &worker->drain_timer, worker->config->drain_ms, give_up_all, worker);

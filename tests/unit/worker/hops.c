@@ -1,8 +1,9 @@
-/* Jobs that wait longer than memory should hold them: copies in retry topics, tenants with more than their
- * part of the queue. */
+/* Jobs that wait longer than memory should hold them, and orders: copies in retry topics, tenants with more
+ * than their part of the queue, cancellations over the control topic. */
 #include "unit/worker/world.h"
 
 #include "base/clock.h"
+#include "codec/control.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -66,10 +67,27 @@ static void submit_later(struct world *world, const char *job_id, int64_t ahead_
     world_submit_with(world, job_id, "print x", all);
 }
 
+static void cancel(struct world *world, const char *job_id)
+{
+    CLEANUP(buffer_release) struct buffer value = {0};
+    control_encode(&(struct control){.action = CONTROL_CANCEL, .job_id = job_id}, &value);
+    world_push(world, "e2b.control", 0, buffer_bytes(&value));
+}
+
 static int64_t starts(const struct world *world, const char *job_id)
 {
     CLEANUP(base_freep) char *key = base_printf("default/%s", job_id);
     return e2b_world_starts(world->e2b, key);
+}
+
+static bool is_answered(const struct world *world, const char *job_id)
+{
+    return world_events(world, job_id, "e2b-worker.job.finished.v1") > 0;
+}
+
+static bool is_order_finished(const struct world *world, int64_t offset)
+{
+    return kafka_world_is_finished(world->kafka, "workers", "e2b.control", 0, offset);
 }
 
 /* ---- jobs that start later ---- */
@@ -408,6 +426,117 @@ static void a_job_that_is_long_in_the_queue_hears_that_it_is_done(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* ---- cancellations ---- */
+
+static void jobs_are_cancelled_wherever_they_are(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 1;
+    world_start(world, 0);
+    world_submit(world, "running", "print x;sleep 50000");
+    world_run(world, 2 * SECOND_MS);
+    world_submit(world, "queued", "print x");
+    submit_later(world, "held", 25 * SECOND_MS, NULL);
+    submit_later(world, "parked", 90 * SECOND_MS, NULL);
+    cancel(world, "unknown");
+    cancel(world, "queued");
+    cancel(world, "held");
+    cancel(world, "parked");
+    world_run(world, 5 * SECOND_MS);
+    world_expect(world, "queued", "cancelled", "CANCELLED");
+    world_expect(world, "held", "cancelled", "CANCELLED");
+    cancel(world, "running");
+    world_run(world, 10 * SECOND_MS);
+    world_expect(world, "running", "cancelled", "CANCELLED");
+    world_submit(world, "unknown", "print x");
+    world_run(world, 2 * SECOND_MS);
+    world_expect(world, "unknown", "cancelled", "CANCELLED");
+    world_run(world, MINUTE_MS);
+    world_expect(world, "parked", "cancelled", "CANCELLED");
+    assert_int_equal(starts(world, "parked") + starts(world, "held") + starts(world, "queued"), 0);
+    cancel(world, "running"); /* too late */
+    world_run(world, 2 * SECOND_MS);
+    assert_true(is_order_finished(world, 5));
+    world_close(world, WORLD_CLEAN);
+}
+
+/* The mark of a job that nobody has would be gone by then. */
+static void a_job_of_next_week_is_cancelled_within_the_hour(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = SECOND_MS;
+    world_start(world, 0);
+    submit_later(world, "week", 7 * 24 * HOUR_MS, NULL);
+    world_run(world, 30 * HOUR_MS);
+    assert_false(is_answered(world, "week"));
+    cancel(world, "week");
+    world_run(world, HOUR_MS + MINUTE_MS);
+    world_expect(world, "week", "cancelled", "CANCELLED");
+    assert_true(world_is_finished(world));
+    world_close(world, WORLD_CLEAN);
+}
+
+static void an_order_is_finished_when_the_ledger_has_it(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    e2b_world_delay(world->e2b, E2B_WORLD_CREATE, 100);
+    world_submit(world, "running", "sleep 50000");
+    world_run(world, 2 * SECOND_MS);
+    fake_redis_fail_later(world->redis, 0, /* is_lost= */ false);
+    cancel(world, "running");
+    world_run(world, 100);
+    assert_false(is_order_finished(world, 0));
+    world_run(world, 10 * SECOND_MS);
+    world_expect(world, "running", "cancelled", "CANCELLED");
+    assert_true(is_order_finished(world, 0));
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, SECOND_MS);
+    cancel(world, "later");
+    world_run(world, 20 * SECOND_MS);
+    assert_false(is_order_finished(world, 1));
+    fake_redis_set_reachable(world->redis, true);
+    world_run(world, 10 * SECOND_MS);
+    assert_true(is_order_finished(world, 1));
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_full_worker_hears_cancellations(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 1;
+    world->config.max_in_flight = 2;
+    world_start(world, 0);
+    for (int i = 0; i < 12; i++) {
+        CLEANUP(base_freep) char *id = base_printf("a%d", i);
+        world_submit_to(world, i % WORLD_PARTITIONS, id, "sleep 40000", NULL);
+    }
+    world_run(world, 3 * SECOND_MS);
+    for (int i = 0; i < 12; i++) {
+        CLEANUP(base_freep) char *id = base_printf("a%d", i);
+        cancel(world, id);
+    }
+    assert_true(world_settle(world, 30 * SECOND_MS));
+    for (size_t i = 0; i < world->job_count; i++)
+        world_expect(world, world->jobs[i], "cancelled", "CANCELLED");
+    world_close(world, WORLD_CLEAN);
+}
+
+static void an_order_that_cannot_be_read_goes_to_the_dlq(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_push(world, "e2b.control", 0, (struct bytes){"{\"action\":\"pause\",\"job_id\":\"a\"}", 32});
+    world_push(world, "e2b.control", 0, (struct bytes){"stop", 4});
+    world_run(world, 3 * SECOND_MS);
+    assert_int_equal(world_diverted(world), 2);
+    const struct kafka_record *record = kafka_world_record(world->kafka, "e2b.dlq", 0, 1);
+    expect_header(record, "__connect.errors.topic", "e2b.control");
+    expect_header(record, "__connect.errors.exception.class.name", "INVALID_CONTROL");
+    assert_true(is_order_finished(world, 1));
+    world_close(world, WORLD_CLEAN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +554,11 @@ int main(void)
         WORLD_TEST(a_tenant_that_is_alone_and_fast_goes_on_no_hop),
         WORLD_TEST(jobs_that_were_sent_on_a_hop_all_run_once),
         WORLD_TEST(a_job_that_is_long_in_the_queue_hears_that_it_is_done),
+        WORLD_TEST(jobs_are_cancelled_wherever_they_are),
+        WORLD_TEST(a_job_of_next_week_is_cancelled_within_the_hour),
+        WORLD_TEST(an_order_is_finished_when_the_ledger_has_it),
+        WORLD_TEST(a_full_worker_hears_cancellations),
+        WORLD_TEST(an_order_that_cannot_be_read_goes_to_the_dlq),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

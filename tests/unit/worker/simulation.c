@@ -4,6 +4,7 @@
 #include "unit/worker/world.h"
 
 #include "base/clock.h"
+#include "codec/control.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -73,12 +74,9 @@ static const char *some_job(struct simulation *simulation)
 
 static void cancel(struct world *world, const char *job_id)
 {
-    struct claim *claim = world_claim(world, job_id);
-    if (!claim || claim->state == CLAIM_DONE || claim->state == CLAIM_SEALED)
-        return;
-    claim->is_cancelled = true;
-    if (claim->owner)
-        store_note_cancel(fake_redis_store(world->redis), claim->owner, claim->job);
+    CLEANUP(buffer_release) struct buffer value = {0};
+    control_encode(&(struct control){.action = CONTROL_CANCEL, .job_id = job_id}, &value);
+    world_push(world, "e2b.control", 0, buffer_bytes(&value));
 }
 
 /* ---- what goes wrong ---- */

@@ -84,6 +84,7 @@ void world_open(struct world *world)
     kafka_world_add_topic(world->kafka, "e2b.results", 1);
     kafka_world_add_topic(world->kafka, "e2b.stats", 1);
     kafka_world_add_topic(world->kafka, "e2b.dlq", 1);
+    kafka_world_add_topic(world->kafka, "e2b.control", 1);
     for (size_t i = 0; i < ARRAY_LENGTH(retry_topics); i++)
         kafka_world_add_topic(world->kafka, retry_topics[i], WORLD_RETRY_PARTITIONS);
 }
@@ -330,7 +331,7 @@ bool world_is_finished(const struct world *world)
         if (!is_topic_finished(world, retry_topics[i], WORLD_RETRY_PARTITIONS))
             return false;
     return is_topic_finished(world, WORLD_TOPIC, WORLD_PARTITIONS) &&
-           is_topic_finished(world, "e2b.jobs.long", 1);
+           is_topic_finished(world, "e2b.jobs.long", 1) && is_topic_finished(world, "e2b.control", 1);
 }
 
 /* ---- time ---- */

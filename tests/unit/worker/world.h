@@ -80,7 +80,7 @@ void world_run(struct world *world, int64_t ms);
 bool world_settle(struct world *world, int64_t most_ms);
 void world_explain(const struct world *world); /* prints what is missing */
 bool world_is_finished(
-    const struct world *world); /* every record of jobs and retries, in any worker's eyes */
+    const struct world *world); /* every record of jobs, retries and orders, in any worker's eyes */
 
 struct world_result world_result(const struct world *world, const char *job_id);
 void world_expect(const struct world *world, const char *job_id, const char *status, const char *code);
