@@ -218,9 +218,9 @@ static void on_timer(void *arg)
 
 static void set_timer(struct flight_runner *runner)
 {
-    int64_t delay_ms = random_jitter_ms(runner->worker->random, runner->flight.delay_ms);
-    loop_timer_start(loop_of(runner), &runner->timer, MAX(delay_ms, flight_park_due_ms(runner)), on_timer,
-                     runner);
+    int64_t delay_ms = runner->flight.delay_ms, due_ms = flight_park_due_ms(runner);
+    delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
+    loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
 }
 
 static void give_claim_back(struct flight_runner *runner, bool is_uncounted)
