@@ -130,7 +130,7 @@ static bool has_untried(const struct worker *worker)
     LIST_EACH(&worker->flights, link)
     {
         const struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
-        if (runner->flight.state == FLIGHT_QUEUED && runner->create_mark < 0)
+        if (runner->flight.state == FLIGHT_QUEUED && !runner->entry.is_held && runner->create_mark < 0)
             return true;
     }
     return false;
@@ -272,7 +272,7 @@ static void on_tick(void *arg)
     if (boot_ms - worker->ticked_boot_ms > STOPPED_MS)
         worker->steady_since_boot_ms = boot_ms;
     worker->ticked_boot_ms = boot_ms;
-    if (!may_begin(worker))
+    if (!is_in_service(worker) || !provider_is_usable(worker->provider)) /* nobody's jobs leave the queue */
         crowd_forget(&worker->intake.crowd);
     if (++worker->ticks % TICKS_PER_POLL == 0) {
         queue_free_each(worker->queue, 1);
