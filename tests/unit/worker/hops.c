@@ -194,7 +194,7 @@ static void a_copy_that_no_topic_takes_waits_in_memory(void **state)
     assert_int_equal(count_in(world, TIER_10M), 0);
     assert_int_equal(starts(world, "later"), 0);
     kafka_world_set_record_max(world->kafka, 1 << 20);
-    world_run(world, 2 * MINUTE_MS + 30 * SECOND_MS);
+    world_run(world, MINUTE_MS + 2 * SECOND_MS);
     world_expect(world, "later", "succeeded", "");
     world_close(world, WORLD_CLEAN);
 }
