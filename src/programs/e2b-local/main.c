@@ -11,6 +11,7 @@
 #include "zygote.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,12 +118,25 @@ static bool write_port(const struct program *program, struct error *reterr)
     return true;
 }
 
+static bool open_journal(struct program *program, struct error *reterr)
+{
+    const char *path = program->options.journal;
+    if (!path)
+        return true;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_set(reterr, ERROR_REJECTED, "e2b-local", errno, "cannot write %s: %s", path,
+                         strerror(errno));
+    program->service.journal = (struct log){.level = LOG_LEVEL_INFO, .fd = fd};
+    return true;
+}
+
 static bool start(struct program *program, struct error *reterr)
 {
     struct service *service = &program->service;
     const struct options *options = &program->options;
     struct zygote_options zygote = {.python = options->python, .node = options->node};
-    if (!make_directory(program, reterr))
+    if (!open_journal(program, reterr) || !make_directory(program, reterr))
         return false;
     zygote.directory = program->directory;
     service->zygote = zygote_new(service->loop, &service->log, &zygote, reterr);
@@ -174,6 +188,8 @@ static void release(struct program *program)
     if (program->options.port_file)
         (void)unlink(program->options.port_file);
     free(program->directory);
+    if (service->journal.fd > 0)
+        (void)close(service->journal.fd);
     options_release(&program->options);
 }
 
@@ -182,6 +198,7 @@ static void init(struct program *program)
     struct service *service = &program->service;
     const struct options *options = &program->options;
     service->log = (struct log){.component = "e2b-local", .level = options->log_level};
+    service->journal.level = LOG_LEVEL_NONE;
     service->loop = loop_new();
     random_init(&service->random);
     list_init(&service->sandboxes);
