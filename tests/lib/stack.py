@@ -152,12 +152,13 @@ class Kafka:
         self.is_own = not self.bootstrap
         if self.is_own:
             port_file = folder / "kafka.port"
+            folder.mkdir(parents=True, exist_ok=True)
             self.script("start", "--brokers", str(brokers or 1), "--port-file", port_file)
             self.bootstrap = port_file.read_text().strip()
 
     def script(self, verb: str, *options) -> None:
         subprocess.run([ROOT / "tests/kafka/kafka", verb, "--dir", self.folder / "kafka", *options], check=True,
-                       stdout=subprocess.DEVNULL)
+                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
     def stop(self) -> None:
         if self.is_own:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from stack import ROOT, Names
 
 TYPE_PREFIX = "e2b-worker."
+QUIET = {"log_level": 0}  # brokers come and go here: what clients think of that is no news
 
 
 @functools.cache
@@ -30,7 +31,7 @@ def assert_fits_schema(ce_type: str, body) -> None:
 
 
 def create_topics(bootstrap: str, partitions: dict[str, int], copies: int = 1) -> None:
-    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap})
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap, **QUIET})
     topics = [confluent_kafka.admin.NewTopic(topic, count, copies) for topic, count in partitions.items()]
     for future in admin.create_topics(topics).values():
         future.result()
@@ -39,7 +40,7 @@ def create_topics(bootstrap: str, partitions: dict[str, int], copies: int = 1) -
 def open_reader(bootstrap: str, topic: str, partitions: int, **properties) -> confluent_kafka.Consumer:
     """Reads all of a topic from its beginning, in no group."""
     reader = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "reads-" + topic,
-                                       "enable.auto.commit": False, **properties})
+                                       "enable.auto.commit": False, **QUIET, **properties})
     reader.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in range(partitions)])
     return reader
 
@@ -50,7 +51,8 @@ def header_texts(message) -> dict[str, str]:
 
 def committed_lag(bootstrap: str, group: str, partitions: dict[str, int]) -> dict[tuple[str, int], int]:
     """Records that the group has not committed as finished, where there are any."""
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False,
+                                         **QUIET})
     parts = [confluent_kafka.TopicPartition(topic, p) for topic, count in partitions.items() for p in range(count)]
     lag = {}
     for part in consumer.committed(parts, 10):
@@ -68,7 +70,7 @@ class Stream:
         self.names, self.bootstrap = names, kafka.bootstrap
         self.partitions = {names.jobs(task): count for task, count in partitions.items()}
         create_topics(kafka.bootstrap, {**self.partitions, names.results: 3, names.dlq: 1, names.control: 1})
-        self.producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5})
+        self.producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5, **QUIET})
         self.reader = self.read(names.results, 3)
         self.finished: dict[str, list[dict]] = collections.defaultdict(list)
         self.events: list[tuple[str, dict]] = []
