@@ -133,7 +133,8 @@ class Cluster:
         tell(f"e2b-local: {self.local.url}")
         self.partitions = {self.names.jobs(task): count for task, count in PARTITIONS.items()}
         stream.create_topics(self.kafka.bootstrap, {**self.partitions, self.names.results: results_module.PARTITIONS,
-                                                    self.names.dlq: 3, self.names.control: 1}, copies=3)
+                                                    self.names.dlq: 3, self.names.control: 1,
+                                                    **{self.names.retry + tier: 3 for tier in ("1m", "10m", "1h")}}, copies=3)
         for number in range(1, self.options.workers + 1):
             self.start_worker(f"w{number}")
         wait_until(self.all_ready, 90, "all workers are ready", 0.2)
