@@ -116,7 +116,8 @@ enum ledger_answer store_extend(struct store *store, const char *worker, const c
                                 int64_t now_ms)
 {
     struct permit *permit = store_find_permit(store, id);
-    if (!permit || permit->epoch != store->epoch)
+    bool is_unclaimed = permit && permit->worker[0] == '\0' && !store->is_ready;
+    if (!permit || permit->epoch != store->epoch || is_unclaimed)
         return LEDGER_SUPERSEDED;
     if (strcmp(permit->worker, worker) != 0)
         return LEDGER_SUPERSEDED_PERMIT;
@@ -140,11 +141,12 @@ static void merge_limits(char **limits, const char *more)
 }
 
 /* Its holder says that no claim goes with it. */
-static void free_claim_under(struct store *store, const struct permit *permit, int64_t now_ms)
+static void free_claim_under(struct store *store, const char *worker, const struct permit *permit,
+                             int64_t now_ms)
 {
     struct claim *claim = store_find_claim(store, permit->job, now_ms);
     if (claim && claim->state == CLAIM_RUNNING && store_is(claim->permit, permit->id) &&
-        (store_is(claim->owner, "") || claim->epoch != store->epoch))
+        (store_is(claim->owner, "") || store_is(claim->owner, worker) || claim->epoch != store->epoch))
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
 }
 
@@ -156,8 +158,12 @@ static bool assert_permit(struct store *store, const char *owner, const struct l
     bool is_now = permit && permit->epoch == store->epoch;
     if (is_now && strcmp(permit->worker, owner) != 0 && permit->worker[0] != '\0')
         return false;
+    const struct claim *claim = store_find_claim(store, assertion->job, now_ms);
+    if (!permit && claim && claim->epoch == store->epoch && !store_is(claim->owner, "") &&
+        !store_is(claim->owner, owner) && store_is(claim->permit, assertion->permit))
+        return false;
     if (permit && is_mine && permit->job[0] != '\0' && strcmp(permit->job, assertion->job) != 0)
-        free_claim_under(store, permit, now_ms);
+        free_claim_under(store, owner, permit, now_ms);
     if (!permit) {
         permit = base_alloc(sizeof *permit);
         permit->id = base_strdup(assertion->permit);
