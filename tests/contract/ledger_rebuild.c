@@ -733,6 +733,7 @@ static void a_clock_that_steps_means_a_rebuild_and_its_times_do_not_last(void **
         for (size_t k = 0; k < scene->one.permit_count; k++)
             if (strcmp(scene->one.permits[k].permit, permit) == 0)
                 assert_in_range(scene->one.permits[k].horizon_ms, 400000, 420000);
+        assert_true(world_lease_left(scene->world, "ghost") <= LEDGER_LEASE_MS);
         world_lapse(scene->world, "ghost");
         scene_open(scene);
         world_end_hold(scene->world);
