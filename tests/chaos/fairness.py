@@ -16,6 +16,9 @@ class Share:
     used_s: float
     due_s: float
 
+    def __str__(self) -> str:
+        return f"{self.tenant} {self.used_s:.0f} of {self.due_s:.0f}"
+
     @property
     def is_fair(self) -> bool:
         return self.used_s >= LEAST * self.due_s

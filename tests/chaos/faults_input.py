@@ -34,7 +34,6 @@ def malformed(hands: Hands):
         hands.load.publish_unreadable(topic, partition, kinds[number % len(kinds)])
     hands.note(f"{topic} {partition}")
     probe = hands.load.maker.make("t2", "python", task_type=task)
-    probe.task = task
     hands.load.publish(probe, partition)
     for _ in range(600):
         if probe.key in hands.results.finished:
@@ -57,7 +56,7 @@ def hoard(hands: Hands):
         for task, count in PARTITIONS.items():
             for partition in range(count):
                 job = load.maker.make(hands.random.choice(["t2", "t3", "t4"]), "bash", task_type=task)
-                job.task, job.kind = task, "behind_hoard"
+                job.kind = "behind_hoard"
                 probes.append(load.publish(job, partition))
         hands.note(f"{HOARD} jobs, {len(probes)} of others behind them")
     finally:

@@ -6,8 +6,9 @@ import dataclasses
 
 import fairness
 import results as results_module
+import stream
 from facts import Facts, Sandbox
-from wire import name_of
+from wire import Call, name_of
 
 
 INFRASTRUCTURE = {"SANDBOX_CREATE_FAILED", "SANDBOX_LOST", "SANDBOX_UNRESPONSIVE", "STREAM_BROKEN", "WORKER_CRASHED"}
@@ -81,7 +82,7 @@ def right_verdict(facts: Facts) -> Finding:
             if is_as_expected(job, event):
                 continue
             code = (event.body.get("error") or {}).get("code")
-            attempts = max([attempt["n"] for attempt in event.body["attempts"]], default=0)
+            attempts = max([int(call.answer[2]) for call in facts.calls_by_job[key] if is_grant(call)], default=0)
             since, until = facts.life(key)
             is_explained = facts.faults_during(since - AFTERMATH_MS, until)
             if code in INFRASTRUCTURE and is_explained and (job.is_never or attempts >= MOST_ATTEMPTS):
@@ -95,9 +96,13 @@ def right_verdict(facts: Facts) -> Finding:
                    ", ".join(f"{count} {code} by faults" for code, count in excused.items()))
 
 
+def is_grant(call: Call) -> bool:
+    return call.op == "acquire" and call.verdict == "granted"
+
+
 def grants(facts: Facts) -> dict[str, tuple[int, int]]:
     """Of each permit: when its latest grant was asked for and answered."""
-    return {call.answer[1]: (call.asked, call.at) for call in facts.calls if call.op == "acquire" and call.verdict == "granted"}
+    return {call.answer[1]: (call.asked, call.at) for call in facts.calls if is_grant(call)}
 
 
 def within_limits(facts: Facts) -> Finding:
@@ -140,7 +145,7 @@ def nothing_left(facts: Facts) -> Finding:
         if not sandbox.ended:
             found.append(Violation(f"{sandbox.id} lives, permit {sandbox.permit}", sandbox.job, sandbox.created))
     for permit, left_s in sorted(facts.permits_left.items(), key=lambda one: one[1])[-3:]:
-        jobs = {call.job for call in facts.calls if call.op == "acquire" and call.verdict == "granted" and call.answer[1] == permit}
+        jobs = {call.job for call in facts.calls if is_grant(call) and call.answer[1] == permit}
         found.append(Violation(f"permit {permit} is held for another {left_s:.0f} s", next(iter(jobs), "")))
     return Finding("no sandbox and no permit is left", len(facts.sandboxes), found, f"waited {facts.settled_s:.0f} s")
 
@@ -181,7 +186,8 @@ def started(facts: Facts, key: str):
 
 
 def processes_run_once(facts: Facts) -> Finding:
-    """A process outlives its connection and its worker; only the end of its sandbox may make it run again."""
+    """A process outlives its connection, its worker and the ledger; only a sandbox that E2B lost may make it run again. One
+    that expired, or was killed, was given up by a worker."""
     found, checked = [], 0
     for key, job in facts.jobs.items():
         if job.mode != "process":
@@ -190,7 +196,7 @@ def processes_run_once(facts: Facts) -> Finding:
         times = started(facts, key)
         for told, then in zip(times, times[1:]):
             sandbox = facts.sandboxes.get(told.sandbox)
-            if not sandbox or sandbox.why not in ("lost", "expired"):
+            if not sandbox or sandbox.why != "lost":
                 why = sandbox.why if sandbox and sandbox.ended and sandbox.ended < then.at else "still alive"
                 found.append(Violation(f"started again in {then.sandbox}; the sandbox before it was {why}", key, then.at))
                 break
@@ -220,9 +226,11 @@ def nothing_runs_twice(facts: Facts) -> Finding:
 
 def fair_shares(facts: Facts) -> Finding:
     windows = fairness.quiet_windows(facts)
-    shares = [share for since in windows for share in fairness.shares(facts, since)]
+    by_window = {since: fairness.shares(facts, since) for since in windows}
+    shares = [share for found in by_window.values() for share in found]
     found = [Violation(f"{share.tenant} had {share.used_s:.0f} permit-seconds of {share.due_s:.0f} due in the 60 s from "
-                       f"{(share.since - facts.began) / 1000:.0f} s", "", share.since) for share in shares if not share.is_fair]
+                       f"{(share.since - facts.began) / 1000:.0f} s; all: " + ", ".join(map(str, by_window[share.since])),
+                       "", share.since) for share in shares if not share.is_fair]
     if windows and not shares:
         found.append(Violation("no tenant was backlogged for a whole quiet window: the load is too small to judge"))
     worst = min([share.used_s / share.due_s for share in shares], default=0)
@@ -256,8 +264,21 @@ def parts_are_well(facts: Facts) -> Finding:
     return Finding("workers end when they are told, not before", 1, found)
 
 
+def fits_schemas(facts: Facts) -> Finding:
+    """All results and whatever is rare; of what comes often, one in twenty."""
+    often = ("e2b-worker.job.started.v1", "e2b-worker.job.waiting.v1", "e2b-worker.worker.stats.v1")
+    looked_at = [event for event in facts.events if event.type not in often or event.offset % 20 == 0]
+    found = []
+    for event in looked_at:
+        try:
+            stream.assert_fits_schema(event.type, event.body)
+        except (AssertionError, OSError) as misfit:
+            found.append(Violation(str(misfit)[:300], event.job if event.job in facts.jobs else "", event.at))
+    return Finding("events fit their schemas", len(looked_at), found)
+
+
 PROMISES = (one_result, same_verdict, right_verdict, within_limits, under_permit, nothing_left, no_live_job_loses_its_sandbox,
-            all_committed, unreadable_kept, processes_run_once, never_twice, once_in_each_sandbox, fair_shares,
+            all_committed, unreadable_kept, fits_schemas, processes_run_once, never_twice, once_in_each_sandbox, fair_shares,
             nobody_in_the_way, recovers, parts_are_well)
 
 

@@ -19,6 +19,7 @@ BACKLOGGED = {"t0": 3, "t1": 2, "t2": 1, "t3": 1, "t4": 1, "t5": 1}  # weights; 
 OTHERS = ("t6", "t7", "t8", "t9")  # t6 interactive, t7 batch, t8 long jobs, t9 under a limit of its own
 LIMITED_TENANT, TENANT_LIMIT = "t9", 2
 WAITING_PER_TENANT = 8
+LONGEST_S = 110
 
 
 @dataclasses.dataclass
@@ -68,7 +69,8 @@ class Maker:
         job = Job(f"{kind}-{self.made:06d}", tenant, task, {}, "interpreter", ("succeeded", None), kind=kind)
         job.seconds = round(self.random.uniform(0.5, 3.5), 1)
         getattr(self, "make_" + kind)(job)
-        job.body = {"job_id": job.id, "tenant_id": tenant, "task_type": task, **job.body, **more}
+        job.task = more.get("task_type", job.task)
+        job.body = {"job_id": job.id, "tenant_id": tenant, "task_type": job.task, **job.body, **more}
         if job.mode != "none":
             job.body.setdefault("run_mode", job.mode)
             job.body.setdefault("timeout_ms", 60_000)
@@ -103,9 +105,9 @@ class Maker:
 
     def make_long(self, job: Job) -> None:
         """Longer than the lease, and its sandbox is extended on the way."""
-        job.seconds = self.random.randint(45, 130)
+        job.seconds = self.random.randint(45, LONGEST_S)
         self.make_python(job)
-        job.mode = "process"
+        job.mode, job.task = "process", self.random.choice(["machine_learning", "data_analysis", "visualization"])
         job.body["timeout_ms"] = 600_000
 
     def make_long_interpreter(self, job: Job) -> None:
@@ -169,6 +171,7 @@ class Load(threading.Thread):
         self.is_over = threading.Event()
         self.is_paused = False
         self.copy_share = 0.04
+        self.long_until = float("inf")  # later, long jobs would only make the end wait
         self.producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "acks": "all",
                                                   "message.timeout.ms": 120_000, "enable.idempotence": True, **stream.QUIET})
         self.error: BaseException | None = None
@@ -250,7 +253,7 @@ class Load(threading.Thread):
         for tenant in few:
             if self.random.random() < 0.02:
                 kind, more = None, {}
-                if tenant == "t8":
+                if tenant == "t8" and time.monotonic() < self.long_until:
                     kind = self.random.choice(["long", "long_interpreter", None])
                 elif tenant in ("t6", "t7"):
                     more = {"priority": "interactive" if tenant == "t6" else "batch"}

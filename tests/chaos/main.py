@@ -20,7 +20,7 @@ import judge  # noqa: E402
 import report  # noqa: E402
 import scenarios  # noqa: E402
 from cluster import Cluster, Interrupted  # noqa: E402
-from load import Load, Maker  # noqa: E402
+from load import LONGEST_S, Load  # noqa: E402
 from results import Results  # noqa: E402
 from wire import now_ms  # noqa: E402
 
@@ -87,6 +87,7 @@ class Run:
         self.results = Results(bootstrap, names.results)
         maker = scenarios.maker(self.options, self.cluster.counter.port)
         self.load = Load(bootstrap, names, maker, self.results, self.options.rate, self.options.seed)
+        self.load.long_until = time.monotonic() + self.options.minutes * 60 - LONGEST_S
         self.results.on_finished, self.results.on_started = self.load.on_finished, self.load.on_started
         self.results.start()
         self.load.start()

@@ -69,7 +69,8 @@ def timeline(facts: Facts, key: str) -> list[str]:
         if event.type == results_module.FINISHED:
             lines += [(event.at, f"topic      attempt {one['n']} in {one['sandbox_id']}: {one['code'] or 'well'}")
                       for one in body["attempts"]]
-    for call in facts.calls_by_job[key]:
+    permits = {call.permit or call.answer[1] for call in facts.calls_by_job[key] if call.verdict == "granted"}
+    for call in facts.calls_by_job[key] + [call for call in facts.calls if not call.job and call.permit in permits]:
         given = call.permit[:8] or next((text[:8] for text in call.answer[1:2]), "")
         again = f"; {call.times} times until {(call.last - facts.began) / 1000:.3f}" if call.times > 1 else ""
         lines.append((call.at, f"redis    {call.worker} {call.op} {given} -> {' '.join(map(str, call.answer))[:90]}{again} {call.note}"))

@@ -17,6 +17,7 @@ import time
 from stack import ROOT
 
 TEXT_MAX = 200  # of an argument or answer that is kept
+UNPRINTABLE = {code: " " for code in range(32)}
 
 
 def now_ms() -> int:
@@ -70,7 +71,7 @@ def to_text(value) -> str | list:
     if isinstance(value, list):
         return [to_text(item) for item in value]
     if isinstance(value, bytes):
-        return value[:TEXT_MAX].decode(errors="replace")
+        return value[:TEXT_MAX].decode(errors="replace").translate(UNPRINTABLE)
     if isinstance(value, RuntimeError):
         return f"error: {value}"
     return "" if value is None else str(value)
