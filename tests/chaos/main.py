@@ -84,7 +84,7 @@ class Run:
     def begin(self) -> None:
         self.cluster.start(self.tell)
         names, bootstrap = self.cluster.names, self.cluster.kafka.bootstrap
-        self.results = Results(bootstrap, names.results)
+        self.results = Results(bootstrap, names.results, self.cluster.topics[names.results])
         maker = scenarios.maker(self.options, self.cluster.counter.port)
         self.load = Load(bootstrap, names, maker, self.results, self.options.rate, self.options.seed)
         self.load.long_until = time.monotonic() + self.options.minutes * 60 - LONGEST_S
@@ -97,6 +97,7 @@ class Run:
         """Waits until nothing is left, or until no more patience is."""
         self.tell("no more jobs are published; waiting for what is open")
         began, told = time.monotonic(), 0.0
+        self.cluster.find_topics()
         while time.monotonic() - began < self.options.settle:
             left = facts_module.what_is_left(self)
             if not any(left.values()):
