@@ -429,6 +429,24 @@ static void a_refused_rate_rests_and_is_halved_for_everybody(void **state)
     assert_int_equal(create(&scene->one, "acme/2", 0, 0)->verdict, LEDGER_DENIED); /* unlimited, too */
 }
 
+/* What was refused once is not asked again all at the same moment. */
+static void creates_after_a_rest_are_booked_one_after_the_other(void **state)
+{
+    struct scene *scene = *state;
+    ledger_slower(scene->one.ledger, 400, 8000);
+    desk_flush(&scene->one);
+    int64_t waits[3];
+    for (size_t i = 0; i < ARRAY_LENGTH(waits); i++) {
+        char job[24];
+        snprintf(job, sizeof job, "acme/%zu", i);
+        const struct ledger_acquired *answer = create(&scene->one, job, 8000, 4);
+        assert_int_equal(answer->verdict, LEDGER_GRANTED);
+        waits[i] = answer->wait_ms;
+    }
+    assert_in_range(waits[0], 1, 400);
+    assert_true(waits[1] > waits[0] && waits[2] > waits[1]); /* 4 a second, and no burst of four at once */
+}
+
 static void a_rate_without_limit_is_halved_from_where_it_would_be(void **state)
 {
     struct scene *scene = *state;
@@ -549,6 +567,7 @@ int main(void)
         IN_SCENE(a_census_shows_every_permit_the_oldest_first),
         IN_SCENE(an_onlooker_is_no_worker),
         IN_SCENE(a_refused_rate_rests_and_is_halved_for_everybody),
+        IN_SCENE(creates_after_a_rest_are_booked_one_after_the_other),
         IN_SCENE(a_rate_without_limit_is_halved_from_where_it_would_be),
         IN_SCENE(a_cut_ends_by_itself_and_the_newest_counts),
         IN_SCENE(a_snapshot_tells_what_an_operator_set_from_what_was_cut),

@@ -165,8 +165,9 @@ if warm == '' then
         if back >= (rate > 0 and rate or UNLIMITED) then call('HDEL', L .. 'rate', 'milli', 'cut') else rate = back end
     end
     local step = rate > 0 and 1000000 / rate or 0
-    local tat = math.max(tonumber(r[1] or 0), now)
-    wait = math.max(0, math.ceil(tat - now - (math.max(burst, 1) - 1) * step), tonumber(r[4] or 0) - now)
+    local tat, at_once, rest = math.max(tonumber(r[1] or 0), now), (math.max(burst, 1) - 1) * step, tonumber(r[4] or 0)
+    if rest > now then tat = math.max(tat, rest + at_once) end -- whoever asks for a rest shall not meet a burst at its end
+    wait = math.max(0, math.ceil(tat - now - at_once))
     if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
     if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
 else

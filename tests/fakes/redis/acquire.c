@@ -264,10 +264,12 @@ static bool pass_rate(struct asking *asking, int64_t *ret_wait_ms)
     const struct ledger_acquire *acquire = asking->acquire;
     double rate = store_rate(asking->store, acquire->create_milli_per_s, asking->now_ms);
     int64_t now_micro = asking->now_ms * 1000, step_micro = rate > 0 ? (int64_t)(1e9 / rate) : 0;
+    int64_t at_once_micro = (MAX(acquire->create_burst, 1) - 1) * step_micro;
     int64_t tat_micro = MAX(asking->store->tat_micro, now_micro);
-    int64_t wait_micro = tat_micro - now_micro - (MAX(acquire->create_burst, 1) - 1) * step_micro;
+    if (asking->store->rest_ms > asking->now_ms)
+        tat_micro = MAX(tat_micro, asking->store->rest_ms * 1000 + at_once_micro);
+    int64_t wait_micro = tat_micro - now_micro - at_once_micro;
     *ret_wait_ms = wait_micro > 0 ? (wait_micro + 999) / 1000 : 0;
-    *ret_wait_ms = MAX(*ret_wait_ms, asking->store->rest_ms - asking->now_ms);
     if (*ret_wait_ms > BOOK_MS) {
         asking->answer->verdict = LEDGER_DENIED;
         asking->answer->limit = "rate";
