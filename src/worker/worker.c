@@ -25,8 +25,9 @@ enum {
     ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
     TICK_MS = 250,
-    STOPPED_MS = 5000,  /* whoever did not tick for so long was stopped */
-    TICKS_PER_POLL = 4, /* whoever waits behind a full limit without a timer of its own */
+    STOPPED_MS = 5000,      /* whoever did not tick for so long was stopped */
+    TICKS_PER_TELLING = 20, /* jobs that wait without asking say why */
+    TICKS_PER_POLL = 4,     /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
     SINK_GRACE_MS = 30000, /* for records that somebody waits for */
     POSTS_GRACE_MS = 1000, /* for events that nobody does, where Kafka takes any */
@@ -278,6 +279,8 @@ static void on_tick(void *arg)
         queue_free_each(worker->queue, 1);
         intake_look(worker);
     }
+    if (worker->ticks % TICKS_PER_TELLING == 0)
+        observe_queue(worker);
     worker_poke(worker);
     loop_timer_start(worker->loop, &worker->tick_timer, TICK_MS, on_tick, worker);
 }
