@@ -13,6 +13,7 @@ struct program *program_new(struct place *place, const char *text)
     program->text = base_strdup(text);
     program->record = base_strdup("");
     program->at = program->text;
+    list_init(&program->followers);
     list_push_back(&place->programs, &program->link);
     e2b_world_tally(place->world, place->job)->starts++;
     return program;
@@ -109,7 +110,7 @@ static int64_t obey(struct program *program, char *line)
         *(line[0] == 'e' ? &program->exit_code : &program->signal) = atoi(words);
         end(program);
     } else if (strcmp(line, "vanish") == 0) {
-        place_end(program->place);
+        place_end(program->place, "vanished");
         return -1;
     }
     return program->has_ended ? -1 : 0;
@@ -123,12 +124,15 @@ static void step(void *arg)
         size_t length = strcspn(program->at, "\n");
         CLEANUP(base_freep) char *line = base_strndup(program->at, length);
         program->at += length + (program->at[length] == '\n');
+        const struct e2b_world_eye *eye = program->place->world->eye;
+        if (eye && eye->on_program)
+            eye->on_program(eye->arg, program->place, line);
         wait_ms = obey(program, line);
     }
     if (wait_ms == 0 && !program->is_cut)
         end(program);
     if (wait_ms > 0 || program->is_cut)
         loop_timer_start(program->place->world->loop, &program->next, wait_ms, step, program);
-    if (link_is_on_list(&program->place->link))
+    if (!program->place->is_gone)
         program_tell(program);
 }

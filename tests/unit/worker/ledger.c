@@ -217,7 +217,7 @@ static void a_job_that_another_took_during_a_stop_is_left_alone(void **state)
     (void)e2b_world_vanish(world->e2b, "default/a");
     struct store *store = fake_redis_store(world->redis);
     LIST_EACH(&store->permits, link)
-    LIST_OBJECT(link, struct permit, link)->horizon_ms = 0;
+    store_set_horizon(store, LIST_OBJECT(link, struct permit, link), 0);
     forget_owed(world, "a");
     world_submit(world, "b", "print x"); /* prunes */
     assert_true(world_settle(world, 120000));
