@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* libe2b: an asynchronous E2B client for libuv programs: sandboxes, code in their interpreter, processes,
+/* libe2b: an asynchronous E2B client for libuv programs: sandboxes, code in their interpreter, processes and
  * files.
  *
  * Every operation is started with a *call*, a small slot that you embed in your own struct, and ends in its
@@ -34,8 +34,7 @@ struct e2b_client;
 struct e2b_sandbox;
 struct e2b_operation;
 
-/* ---- Values
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Values ---- */
 
 struct e2b_bytes {
     const void *data;
@@ -53,43 +52,43 @@ struct e2b_pairs {
 
 /* What to do about a failure. */
 enum e2b_error_kind {
-    E2B_INVALID = 1,  /* the request is wrong (400, 422) or an argument is; the same will fail again */
-    E2B_AUTH,         /* 401, 403: the key is missing, unknown or not allowed to */
-    E2B_NOT_FOUND,    /* no such template, file, process ... ; for a sandbox's own calls see GONE */
-    E2B_CONFLICT,     /* 409: it is changing its state just now */
-    E2B_RATE_LIMITED, /* 429: too many requests; retry_after_ms says how long to wait */
-    E2B_QUOTA,        /* 429: too many sandboxes at once; one of them must end first */
-    E2B_CAPACITY,     /* 503, 504 on create: E2B has no room; nothing was created */
-    E2B_GONE,         /* the sandbox is no more: ended, killed, or never there */
-    E2B_PORT_CLOSED,  /* the sandbox lives, but nothing listens there: the template lacks the service */
-    E2B_DISK_FULL,    /* 507: no space left in the sandbox */
-    E2B_TIMEOUT,      /* the call's own deadline passed */
-    E2B_TOO_LARGE,    /* an answer over the client's bound; the rest was not read */
-    E2B_BROKEN, /* the connection failed or an answer made no sense, or 500, 502: the sandbox may well live */
-    E2B_EXPIRED, /* create only: send_before_boot_ms had passed; nothing was sent */
-    E2B_CLOSED,  /* the client was closed under the call */
+    E2B_ERROR_INVALID = 1,  /* the request is wrong (400, 422) or an argument is; the same will fail again */
+    E2B_ERROR_AUTH,         /* 401, 403: the key is missing, unknown or not allowed to */
+    E2B_ERROR_NOT_FOUND,    /* no such template, file, process ... ; for a sandbox's own calls see GONE */
+    E2B_ERROR_CONFLICT,     /* 409: it is changing its state just now */
+    E2B_ERROR_RATE_LIMITED, /* 429: too many requests; retry_after_ms says how long to wait */
+    E2B_ERROR_QUOTA,        /* 429: too many sandboxes at once; one of them must end first */
+    E2B_ERROR_CAPACITY,     /* 503, 504 on create: E2B has no room; nothing was created */
+    E2B_ERROR_GONE,         /* the sandbox is no more: ended, killed, or never there */
+    E2B_ERROR_PORT_CLOSED,  /* the sandbox lives, but nothing listens there: the template lacks the service */
+    E2B_ERROR_DISK_FULL,    /* 507: no space left in the sandbox */
+    E2B_ERROR_TIMEOUT,      /* the call's own deadline passed */
+    E2B_ERROR_TOO_LARGE,    /* an answer over the client's bound; the rest was not read */
+    E2B_ERROR_BROKEN,       /* no connection, or no sensible answer (500, 502): the sandbox may well live */
+    E2B_ERROR_EXPIRED,      /* create only: send_before_boot_ms had passed; nothing was sent */
+    E2B_ERROR_CLOSED,       /* the client was closed under the call */
 };
 
 struct e2b_error {
     enum e2b_error_kind kind;
-    bool undecided;  /* it was sent and not answered clearly: it may have happened, or may happen yet */
-    int http_status; /* 0: there was no answer */
+    bool undecided;         /* sent and not answered clearly: it may have happened, or may happen yet */
+    int http_status;        /* 0: there was no answer */
     int64_t retry_after_ms; /* 0: not said */
     char code[48];          /* E2B's error_code or Connect's code, "" where there is none */
     char message[200];      /* one sentence for people */
 };
 
-/* ---- Call
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Call ---- */
 
 struct e2b_call {
-    void *arg;          /* yours */
-    int64_t timeout_ms; /* deadline of the operations to come, whole; 0: the operation's default */
+    void *arg;                       /* yours */
+    int64_t timeout_ms;              /* deadline of each operation to come, as a whole; 0: its default */
     struct e2b_operation *operation; /* ours; NULL: idle. A zeroed call is idle */
 };
 
 E2B_API bool e2b_call_is_active(const struct e2b_call *call);
-E2B_API void e2b_call_cancel(struct e2b_call *call); /* idle: nothing */
+/* Idle: nothing. */
+E2B_API void e2b_call_cancel(struct e2b_call *call);
 /* Stops and goes on reading a streamed answer: back-pressure down to the program in the sandbox. */
 E2B_API void e2b_call_pause(struct e2b_call *call);
 E2B_API void e2b_call_resume(struct e2b_call *call);
@@ -98,16 +97,14 @@ typedef void (*e2b_closed_fn)(void *arg);
 /* In all of them: error is NULL on success; the other arguments are NULL or zero on failure. */
 typedef void (*e2b_done_fn)(struct e2b_call *call, const struct e2b_error *error);
 
-/* ---- Client: one per account and loop. Owns the connections.
- * ---------------------------------------------------- */
+/* ---- Client: one per account and loop, owns the connections ---- */
 
 struct e2b_client_options {
     const char *api_key;     /* "e2b_..." */
     const char *domain;      /* NULL: e2b.app */
     const char *api_url;     /* replaces https://api.<domain>; NULL: that */
-    const char *sandbox_url; /* replaces the data plane's host for every sandbox and port; NULL:
-                              * https://sandbox.<domain>        for E2B's own domains,
-                              * https://<port>-<id>.<domain> else */
+    const char *sandbox_url; /* replaces the host of every sandbox and port; NULL: https://sandbox.<domain>
+                              * for E2B's own domains, https://<port>-<id>.<domain> for others */
     const char *user_agent;  /* NULL: "libe2b/<version>" */
     const char *ca_file;     /* PEM; NULL: the system's */
     int api_connections;     /* at most, to the control plane; 0: 16 */
@@ -116,15 +113,16 @@ struct e2b_client_options {
     size_t max_line_bytes;   /* of one event in a stream; 0: 16 MiB */
 };
 
-/* Returns: NULL never; what is wrong with the options arrives with the first call. Owns: e2b_client_close. */
+/* options: NULL takes key, domain and URLs from the environment as E2B's SDKs do (E2B_API_KEY, E2B_DOMAIN,
+ * E2B_API_URL, E2B_SANDBOX_URL). Returns: NULL never; what is wrong with the options arrives with the first
+ * call. Owns: e2b_client_close. */
 E2B_API struct e2b_client *e2b_client_new(struct uv_loop_s *loop, const struct e2b_client_options *options);
 
-/* Ends every call with E2B_CLOSED, then closes the connections, calls back once (may be NULL) and is gone.
- * Sandboxes outlive it on E2B's side; their handles must be freed before or in `closed`. */
+/* Ends every call with E2B_ERROR_CLOSED, then closes the connections, calls back once (may be NULL) and is
+ * gone. Sandboxes outlive it on E2B's side; their handles must be freed before or in `closed`. */
 E2B_API void e2b_client_close(struct e2b_client *client, e2b_closed_fn closed, void *arg);
 
-/* ---- Sandboxes: the control plane goes by id, the data plane by handle
- * ------------------------------------------- */
+/* ---- Sandboxes: the control plane goes by id, the data plane by handle ---- */
 
 struct e2b_network {
     bool is_off;              /* no way out at all */
@@ -135,21 +133,21 @@ struct e2b_network {
 };
 
 struct e2b_sandbox_options {
-    const char *template_id;           /* id or alias, required */
+    const char *template_id;           /* id or alias; NULL: code-interpreter-v1, which every account has */
     const char *idempotency_key;       /* [a-z0-9-]{1,255}; NULL: none */
     int64_t live_ms;                   /* from now; rounded up to seconds; 0: 300,000 */
     struct e2b_pairs metadata;         /* for lists */
     struct e2b_pairs env;              /* for every process and kernel in it */
     const struct e2b_network *network; /* NULL: full */
-    int64_t send_before_boot_ms; /* CLOCK_BOOTTIME; checked last before the request leaves; 0: no bound */
+    int64_t send_before_boot_ms;       /* CLOCK_BOOTTIME; checked last before it is sent; 0: no bound */
 };
 
 typedef void (*e2b_sandbox_fn)(struct e2b_call *call, const struct e2b_error *error,
                                struct e2b_sandbox *sandbox);
 
-/* Default deadline 30 s. Owns: the handle is the callback's, e2b_sandbox_free. The sandbox itself lives until
- * its time is over or it is killed; error->undecided says that one may live without a handle: look for it by
- * its metadata. */
+/* options: NULL is all defaults. Default deadline 30 s. Owns: the handle is the callback's, e2b_sandbox_free.
+ * The sandbox itself lives until its time is over or it is killed; error->undecided says that one may live
+ * without a handle: look for it by its metadata. */
 E2B_API void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
                                 const struct e2b_sandbox_options *options, e2b_sandbox_fn done);
 /* A handle for a sandbox that lives. Reads (GET), extends nothing. */
@@ -193,7 +191,7 @@ typedef void (*e2b_info_fn)(struct e2b_call *call, const struct e2b_error *error
 typedef void (*e2b_page_fn)(struct e2b_call *call, const struct e2b_error *error,
                             const struct e2b_sandbox_page *page);
 
-/* Default deadline 10 s each. A sandbox that is not there is E2B_GONE. */
+/* Default deadline 10 s each. A sandbox that is not there is E2B_ERROR_GONE. */
 E2B_API void e2b_sandbox_inspect(struct e2b_client *client, struct e2b_call *call, const char *id,
                                  e2b_info_fn done);
 E2B_API void e2b_sandbox_list(struct e2b_client *client, struct e2b_call *call,
@@ -207,15 +205,13 @@ E2B_API void e2b_sandbox_pause(struct e2b_client *client, struct e2b_call *call,
 E2B_API void e2b_sandbox_kill(struct e2b_client *client, struct e2b_call *call, const char *id,
                               e2b_done_fn done);
 
-/* ---- Output of code and processes
- * --------------------------------------------------------------------------------- */
+/* ---- Output of code and processes ---- */
 
 enum e2b_output_kind {
-    E2B_STARTED, /* the kernel or process has begun */
-    E2B_STDOUT,
-    E2B_STDERR,
-    E2B_RESULT, /* code only: a JSON object, E2B's MIME bundle (is_main_result, text, html, png, ..., extra)
-                 */
+    E2B_OUTPUT_STARTED, /* the kernel or process has begun */
+    E2B_OUTPUT_STDOUT,
+    E2B_OUTPUT_STDERR,
+    E2B_OUTPUT_RESULT, /* code only: a JSON object, E2B's MIME bundle: is_main_result, text, html, png, ... */
 };
 
 struct e2b_output {
@@ -226,8 +222,10 @@ struct e2b_output {
 
 typedef void (*e2b_output_fn)(struct e2b_call *call, const struct e2b_output *output);
 
-/* ---- Code, in the sandbox's interpreter (over HTTP/1.1: it interrupts the code when the connection closes)
- * --------- */
+/* An e2b_output_fn: what is printed there goes to our own stdout and stderr. */
+E2B_API void e2b_output_print(struct e2b_call *call, const struct e2b_output *output);
+
+/* ---- Code, in the sandbox's interpreter ---- */
 
 struct e2b_code {
     const char *text;
@@ -242,14 +240,13 @@ struct e2b_exception {
 typedef void (*e2b_code_fn)(struct e2b_call *call, const struct e2b_error *error,
                             const struct e2b_exception *exception);
 
-/* Default deadline 300 s; the caller is told within a second of it, and the code was interrupted. Success is
- * only what the interpreter itself called the end. Errors: GONE, PORT_CLOSED, TIMEOUT, BROKEN (probed: the
- * sandbox still lives). */
+/* Default deadline 300 s; the caller is told within a second of it, and the code was interrupted: it has a
+ * connection of its own (HTTP/1.1), whose end the interpreter notices. Success is only what the interpreter
+ * itself called the end. Errors: GONE, PORT_CLOSED, TIMEOUT, BROKEN (probed: the sandbox still lives). */
 E2B_API void e2b_code_run(struct e2b_sandbox *sandbox, struct e2b_call *call, const struct e2b_code *code,
                           e2b_output_fn output, e2b_code_fn done);
 
-/* ---- Processes
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Processes ---- */
 
 struct e2b_process_options {
     const char *const *argv; /* NULL-terminated; no shell */
@@ -284,16 +281,14 @@ E2B_API void e2b_process_close_input(struct e2b_sandbox *sandbox, struct e2b_cal
 E2B_API void e2b_process_signal(struct e2b_sandbox *sandbox, struct e2b_call *call, uint32_t pid, int signal,
                                 e2b_done_fn done);
 
-/* ---- Files
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Files ---- */
 
 struct e2b_file {
     const char *path;         /* relative: under the user's home */
     struct e2b_bytes content; /* borrowed until the call is idle */
 };
 
-enum e2b_file_kind { E2B_FILE, E2B_DIRECTORY, E2B_SYMLINK };
+enum e2b_file_kind { E2B_FILE_REGULAR, E2B_FILE_DIRECTORY, E2B_FILE_SYMLINK };
 
 struct e2b_file_info {
     const char *name, *path;

@@ -19,7 +19,7 @@ struct error {
     enum error_kind kind;
     const char *origin; /* a literal: "kafka", "redis", "http", "e2b", "config", "job"; never NULL once set */
     long code;          /* the origin's own number, 0 where it has none */
-    char text[200];     /* always terminated; cut when too long */
+    char text[400];     /* always terminated; cut when too long */
 };
 
 /* Fills *reterr. reterr may be NULL.

@@ -1,11 +1,15 @@
-/* Nearest names by edit distance: insertions, deletions, replacements and swaps of neighbours count one each.
- */
+/* Nearest names: by edit distance (insertions, deletions, replacements and swaps of neighbours count one
+ * each), then by what was left away at a name's end. */
 #include "base/nearest.h"
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
-enum { LONGEST = 64 }; /* a longer word is no slip of a name of ours */
+enum {
+    LONGEST = 64,  /* a longer word is no slip of a name of ours */
+    BEGINNING = 3, /* fewer letters are the beginning of too much */
+};
 
 static size_t least(size_t a, size_t b, size_t c)
 {
@@ -36,13 +40,10 @@ static size_t distance(const char *a, size_t a_length, const char *b, size_t b_l
     return rows[a_length % 3][b_length];
 }
 
-const char *nearest_name(const char *word, const char *const *names, size_t count)
+static const char *nearest_by_slips(const char *word, size_t length, const char *const *names, size_t count)
 {
-    size_t length = strlen(word);
     size_t best = MAX(length / 3, 1) + 1; /* nearer than this */
     const char *nearest = NULL;
-    if (length < 2 || length > LONGEST)
-        return NULL;
     for (size_t i = 0; i < count; i++) {
         size_t other = strlen(names[i]);
         if (other > LONGEST)
@@ -54,4 +55,26 @@ const char *nearest_name(const char *word, const char *const *names, size_t coun
         }
     }
     return nearest;
+}
+
+/* "timeout" for "timeout_ms". A dot ends it: "limit" is a slip of the group "limits", not
+ * of "limits.global". */
+static const char *nearest_by_beginning(const char *word, size_t length, const char *const *names,
+                                        size_t count)
+{
+    const char *nearest = NULL;
+    for (size_t i = 0; i < count && length >= BEGINNING; i++)
+        if (strncasecmp(names[i], word, length) == 0 && !strchr(names[i] + length, '.') &&
+            (!nearest || strlen(names[i]) < strlen(nearest)))
+            nearest = names[i];
+    return nearest;
+}
+
+const char *nearest_name(const char *word, const char *const *names, size_t count)
+{
+    size_t length = strlen(word);
+    if (length < 2 || length > LONGEST)
+        return NULL;
+    const char *nearest = nearest_by_slips(word, length, names, count);
+    return nearest ? nearest : nearest_by_beginning(word, length, names, count);
 }

@@ -84,8 +84,8 @@ static bool read_task_types(struct reader *reader, json_t *value, void *target)
 static bool read_package(struct reader *reader, json_t *value, struct package *ret)
 {
     static const struct field fields[] = {
-        {"name", FIELD_TEXT, offsetof(struct package, name), 0, LINE_BYTES_MAX, NULL},
-        {"module", FIELD_TEXT, offsetof(struct package, module), 0, LINE_BYTES_MAX, NULL},
+        {"name", FIELD_TEXT, offsetof(struct package, name), .max = LINE_BYTES_MAX, .is_required = true},
+        {"module", FIELD_TEXT, offsetof(struct package, module), .max = LINE_BYTES_MAX},
     };
     struct package package = {0};
     bool is_read = json_is_string(value)
@@ -93,8 +93,6 @@ static bool read_package(struct reader *reader, json_t *value, struct package *r
                        : reader_object(reader, value, fields, ARRAY_LENGTH(fields), &package);
     if (!is_read)
         return false;
-    if (!package.name)
-        return reader_fail(reader, CODE_INVALID_JOB, "lacks \"name\"");
     if (!package.module)
         package.module = package.name;
     *ret = package;
@@ -122,10 +120,10 @@ static bool read_packages(struct reader *reader, json_t *value, void *target)
 static bool read_limits(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {"stdout_bytes", FIELD_INTEGER, offsetof(struct output_limits, stdout_bytes), 0, 1 << 30, NULL},
-        {"stderr_bytes", FIELD_INTEGER, offsetof(struct output_limits, stderr_bytes), 0, 1 << 30, NULL},
-        {"artifact_bytes", FIELD_INTEGER, offsetof(struct output_limits, artifact_bytes), 0, 1 << 30, NULL},
-        {"artifact_count", FIELD_INTEGER, offsetof(struct output_limits, artifact_count), 0, 10000, NULL},
+        {"stdout_bytes", FIELD_INTEGER, offsetof(struct output_limits, stdout_bytes), .max = 1 << 30},
+        {"stderr_bytes", FIELD_INTEGER, offsetof(struct output_limits, stderr_bytes), .max = 1 << 30},
+        {"artifact_bytes", FIELD_INTEGER, offsetof(struct output_limits, artifact_bytes), .max = 1 << 30},
+        {"artifact_count", FIELD_INTEGER, offsetof(struct output_limits, artifact_count), .max = 10000},
     };
     return reader_object(reader, value, fields, ARRAY_LENGTH(fields),
                          &((struct template_entry *)target)->limits);
@@ -134,10 +132,10 @@ static bool read_limits(struct reader *reader, json_t *value, void *target)
 static bool read_price(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {"nano_usd_per_vcpu_s", FIELD_INTEGER, offsetof(struct template_entry, nano_usd_per_vcpu_s), 0,
-         1000000000, NULL},
-        {"nano_usd_per_gib_s", FIELD_INTEGER, offsetof(struct template_entry, nano_usd_per_gib_s), 0,
-         1000000000, NULL},
+        {"nano_usd_per_vcpu_s", FIELD_INTEGER, offsetof(struct template_entry, nano_usd_per_vcpu_s),
+         .max = 1000000000},
+        {"nano_usd_per_gib_s", FIELD_INTEGER, offsetof(struct template_entry, nano_usd_per_gib_s),
+         .max = 1000000000},
     };
     return reader_object(reader, value, fields, ARRAY_LENGTH(fields), target);
 }
@@ -145,17 +143,19 @@ static bool read_price(struct reader *reader, json_t *value, void *target)
 static bool read_entry(struct reader *reader, json_t *value, struct template_entry *entry)
 {
     const struct field fields[] = {
-        {"template_id", FIELD_TEXT, offsetof(struct template_entry, template_id), 0, 128, NULL},
-        {"timeout_ms", FIELD_INTEGER, offsetof(struct template_entry, timeout_ms), 1000, LONGEST_MS, NULL},
-        {"memory_mb", FIELD_INTEGER, offsetof(struct template_entry, memory_mb), 16, 1024 * 1024, NULL},
+        {"template_id", FIELD_TEXT, offsetof(struct template_entry, template_id), .max = 128},
+        {"timeout_ms", FIELD_INTEGER, offsetof(struct template_entry, timeout_ms), .min = 1000,
+         .max = LONGEST_MS},
+        {"memory_mb", FIELD_INTEGER, offsetof(struct template_entry, memory_mb), .min = 16,
+         .max = 1024 * 1024},
         {.name = "cpu_count", .read = read_cpu_count},
-        {"cpu_percent", FIELD_INTEGER, offsetof(struct template_entry, cpu_percent), 0, 100, NULL},
+        {"cpu_percent", FIELD_INTEGER, offsetof(struct template_entry, cpu_percent), .max = 100},
         {.name = "run_mode", .read = read_run_mode},
         {.name = "languages", .read = read_languages},
         {.name = "task_types", .read = read_task_types},
         {.name = "packages", .read = read_packages},
         {.name = "limits", .read = read_limits},
-        {"max_concurrent", FIELD_INTEGER, offsetof(struct template_entry, max_concurrent), 0, 1000000, NULL},
+        {"max_concurrent", FIELD_INTEGER, offsetof(struct template_entry, max_concurrent), .max = 1000000},
         {.name = "price", .read = read_price},
     };
     if (!reader_object(reader, value, fields, ARRAY_LENGTH(fields), entry))

@@ -106,7 +106,7 @@ static bool read_structured(struct bytes value, struct arena *arena, struct enve
     if (!json_is_object(root))
         return error_set(reterr, ERROR_REJECTED, "envelope", 0,
                          "the structured CloudEvent is no JSON object");
-    struct bytes data;
+    struct bytes data = {0};
     if (!read_structured_data(root, arena, &data, reterr))
         return false;
     envelope->data = data;

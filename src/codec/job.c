@@ -3,17 +3,15 @@
 #include "codec/job.h"
 #include "base/digest.h"
 #include "base/uuid.h"
+#include "codec/hop.h"
 #include "codec/job_fields.h"
 
 #include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 enum {
-    HOPS_MAX = 1000000,
     TRACE_BYTES_MAX = 128,
     PARSE_FACTOR = 4, /* an oversized record is read up to this many times the limit, to learn whose it is */
 };
@@ -30,36 +28,10 @@ struct decoding {
     struct reader reader;
 };
 
-static const struct header *find_header(const struct job_record *record, const char *name)
-{
-    for (size_t i = record->header_count; i-- > 0;)
-        if (strcasecmp(record->headers[i].name, name) == 0)
-            return &record->headers[i];
-    return NULL;
-}
-
-/* A short header as text. Returns: whether it is there and fits. */
-static bool header_text(const struct job_record *record, const char *name, char *text, size_t size)
-{
-    const struct header *header = find_header(record, name);
-    if (!header || header->value.length == 0 || header->value.length >= size ||
-        memchr(header->value.data, '\0', header->value.length))
-        return false;
-    memcpy(text, header->value.data, header->value.length);
-    text[header->value.length] = '\0';
-    return true;
-}
-
-/* The first record's place, which a retry header carries along: tells a second record of one job from the
- * same record seen again. */
+/* The first record's place, which a copy carries along: tells a second record of one job from the same record
+ * seen again. */
 static void fill_origin(const struct job_record *record, char origin[9])
 {
-    char text[16];
-    if (header_text(record, "x-origin", text, sizeof text) && strlen(text) == 8 &&
-        strspn(text, "0123456789abcdef") == 8) {
-        memcpy(origin, text, 9);
-        return;
-    }
     struct digest *digest = digest_new();
     digest_add_text(digest, record->topic);
     digest_add_int(digest, record->partition);
@@ -67,24 +39,26 @@ static void fill_origin(const struct job_record *record, char origin[9])
     (void)snprintf(origin, 9, "%08x", (unsigned)(digest_finish64(digest) >> 32));
 }
 
-static int64_t read_hop(const struct job_record *record)
-{
-    char text[16];
-    if (!header_text(record, "x-hop", text, sizeof text) || strspn(text, "0123456789") != strlen(text))
-        return 0;
-    long hop = strtol(text, NULL, 10);
-    return MIN(hop, HOPS_MAX);
-}
-
 static void fill_provenance(const struct job_record *record, struct arena *arena, struct provenance *from)
 {
-    from->topic = arena_strdup(arena, record->topic);
+    const struct hop *hop = record->hop;
+    from->topic = from->first_topic = arena_strdup(arena, record->topic);
     from->partition = record->partition;
     from->offset = record->offset;
     from->timestamp_unix_ms = record->timestamp_unix_ms;
+    from->not_before_unix_ms = -1;
     digest_sha256_hex128(record->value, from->payload);
     fill_origin(record, from->origin);
-    from->hop = read_hop(record);
+    if (!hop)
+        return;
+    from->hop = hop->number;
+    from->not_before_unix_ms = hop->not_before_unix_ms;
+    if (hop->topic[0] != '\0')
+        from->first_topic = arena_strdup(arena, hop->topic);
+    if (hop->first_seen_unix_ms >= 0)
+        from->timestamp_unix_ms = hop->first_seen_unix_ms;
+    if (hop->origin[0] != '\0')
+        memcpy(from->origin, hop->origin, sizeof from->origin);
 }
 
 /* It is handed on as a header and in logs: printable and short, or nothing. */
@@ -189,14 +163,15 @@ static const char *derived_id(const struct decoding *decoding)
     return arena_strdup(decoding->reader.arena, id);
 }
 
-/* The job's own word, else what a retry hop carries, else the event's id (hashed when it has another
- * alphabet), else one that stays the same however often this record is read. */
+/* The job's own word, else what a copy in a retry topic carries, else the event's id (hashed when it has
+ * another alphabet), else one that stays the same however often this record is read. */
 static const char *find_id(struct decoding *decoding)
 {
     struct reader *reader = &decoding->reader;
     json_t *named = json_object_get(decoding->root, "job_id");
     const char *id = NULL, *event_id = decoding->envelope.id;
-    char text[UUID_TEXT_SIZE + 64];
+    const struct hop *hop = decoding->record->hop;
+    char text[UUID_TEXT_SIZE];
     if (named && !json_is_null(named)) {
         reader_enter(reader, "job_id", 0);
         bool is_good = reader_name(reader, named, &id);
@@ -205,8 +180,8 @@ static const char *find_id(struct decoding *decoding)
             return id;
     }
     decoding->job->from.id_is_derived = true;
-    if (header_text(decoding->record, "x-job-id", text, sizeof text) && job_is_name(text))
-        return arena_strdup(reader->arena, text);
+    if (hop && hop->job_id[0] != '\0')
+        return arena_strdup(reader->arena, hop->job_id);
     if (!event_id)
         return derived_id(decoding);
     if (job_is_name(event_id))
@@ -231,7 +206,9 @@ static void settle_task_type(struct decoding *decoding, const char *own)
 
 static void read_fields(struct decoding *decoding)
 {
-    struct job_draft draft = {.job = decoding->job, .max_code_bytes = decoding->rules->max_code_bytes};
+    const struct job_rules *rules = decoding->rules;
+    struct job_draft draft = {
+        .job = decoding->job, .max_code_bytes = rules->max_code_bytes, .now_unix_ms = rules->now_unix_ms};
     if (decoding->root)
         job_fields_read(&decoding->reader, decoding->root, &draft);
     settle_task_type(decoding, draft.task_type);
@@ -255,7 +232,8 @@ static void take_warnings(struct reader *reader, struct job *job)
 /* Whether anybody can be answered: either the value is JSON, or the envelope names the job. */
 static bool has_identity(const struct decoding *decoding)
 {
-    return decoding->root || decoding->envelope.id || find_header(decoding->record, "x-job-id");
+    const struct hop *hop = decoding->record->hop;
+    return decoding->root || decoding->envelope.id || (hop && hop->job_id[0] != '\0');
 }
 
 enum job_verdict job_decode(const struct job_record *record, const struct job_rules *rules,
@@ -266,6 +244,7 @@ enum job_verdict job_decode(const struct job_record *record, const struct job_ru
     *ret = (struct job){.priority = PRIORITY_STANDARD,
                         .created_unix_ms = -1,
                         .expires_unix_ms = -1,
+                        .not_before_unix_ms = -1,
                         .limits = {-1, -1, -1, -1}};
     fill_provenance(record, arena, &ret->from);
     read_envelope(&decoding, arena);

@@ -4,6 +4,8 @@
 #include "core/code.h"
 #include "core/job.h"
 
+struct hop;
+
 /* The bytes of one record -> a job, or why it is none. Input is hostile: sizes are bounded, texts checked,
  * nothing is believed. Also the cleaning of code before it is judged. */
 
@@ -14,6 +16,7 @@ struct job_record {
     const struct header *headers;
     size_t header_count;
     struct bytes value;
+    const struct hop *hop; /* what its headers say as a copy in a retry topic; NULL: it is none */
 };
 
 struct job_rules {
@@ -21,8 +24,10 @@ struct job_rules {
     const char *task_type;       /* what the topic's name says; NULL: nothing */
     const char *tenant_of_topic; /* fixed by the configuration; NULL: the job's own word counts */
     size_t max_value_bytes, max_code_bytes;
-    int64_t now_unix_ms;
+    int64_t now_unix_ms; /* no job starts later than JOB_NOT_BEFORE_MAX_MS from now */
 };
+
+static const int64_t JOB_NOT_BEFORE_MAX_MS = 31LL * 24 * 60 * 60 * 1000;
 
 enum job_verdict {
     JOB_ACCEPTED, /* *ret is whole */

@@ -218,10 +218,10 @@ static bool read_needed_network(struct reader *reader, json_t *value, void *targ
 static bool read_requirements(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {"memory_mb", FIELD_INTEGER, offsetof(struct requirements, memory_mb), 1, 1024 * 1024, NULL},
+        {"memory_mb", FIELD_INTEGER, offsetof(struct requirements, memory_mb), .min = 1, .max = 1024 * 1024},
         {.name = "cpu_count", .read = read_cpu_count},
         {.name = "packages", .read = read_packages},
-        {"timeout_ms", FIELD_INTEGER, offsetof(struct requirements, timeout_ms), 1, LONGEST_MS, NULL},
+        {"timeout_ms", FIELD_INTEGER, offsetof(struct requirements, timeout_ms), .min = 1, .max = LONGEST_MS},
         {.name = "network", .read = read_needed_network},
     };
     struct requirements *requirements = &((struct job_draft *)target)->job->requirements;
@@ -232,13 +232,13 @@ static bool read_requirements(struct reader *reader, json_t *value, void *target
 static bool read_limits(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {"stdout_bytes", FIELD_INTEGER, offsetof(struct output_limits, stdout_bytes), 0, OUTPUT_BYTES_MAX,
-         NULL},
-        {"stderr_bytes", FIELD_INTEGER, offsetof(struct output_limits, stderr_bytes), 0, OUTPUT_BYTES_MAX,
-         NULL},
-        {"artifact_bytes", FIELD_INTEGER, offsetof(struct output_limits, artifact_bytes), 0, OUTPUT_BYTES_MAX,
-         NULL},
-        {"artifact_count", FIELD_INTEGER, offsetof(struct output_limits, artifact_count), 0, 10000, NULL},
+        {"stdout_bytes", FIELD_INTEGER, offsetof(struct output_limits, stdout_bytes),
+         .max = OUTPUT_BYTES_MAX},
+        {"stderr_bytes", FIELD_INTEGER, offsetof(struct output_limits, stderr_bytes),
+         .max = OUTPUT_BYTES_MAX},
+        {"artifact_bytes", FIELD_INTEGER, offsetof(struct output_limits, artifact_bytes),
+         .max = OUTPUT_BYTES_MAX},
+        {"artifact_count", FIELD_INTEGER, offsetof(struct output_limits, artifact_count), .max = 10000},
     };
     return reader_object(reader, value, fields, ARRAY_LENGTH(fields),
                          &((struct job_draft *)target)->job->limits);
@@ -257,7 +257,7 @@ static bool read_after_start(struct reader *reader, json_t *value, void *target)
 static bool read_retry(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {"max_attempts", FIELD_INTEGER, offsetof(struct job, max_attempts), 1, ATTEMPTS_MAX, NULL},
+        {"max_attempts", FIELD_INTEGER, offsetof(struct job, max_attempts), .min = 1, .max = ATTEMPTS_MAX},
         {.name = "after_start", .read = read_after_start},
     };
     return reader_object(reader, value, fields, ARRAY_LENGTH(fields), ((struct job_draft *)target)->job);
@@ -271,6 +271,18 @@ static bool read_created(struct reader *reader, json_t *value, void *target)
 static bool read_expires(struct reader *reader, json_t *value, void *target)
 {
     return reader_time(reader, value, &((struct job_draft *)target)->job->expires_unix_ms);
+}
+
+/* The wait is made of copies of the record, one an hour at least. */
+static bool read_not_before(struct reader *reader, json_t *value, void *target)
+{
+    const struct job_draft *draft = target;
+    int64_t *not_before = &draft->job->not_before_unix_ms;
+    if (!reader_time(reader, value, not_before))
+        return false;
+    if (*not_before - draft->now_unix_ms > JOB_NOT_BEFORE_MAX_MS)
+        return reader_fail(reader, CODE_INVALID_JOB, "lies more than 31 days ahead; submit the job later");
+    return true;
 }
 
 static bool read_template(struct reader *reader, json_t *value, void *target)
@@ -292,11 +304,11 @@ static const struct field job_fields[] = {
     {.name = "job_id", .read = already_read},
     {.name = "tenant_id", .read = already_read},
     {.name = "kind", .read = read_kind},
-    {"task_type", FIELD_NAME, offsetof(struct job_draft, task_type), 0, 0, NULL},
+    {"task_type", FIELD_NAME, offsetof(struct job_draft, task_type), .is_required = false},
     {.name = "priority", .read = read_priority},
     {.name = "created_at", .read = read_created},
     {.name = "expires_at", .read = read_expires},
-    {.name = "not_before", .read = job_not_before_read},
+    {.name = "not_before", .read = read_not_before},
     {.name = "language", .read = read_language},
     {.name = "code", .read = read_code},
     {.name = "commands", .read = job_commands_read},
@@ -332,8 +344,17 @@ static bool fail_at(struct reader *reader, const char *name, const char *sentenc
     return false;
 }
 
+static bool fail_missing(struct reader *reader, const json_t *root, const char *name)
+{
+    reader_enter(reader, name, 0);
+    (void)reader_fail(reader, CODE_INVALID_JOB, "is missing: a job of this kind needs it%s",
+                      reader_misspelt(reader, root, job_fields, ARRAY_LENGTH(job_fields), name));
+    reader_leave(reader);
+    return false;
+}
+
 /* Each kind has its own body, and no other's. */
-static bool check_body(struct reader *reader, const struct job_draft *draft)
+static bool check_body(struct reader *reader, const json_t *root, const struct job_draft *draft)
 {
     const struct {
         enum job_kind kind;
@@ -345,7 +366,7 @@ static bool check_body(struct reader *reader, const struct job_draft *draft)
     for (size_t i = 0; i < ARRAY_LENGTH(bodies); i++) {
         bool is_own = bodies[i].kind == draft->job->kind;
         if (is_own && !bodies[i].is_given)
-            return fail_at(reader, bodies[i].name, "is missing: a job of this kind needs it");
+            return fail_missing(reader, root, bodies[i].name);
         if (!is_own && bodies[i].is_given)
             return fail_at(reader, bodies[i].name,
                            "belongs to another kind of job; set \"kind\" or leave it out");
@@ -366,6 +387,13 @@ static void settle_run_mode(struct reader *reader, struct job_draft *draft)
     draft->job->run_mode = needs_process ? RUN_MODE_PROCESS : draft->run_mode;
 }
 
+static bool check_times(struct reader *reader, const struct job *job)
+{
+    bool can_start = job->expires_unix_ms < 0 || job->expires_unix_ms > job->not_before_unix_ms;
+    return can_start ||
+           fail_at(reader, "expires_at", "must lie after \"not_before\": the job could never start");
+}
+
 void job_fields_read(struct reader *reader, json_t *root, struct job_draft *draft)
 {
     if (!reader_object(reader, root, job_fields, ARRAY_LENGTH(job_fields), draft))
@@ -375,6 +403,6 @@ void job_fields_read(struct reader *reader, json_t *root, struct job_draft *draf
         reader_warn(reader, "not looked at, since \"template\" names the template");
         reader_leave(reader);
     }
-    if (check_body(reader, draft))
+    if (check_body(reader, root, draft) && check_times(reader, draft->job))
         settle_run_mode(reader, draft);
 }

@@ -7,6 +7,7 @@
 struct job_draft {
     struct job *job; /* what is made */
     size_t max_code_bytes;
+    int64_t now_unix_ms;
     const char *task_type; /* the job's own word */
     bool has_code, has_commands, has_agent, has_session;
     enum run_mode run_mode; /* the job's own word */
@@ -21,7 +22,6 @@ bool job_files_read(struct reader *reader, json_t *value, void *target);
 bool job_artifacts_read(struct reader *reader, json_t *value, void *target);
 
 /* What is understood and checked, but does not work yet (codec/job_later.c). */
-bool job_not_before_read(struct reader *reader, json_t *value, void *target);
 bool job_commands_read(struct reader *reader, json_t *value, void *target);
 bool job_agent_read(struct reader *reader, json_t *value, void *target);
 bool job_secrets_read(struct reader *reader, json_t *value, void *target);

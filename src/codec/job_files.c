@@ -93,32 +93,43 @@ static bool read_mode(struct reader *reader, json_t *value, void *target)
     return true;
 }
 
-static bool check_file(struct reader *reader, const struct file_draft *file)
+static const struct field file_fields[] = {
+    {.name = "path", .read = read_path, .is_required = true},
+    {.name = "content", .read = read_content},
+    {.name = "content_base64", .read = read_content_base64},
+    {.name = "url", .read = read_url},
+    {.name = "sha256", .read = read_sha256},
+    {.name = "mode", .read = read_mode},
+};
+
+static const char *misspelt(struct reader *reader, const json_t *value, const char *name)
 {
+    return reader_misspelt(reader, value, file_fields, ARRAY_LENGTH(file_fields), name);
+}
+
+/* There is one source of its content, and whoever is to fetch it can check what came. */
+static bool check_source(struct reader *reader, const json_t *value, const struct file_draft *file)
+{
+    static const char *const names[] = {"content", "content_base64", "url"};
     int sources = file->has_content + file->has_base64 + (file->url != NULL);
-    if (!file->path)
-        return reader_fail(reader, CODE_INVALID_JOB, "lacks \"path\"");
+    const char *hint = "";
+    for (size_t i = 0; i < ARRAY_LENGTH(names) && sources == 0 && *hint == '\0'; i++)
+        hint = misspelt(reader, value, names[i]);
     if (sources != 1)
         return reader_fail(reader, CODE_INVALID_JOB,
-                           "needs exactly one of \"content\", \"content_base64\" and \"url\", found %d",
-                           sources);
+                           "needs exactly one of \"content\", \"content_base64\" and \"url\", found %d%s",
+                           sources, hint);
     if (file->url && !file->sha256)
-        return reader_fail(reader, CODE_INVALID_JOB, "a file by \"url\" needs its \"sha256\"");
+        return reader_fail(reader, CODE_INVALID_JOB, "a file by \"url\" needs its \"sha256\"%s",
+                           misspelt(reader, value, "sha256"));
     return true;
 }
 
 static bool read_file(struct reader *reader, json_t *value, struct input_file *ret)
 {
-    static const struct field fields[] = {
-        {.name = "path", .read = read_path},
-        {.name = "content", .read = read_content},
-        {.name = "content_base64", .read = read_content_base64},
-        {.name = "url", .read = read_url},
-        {.name = "sha256", .read = read_sha256},
-        {.name = "mode", .read = read_mode},
-    };
     struct file_draft file = {0};
-    if (!reader_object(reader, value, fields, ARRAY_LENGTH(fields), &file) || !check_file(reader, &file))
+    if (!reader_object(reader, value, file_fields, ARRAY_LENGTH(file_fields), &file) ||
+        !check_source(reader, value, &file))
         return false;
     *ret = (struct input_file){.path = file.path, .content = file.content, .mode = file.mode};
     return true;
@@ -127,7 +138,7 @@ static bool read_file(struct reader *reader, json_t *value, struct input_file *r
 /* Whether both are the same, or one is a directory on the other's way. */
 static bool is_conflict(const char *a, const char *b)
 {
-    assert(a && b); /* check_file has seen to it */
+    assert(a && b); /* required */
     size_t a_length = strlen(a), b_length = strlen(b), shorter = MIN(a_length, b_length);
     if (strncmp(a, b, shorter) != 0)
         return false;

@@ -15,14 +15,6 @@ enum {
 };
 static const int64_t LONGEST_MS = 24LL * 60 * 60 * 1000;
 
-bool job_not_before_read(struct reader *reader, json_t *value, void *target)
-{
-    int64_t ignored;
-    (void)target;
-    reader_unsupported(reader, "a job that starts later");
-    return reader_time(reader, value, &ignored);
-}
-
 static bool read_command_env(struct reader *reader, json_t *value, void *target)
 {
     (void)target;
@@ -59,12 +51,13 @@ static bool read_run(struct reader *reader, json_t *value, void *target)
 bool job_commands_read(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {.name = "run", .read = read_run},
-        {"cwd", FIELD_TEXT, offsetof(struct command, cwd), 0, LINE_BYTES_MAX, NULL},
+        {.name = "run", .read = read_run, .is_required = true},
+        {"cwd", FIELD_TEXT, offsetof(struct command, cwd), .max = LINE_BYTES_MAX},
         {.name = "env", .read = read_command_env},
-        {"user", FIELD_TEXT, offsetof(struct command, user), 0, 64, NULL},
-        {"timeout_ms", FIELD_INTEGER, offsetof(struct command, timeout_ms), 1, LONGEST_MS, NULL},
-        {"continue_on_error", FIELD_BOOLEAN, offsetof(struct command, continue_on_error), 0, 0, NULL},
+        {"user", FIELD_TEXT, offsetof(struct command, user), .max = 64},
+        {"timeout_ms", FIELD_INTEGER, offsetof(struct command, timeout_ms), .min = 1, .max = LONGEST_MS},
+        {"continue_on_error", FIELD_BOOLEAN, offsetof(struct command, continue_on_error),
+         .is_required = false},
     };
     ((struct job_draft *)target)->has_commands = true;
     if (!reader_array(reader, value, COMMANDS_MAX))
@@ -75,7 +68,7 @@ bool job_commands_read(struct reader *reader, json_t *value, void *target)
         if (!reader_object(reader, json_array_get(value, i), fields, ARRAY_LENGTH(fields), &command))
             return false;
         if (command.run.length == 0)
-            return reader_fail(reader, CODE_INVALID_JOB, "lacks \"run\", the command line");
+            return reader_fail(reader, CODE_INVALID_JOB, "\"run\", the command line, is empty");
         reader_leave(reader);
     }
     return true;
@@ -84,7 +77,6 @@ bool job_commands_read(struct reader *reader, json_t *value, void *target)
 struct agent {
     struct bytes prompt;
     const char *url, *ref, *cli, *model, *branch, *message;
-    bool has_repo;
 };
 
 static bool read_prompt(struct reader *reader, json_t *value, void *target)
@@ -95,14 +87,10 @@ static bool read_prompt(struct reader *reader, json_t *value, void *target)
 static bool read_repo(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {"url", FIELD_TEXT, offsetof(struct agent, url), 0, LINE_BYTES_MAX, NULL},
-        {"ref", FIELD_TEXT, offsetof(struct agent, ref), 0, LINE_BYTES_MAX, NULL},
+        {"url", FIELD_TEXT, offsetof(struct agent, url), .max = LINE_BYTES_MAX, .is_required = true},
+        {"ref", FIELD_TEXT, offsetof(struct agent, ref), .max = LINE_BYTES_MAX},
     };
-    struct agent *agent = target;
-    agent->has_repo = true;
-    if (!reader_object(reader, value, fields, ARRAY_LENGTH(fields), target))
-        return false;
-    return agent->url ? true : reader_fail(reader, CODE_INVALID_JOB, "lacks \"url\"");
+    return reader_object(reader, value, fields, ARRAY_LENGTH(fields), target);
 }
 
 static bool read_push_mode(struct reader *reader, json_t *value, void *target)
@@ -117,8 +105,8 @@ static bool read_push(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
         {.name = "mode", .read = read_push_mode},
-        {"branch", FIELD_TEXT, offsetof(struct agent, branch), 0, 256, NULL},
-        {"message", FIELD_TEXT, offsetof(struct agent, message), 0, LINE_BYTES_MAX, NULL},
+        {"branch", FIELD_TEXT, offsetof(struct agent, branch), .max = 256},
+        {"message", FIELD_TEXT, offsetof(struct agent, message), .max = LINE_BYTES_MAX},
     };
     return reader_object(reader, value, fields, ARRAY_LENGTH(fields), target);
 }
@@ -126,10 +114,10 @@ static bool read_push(struct reader *reader, json_t *value, void *target)
 bool job_agent_read(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
-        {.name = "prompt", .read = read_prompt},
+        {.name = "prompt", .read = read_prompt, .is_required = true},
         {.name = "repo", .read = read_repo},
-        {"cli", FIELD_NAME, offsetof(struct agent, cli), 0, 0, NULL},
-        {"model", FIELD_TEXT, offsetof(struct agent, model), 0, 256, NULL},
+        {"cli", FIELD_NAME, offsetof(struct agent, cli), .is_required = false},
+        {"model", FIELD_TEXT, offsetof(struct agent, model), .max = 256},
         {.name = "push", .read = read_push},
     };
     struct agent agent = {0};
@@ -137,7 +125,7 @@ bool job_agent_read(struct reader *reader, json_t *value, void *target)
     if (!reader_object(reader, value, fields, ARRAY_LENGTH(fields), &agent))
         return false;
     if (agent.prompt.length == 0)
-        return reader_fail(reader, CODE_INVALID_JOB, "lacks \"prompt\"");
+        return reader_fail(reader, CODE_INVALID_JOB, "\"prompt\" is empty");
     return true;
 }
 
@@ -147,8 +135,8 @@ bool job_secrets_read(struct reader *reader, json_t *value, void *target)
         const char *name, *env;
     };
     static const struct field fields[] = {
-        {"name", FIELD_TEXT, offsetof(struct secret, name), 0, 256, NULL},
-        {"env", FIELD_TEXT, offsetof(struct secret, env), 0, 128, NULL},
+        {"name", FIELD_TEXT, offsetof(struct secret, name), .max = 256, .is_required = true},
+        {"env", FIELD_TEXT, offsetof(struct secret, env), .max = 128, .is_required = true},
     };
     (void)target;
     if (!reader_array(reader, value, SECRETS_MAX))
@@ -158,8 +146,6 @@ bool job_secrets_read(struct reader *reader, json_t *value, void *target)
         reader_enter(reader, NULL, i);
         if (!reader_object(reader, json_array_get(value, i), fields, ARRAY_LENGTH(fields), &secret))
             return false;
-        if (!secret.name || !secret.env)
-            return reader_fail(reader, CODE_INVALID_JOB, "needs \"name\" and \"env\"");
         reader_leave(reader);
     }
     if (json_array_size(value) > 0)
@@ -175,15 +161,13 @@ bool job_session_read(struct reader *reader, json_t *value, void *target)
         bool close;
     } session = {0};
     static const struct field fields[] = {
-        {"id", FIELD_NAME, offsetof(struct session, id), 0, 0, NULL},
-        {"keep_ms", FIELD_INTEGER, offsetof(struct session, keep_ms), 0, LONGEST_MS, NULL},
-        {"close", FIELD_BOOLEAN, offsetof(struct session, close), 0, 0, NULL},
+        {"id", FIELD_NAME, offsetof(struct session, id), .is_required = true},
+        {"keep_ms", FIELD_INTEGER, offsetof(struct session, keep_ms), .max = LONGEST_MS},
+        {"close", FIELD_BOOLEAN, offsetof(struct session, close), .is_required = false},
     };
     (void)target;
     reader_unsupported(reader, "a session");
-    if (!reader_object(reader, value, fields, ARRAY_LENGTH(fields), &session))
-        return false;
-    return session.id ? true : reader_fail(reader, CODE_INVALID_JOB, "lacks \"id\"");
+    return reader_object(reader, value, fields, ARRAY_LENGTH(fields), &session);
 }
 
 bool job_stream_read(struct reader *reader, json_t *value, void *target)
@@ -213,7 +197,7 @@ bool job_cache_read(struct reader *reader, json_t *value, void *target)
 {
     static const struct field fields[] = {
         {.name = "mode", .read = read_cache_mode},
-        {"ttl_ms", FIELD_INTEGER, offsetof(struct switches, ttl_ms), 1, 366 * LONGEST_MS, NULL},
+        {"ttl_ms", FIELD_INTEGER, offsetof(struct switches, ttl_ms), .min = 1, .max = 366 * LONGEST_MS},
     };
     struct switches cache = {0};
     (void)target;

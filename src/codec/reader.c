@@ -288,13 +288,19 @@ bool reader_lines(struct reader *reader, json_t *value, size_t max_count, size_t
     return true;
 }
 
-static void note_unknown(struct reader *reader, const char *name, const struct field *fields, size_t count)
+/* Returns: the field that an unknown name probably means; NULL: none. */
+static const char *meant_field(const char *name, const struct field *fields, size_t count)
 {
     const char *names[FIELDS_MAX];
     assert(count <= FIELDS_MAX);
     for (size_t i = 0; i < count; i++)
         names[i] = fields[i].name;
-    const char *near = nearest_name(name, names, count);
+    return nearest_name(name, names, count);
+}
+
+static void note_unknown(struct reader *reader, const char *name, const struct field *fields, size_t count)
+{
+    const char *near = meant_field(name, fields, count);
     const char *meant = near ? arena_printf(reader->arena, "; did you mean \"%s\"?", near) : "";
     reader_enter(reader, name, 0);
     if (reader->rejects_unknown)
@@ -332,6 +338,34 @@ static const struct field *find_field(const struct field *fields, size_t count, 
     return NULL;
 }
 
+const char *reader_misspelt(struct reader *reader, const json_t *object, const struct field *fields,
+                            size_t count, const char *name)
+{
+    const char *member;
+    json_t *value;
+    json_object_foreach((json_t *)object, member, value)
+    {
+        if (find_field(fields, count, member))
+            continue;
+        const char *meant = meant_field(member, fields, count);
+        if (meant && strcmp(meant, name) == 0)
+            return arena_printf(reader->arena, "; there is \"%s\": did you mean \"%s\"?",
+                                shown(reader, member), name);
+    }
+    return "";
+}
+
+static void check_required(struct reader *reader, const json_t *object, const struct field *fields,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(object, fields[i].name);
+        if (fields[i].is_required && (!value || json_is_null(value)))
+            (void)reader_fail(reader, CODE_INVALID_JOB, "lacks \"%s\"%s", fields[i].name,
+                              reader_misspelt(reader, object, fields, count, fields[i].name));
+    }
+}
+
 bool reader_object(struct reader *reader, json_t *value, const struct field *fields, size_t count,
                    void *target)
 {
@@ -354,5 +388,6 @@ bool reader_object(struct reader *reader, json_t *value, const struct field *fie
         (void)read_member(reader, member, field, target);
         reader->depth = depth;
     }
+    check_required(reader, value, fields, count);
     return reader->code == CODE_NONE;
 }

@@ -8,7 +8,8 @@
 
 /* Reads the fields of JSON objects by tables, within bounds. Knows at every moment where it is, so that each
  * failure names its JSON pointer. The first failure stands; unknown fields become warnings, with the known
- * name that was probably meant; null counts as absent. Private to codec/. */
+ * name that was probably meant, and a required field that is absent is told with the unknown one that is
+ * probably it; null counts as absent. Private to codec/. */
 
 enum { READER_DEPTH_MAX = 6, READER_WARNINGS_MAX = 20 };
 
@@ -46,6 +47,7 @@ struct field {
     size_t offset; /* in the target; not for CUSTOM */
     int64_t min, max;
     field_read_fn read;
+    bool is_required; /* absent is a failure of the object */
 };
 
 /* Where the reader is. A name is borrowed until the way back. */
@@ -64,6 +66,11 @@ void reader_unsupported(struct reader *reader, const char *what);
 /* Reads an object's members by the table. Returns: false when the reader has failed. */
 bool reader_object(struct reader *reader, json_t *value, const struct field *fields, size_t count,
                    void *target) MUST_USE;
+
+/* What an unknown member of `object` says about the absent one called `name`: "; there is "nam": did you mean
+ * "name"?", or "" when none of them is near it. */
+const char *reader_misspelt(struct reader *reader, const json_t *object, const struct field *fields,
+                            size_t count, const char *name);
 
 /* Single values at the place where the reader is. */
 bool reader_text(struct reader *reader, json_t *value, size_t max_bytes, struct bytes *ret) MUST_USE;

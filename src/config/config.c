@@ -178,6 +178,13 @@ static void warn_of_limits(const struct config *config, struct warnings *warning
                                     (long long)config->results_max_bytes));
 }
 
+const char *config_e2b_place(const struct config *config)
+{
+    if (config->e2b_api_url)
+        return config->e2b_api_url;
+    return config->e2b_domain ? config->e2b_domain : "e2b.app";
+}
+
 void config_warnings(const struct config *config, struct arena *arena, struct text_list *ret)
 {
     struct warnings warnings = {.arena = arena, .items = ARENA_ARRAY(arena, const char *, WARNINGS_MAX)};

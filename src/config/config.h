@@ -17,6 +17,7 @@ enum worker_mode { MODE_AUTO, MODE_PRODUCTION, MODE_SIMULATION };
 struct config_topics {
     struct text_list jobs;   /* default ^e2b\.jobs\.[^.]+$ */
     const char *jobs_prefix; /* "e2b.jobs.": what stands before the task type in a topic's name */
+    const char *retry;       /* "e2b.retry.": what stands before the tier's name */
     const char *results, *stats, *control, *dlq;
 };
 
@@ -79,6 +80,9 @@ bool config_load(const struct config_input *input, struct arena *arena, struct c
 
 /* What is odd but works, one sentence each: for the log at start and for `doctor`. */
 void config_warnings(const struct config *config, struct arena *arena, struct text_list *ret);
+
+/* Where E2B is, for messages: the address that is set, else the domain. Borrows from the configuration. */
+const char *config_e2b_place(const struct config *config);
 
 /* What jobs are planned by. Borrows from the configuration. */
 struct plan_rules config_plan_rules(const struct config *config);

@@ -40,6 +40,8 @@ const struct config_key config_keys[] = {
      .help = "topics to take jobs from; a name that begins with ^ is a pattern"},
     {"topics.jobs_prefix", CONFIG_TEXT, AT(topics.jobs_prefix), "e2b.jobs.", 1, 240,
      .help = "what stands before the task type in the name of a job topic"},
+    {"topics.retry", CONFIG_TEXT, AT(topics.retry), "e2b.retry.", 1, 240,
+     .help = "what stands before 1m, 10m and 1h in the names of the topics in which jobs wait"},
     {"topics.results", CONFIG_TEXT, AT(topics.results), "e2b.results", 1, 249,
      .help = "results and lifecycle events of jobs"},
     {"topics.stats", CONFIG_TEXT, AT(topics.stats), NULL, 1, 249,

@@ -27,6 +27,13 @@ static int64_t delay(unsigned failures, int64_t first_ms, int64_t most_ms, int64
     return MAX(ms, asked_ms);
 }
 
+bool flight_may_park(const struct flight *flight)
+{
+    int64_t last_again = flight->max_attempts - 1;
+    return last_again > 0 &&
+           delay((unsigned)last_again - 1, RETRY_FIRST_MS, RETRY_PARKED_MOST_MS, 0) > RETRY_MOST_MS;
+}
+
 /* The one writer of the state. */
 static void enter(struct flight *flight, enum flight_state state)
 {
@@ -265,12 +272,20 @@ static enum flight_order on_begin(struct flight *flight, const struct flight_eve
     return event->park_ms > 0 ? park(flight, event->park_ms) : enqueue(flight, FLIGHT_ORDER_ENQUEUE);
 }
 
+static enum flight_order on_turn(struct flight *flight, const struct flight_event *event)
+{
+    if (event->code != CODE_NONE)
+        return refuse(flight, event->code);
+    return event->park_ms > 0 ? park(flight, event->park_ms) : acquire(flight);
+}
+
 /* A copy that the retry topic does not take (too large with its headers) waits here after all. */
 static enum flight_order on_not_parked(struct flight *flight)
 {
     bool holds_claim = flight->holds_claim;
-    flight->holds_claim = flight->may_hold_claim = holds_claim && flight->is_leaving;
-    return sleep_until(flight, FLIGHT_QUEUED, RETRY_MOST_MS,
+    if (holds_claim)
+        flight->holds_claim = flight->may_hold_claim = flight->is_leaving;
+    return sleep_until(flight, FLIGHT_QUEUED, flight->delay_ms,
                        holds_claim ? FLIGHT_ORDER_GIVE_BACK : FLIGHT_ORDER_SLEEP);
 }
 
@@ -327,11 +342,13 @@ bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
     case FLIGHT_EVENT_DENIED:
     case FLIGHT_EVENT_ADOPT:
     case FLIGHT_EVENT_FOUND_SEALED:
+        return state == FLIGHT_ACQUIRING;
     case FLIGHT_EVENT_STALE:
     case FLIGHT_EVENT_FOUND_CANCELLED:
-        return state == FLIGHT_ACQUIRING;
-    case FLIGHT_EVENT_ELSEWHERE:
+        return state == FLIGHT_ACQUIRING || state == FLIGHT_QUEUED;
     case FLIGHT_EVENT_FOUND_DONE:
+        return state == FLIGHT_ACQUIRING || state == FLIGHT_SEALING || state == FLIGHT_QUEUED;
+    case FLIGHT_EVENT_ELSEWHERE:
     case FLIGHT_EVENT_CONFLICT:
     case FLIGHT_EVENT_NOT_NOW:
         return state == FLIGHT_ACQUIRING || state == FLIGHT_SEALING;
@@ -369,7 +386,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_BEGIN:
         return on_begin(flight, event);
     case FLIGHT_EVENT_TURN:
-        return event->code == CODE_NONE ? acquire(flight) : refuse(flight, event->code);
+        return on_turn(flight, event);
     case FLIGHT_EVENT_WAKE:
         return on_wake(flight);
     case FLIGHT_EVENT_GRANTED:

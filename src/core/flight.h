@@ -34,10 +34,10 @@ enum flight_state {
 enum flight_event_kind {
     FLIGHT_EVENT_BEGIN, /* code: NONE, or why the job is rejected; park_ms: it shall come back so much later
                          */
-    FLIGHT_EVENT_TURN,  /* its turn in the queue; code: NONE, or why it must not run (expired, queue timeout)
-                         */
+    FLIGHT_EVENT_TURN,  /* its turn in the queue; code: NONE, or why it must not run (expired, queue
+                           timeout); park_ms: of one that never ran here: not yet, in a while */
     FLIGHT_EVENT_WAKE,  /* delay_ms of the last order is over, or a hint came */
-    /* what acquire answered */
+    /* what acquire answered; DONE, STALE and CANCELLED also a look at the claim of a job that only waits */
     FLIGHT_EVENT_GRANTED,   /* attempt, crashes, is_busy, is_final */
     FLIGHT_EVENT_DENIED,    /* a limit is full */
     FLIGHT_EVENT_ELSEWHERE, /* somebody runs or publishes it */
@@ -128,6 +128,9 @@ struct flight {
 
 void flight_init(struct flight *flight, int64_t max_attempts, int64_t max_crashes);
 enum flight_order flight_advance(struct flight *flight, const struct flight_event *event);
+
+/* Whether the end of an attempt may be to PARK: a job that has so many attempts needs its record for long. */
+bool flight_may_park(const struct flight *flight);
 
 /* Whether the event may come in this state; advance asserts it. */
 bool flight_accepts(const struct flight *flight, enum flight_event_kind kind);

@@ -45,6 +45,11 @@ static const struct word *word_of(const struct word *words, size_t count, const 
     return NULL;
 }
 
+int64_t job_waits_since_unix_ms(const struct job *job)
+{
+    return MAX(job->from.timestamp_unix_ms, job->not_before_unix_ms);
+}
+
 const char *job_kind_name(enum job_kind kind)
 {
     return name_of(kinds, ARRAY_LENGTH(kinds), (int)kind);

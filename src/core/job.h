@@ -62,17 +62,20 @@ struct output_limits {
     int64_t stdout_bytes, stderr_bytes, artifact_bytes, artifact_count; /* -1: not said */
 };
 
-/* Where the record was, and what its headers said. */
+/* Where the record was, and what its headers said. A job that waits for longer does so as a copy of its
+ * record, in a retry topic. */
 struct provenance {
     const char *topic;
     int32_t partition;
     int64_t offset;
-    int64_t timestamp_unix_ms; /* of the record, -1: none */
-    char payload[33];          /* 128-bit digest of the record's value, hex */
-    char origin[9];            /* 32 bits of hash(topic, partition, offset) of the first record, hex */
-    int64_t hop;               /* retry hops behind it */
-    const char *trace_parent;  /* W3C, as it came; NULL */
-    bool id_is_derived;        /* job_id was absent */
+    const char *first_topic;    /* the one that it was published to */
+    int64_t timestamp_unix_ms;  /* of the first record, -1: none */
+    int64_t not_before_unix_ms; /* the copy's job goes on no earlier; -1: it may */
+    char payload[33];           /* 128-bit digest of the record's value, hex */
+    char origin[9];             /* 32 bits of hash(topic, partition, offset) of the first record, hex */
+    int64_t hop;                /* copies behind it, this one included */
+    const char *trace_parent;   /* W3C, as it came; NULL */
+    bool id_is_derived;         /* job_id was absent */
 };
 
 struct job {
@@ -82,7 +85,7 @@ struct job {
     const char *task_type; /* NULL: none was given and no topic names one; needs `template` then */
     enum job_kind kind;
     enum priority priority;
-    int64_t created_unix_ms, expires_unix_ms; /* -1: not said */
+    int64_t created_unix_ms, not_before_unix_ms, expires_unix_ms; /* -1: not said */
 
     enum language language;
     const char *code; /* cleaned; never NULL for JOB_CODE */
@@ -111,6 +114,9 @@ struct job {
     struct text_list warnings; /* what was cleaned, ignored or misspelt */
     struct provenance from;
 };
+
+/* Since when it waits: its first record was there, and it might have begun. -1: not known. */
+int64_t job_waits_since_unix_ms(const struct job *job);
 
 const char *job_kind_name(enum job_kind kind);
 const char *priority_name(enum priority priority);

@@ -86,9 +86,15 @@ void capture_append(struct capture *capture, struct bytes bytes)
         overwrite(&capture->tail, &capture->tail_start, data + piece, length - piece);
 }
 
+void capture_skip(struct capture *capture, int64_t count)
+{
+    assert(count >= 0);
+    capture->total_bytes += count;
+}
+
 bool capture_is_truncated(const struct capture *capture)
 {
-    return capture->total_bytes > capture->limit_bytes;
+    return capture->total_bytes > (int64_t)(capture->head.length + capture->tail.length);
 }
 
 static bool is_continuation(char byte)
@@ -130,23 +136,22 @@ static void append_tail(const struct capture *capture, struct buffer *out)
 void capture_text(const struct capture *capture, struct buffer *out)
 {
     CLEANUP(buffer_release) struct buffer text = {0};
-    const struct buffer *head = &capture->head;
+    buffer_append(&text, capture->head.data, capture->head.length);
+    append_tail(capture, &text);
     if (!capture_is_truncated(capture)) {
-        buffer_append(&text, head->data, head->length);
-        append_tail(capture, &text);
         utf8_append_repaired(out, buffer_bytes(&text));
         return;
     }
-    append_tail(capture, &text);
-    size_t kept = head->length > 0 ? whole_prefix(head->data, head->length) : 0;
-    size_t cut = cut_prefix(text.length > 0 ? text.data : "", text.length);
-    int64_t missing = capture->total_bytes - (int64_t)kept - (int64_t)(text.length - cut);
-    utf8_append_repaired(out, (struct bytes){.data = head->data, .length = kept});
-    if (kept > 0 && head->data[kept - 1] != '\n')
+    bool is_gap = capture->tail.length == tail_limit(capture); /* else it is the end that is missing */
+    const char *data = text.length > 0 ? text.data : "";
+    size_t seam = is_gap ? capture->head.length : text.length;
+    size_t kept = whole_prefix(data, seam), from = seam + cut_prefix(data + seam, text.length - seam);
+    int64_t missing = capture->total_bytes - (int64_t)kept - (int64_t)(text.length - from);
+    utf8_append_repaired(out, (struct bytes){.data = data, .length = kept});
+    if (kept > 0 && data[kept - 1] != '\n')
         buffer_append_byte(out, '\n');
     buffer_append_format(out, "[... %lld bytes are missing here ...]\n", (long long)missing);
-    if (text.length > cut)
-        utf8_append_repaired(out, (struct bytes){.data = text.data + cut, .length = text.length - cut});
+    utf8_append_repaired(out, (struct bytes){.data = data + from, .length = text.length - from});
 }
 
 size_t capture_memory(const struct capture *capture)

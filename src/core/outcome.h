@@ -11,7 +11,7 @@
 /* A stream of output within a bound: the first half of it, then the last. */
 struct capture {
     int64_t limit_bytes;
-    int64_t total_bytes; /* ever printed */
+    int64_t total_bytes; /* ever printed, appended or not */
     struct buffer head;
     struct buffer tail; /* a ring once full */
     size_t tail_start;  /* where the ring begins */
@@ -19,6 +19,9 @@ struct capture {
 void capture_init(struct capture *capture, int64_t limit_bytes);
 void capture_release(struct capture *capture);
 void capture_append(struct capture *capture, struct bytes bytes);
+/* So many more were printed than were ever appended: between the two halves, or last, where the second has
+ * room. */
+void capture_skip(struct capture *capture, int64_t count);
 bool capture_is_truncated(const struct capture *capture);
 /* Appends head, where something is missing a line that says how much, and tail, as valid UTF-8. */
 void capture_text(const struct capture *capture, struct buffer *out);
@@ -41,7 +44,7 @@ struct step_report {
     int exit_code; /* -1: none */
     int64_t ms;
     int64_t out_bytes,
-        err_bytes; /* of a process: what is in the captures; whoever follows it again goes on there */
+        err_bytes; /* of a process: what we have heard of it; whoever follows it again goes on there */
 };
 
 struct attempt_report {

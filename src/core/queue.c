@@ -1,11 +1,12 @@
-/* The fair queue. Per class a heap of tenants that have something ready, by their tag; per tenant a heap of
- * its ready entries, by arrival; per limit and class a heap of those set aside, by arrival.
+/* The fair queue. Per class a line of what is ready; per limit and class a line of what is set aside. A line
+ * holds a lane per tenant: the lanes take turns, by their tags, and in a lane the order is that of arrival.
  *
- * A tenant's tag is the class's clock at the time it got something ready, or its last tag, plus a stride that
- * is the shorter the heavier the tenant; the class's clock is the tag of the tenant served last. So a tenant
- * that comes back after a pause has neither saved up turns nor lost any, nothing need be remembered about
- * tenants that have no entries, and whoever waits is reached, however many newcomers there are. A turn counts
- * when it is given: a tenant whose entries are set aside has had it. */
+ * A lane's tag is the line's clock at the time it came into being, or its last tag, plus a stride that is the
+ * shorter the heavier the tenant; the line's clock is the tag of the lane served last. So a tenant that comes
+ * back after a pause has neither saved up turns nor lost any, nothing need be remembered about tenants that
+ * have no entries, and whoever waits is reached, however many newcomers there are. A turn counts when it is
+ * given: a tenant whose entry is set aside has had it, and one that was freed and denied again stands behind
+ * the others that the limit keeps: each of them comes to ask, whoever has waited longest. */
 #include "core/queue.h"
 
 #include <assert.h>
@@ -15,24 +16,35 @@
 
 static const uint64_t stride_of_weight_one = 1u << 30;
 
+struct lane {
+    char *name; /* first: see compare_names. The tenant's */
+    struct line *line;
+    struct heap entries;
+    struct heap_node node; /* on the line's heap */
+};
+
+struct line {
+    void *lanes;       /* tree by name */
+    struct heap queue; /* lanes, none of them empty */
+    uint64_t clock;
+};
+
 struct queue_tenant {
     char *name; /* first: see compare_names */
     struct queue_class *class;
-    struct heap ready;     /* entries */
-    struct heap_node node; /* on the class's heap while something is ready */
-    size_t count, bytes;   /* ready and set aside */
+    size_t count, bytes; /* ready, set aside and held */
+    uint64_t served;     /* popped and not set aside again */
 };
 
 struct queue_limit {
     char *name; /* first: see compare_names */
-    struct heap aside[PRIORITY_COUNT];
+    struct line aside[PRIORITY_COUNT];
     size_t count;
 };
 
 struct queue_class {
-    void *tenants;     /* tree by name */
-    struct heap ready; /* tenants */
-    uint64_t clock;
+    void *tenants; /* tree by name */
+    struct line ready;
 };
 
 struct queue {
@@ -82,32 +94,8 @@ static struct queue_tenant *tenant_of(struct queue *queue, const struct queue_en
 static void tenant_free(struct queue_tenant *tenant)
 {
     (void)tdelete(tenant, &tenant->class->tenants, compare_names);
-    heap_release(&tenant->ready);
     free(tenant->name);
     free(tenant);
-}
-
-static struct queue_entry *entry_at(struct heap_node *node)
-{
-    return CONTAINER_OF(node, struct queue_entry, node);
-}
-
-/* Puts the tenant in its place for its next turn, `from` being where its last one ended. */
-static void tenant_line_up(struct queue *queue, struct queue_tenant *tenant, uint64_t from)
-{
-    const struct queue_entry *first = entry_at(heap_first(&tenant->ready));
-    tenant->node.key = from + MAX(stride_of_weight_one / (uint64_t)first->weight, 1);
-    tenant->node.tie = queue->turns++;
-    heap_push(&tenant->class->ready, &tenant->node);
-}
-
-static void make_ready(struct queue *queue, struct queue_entry *entry)
-{
-    struct queue_tenant *tenant = entry->tenant;
-    heap_push(&tenant->ready, &entry->node);
-    queue->ready_count++;
-    if (tenant->ready.count == 1)
-        tenant_line_up(queue, tenant, tenant->class->clock);
 }
 
 static void enter(struct queue *queue, struct queue_entry *entry)
@@ -130,6 +118,72 @@ static void leave(struct queue *queue, struct queue_entry *entry)
         tenant_free(tenant);
 }
 
+/* ---- Lines -----------------------------------------------------------------------------------------------
+ */
+
+static struct queue_entry *entry_at(struct heap_node *node)
+{
+    return CONTAINER_OF(node, struct queue_entry, node);
+}
+
+/* Puts the lane in its place for its next turn, `from` being where its last one ended. */
+static void line_up(struct queue *queue, struct lane *lane, uint64_t from)
+{
+    const struct queue_entry *first = entry_at(heap_first(&lane->entries));
+    lane->node.key = from + MAX(stride_of_weight_one / (uint64_t)first->weight, 1);
+    lane->node.tie = queue->turns++;
+    heap_push(&lane->line->queue, &lane->node);
+}
+
+/* Not on the line's heap any more. */
+static void lane_free(struct lane *lane)
+{
+    (void)tdelete(lane, &lane->line->lanes, compare_names);
+    heap_release(&lane->entries);
+    free(lane->name);
+    free(lane);
+}
+
+static void line_add(struct queue *queue, struct line *line, struct queue_entry *entry)
+{
+    struct lane *lane = tree_find(&line->lanes, entry->tenant_id);
+    if (lane) {
+        heap_push(&lane->entries, &entry->node);
+        return;
+    }
+    lane = base_alloc(sizeof *lane);
+    *lane = (struct lane){.name = base_strdup(entry->tenant_id), .line = line};
+    tree_add(&line->lanes, lane);
+    heap_push(&lane->entries, &entry->node);
+    line_up(queue, lane, line->clock);
+}
+
+/* NULL: it is empty. */
+static struct queue_entry *line_take(struct queue *queue, struct line *line)
+{
+    struct heap_node *first = heap_pop(&line->queue);
+    if (!first)
+        return NULL;
+    struct lane *lane = CONTAINER_OF(first, struct lane, node);
+    line->clock = first->key;
+    struct queue_entry *entry = entry_at(heap_pop(&lane->entries));
+    if (lane->entries.count > 0)
+        line_up(queue, lane, line->clock);
+    else
+        lane_free(lane);
+    return entry;
+}
+
+static void line_remove(struct line *line, struct queue_entry *entry)
+{
+    struct lane *lane = tree_find(&line->lanes, entry->tenant_id);
+    heap_remove(&lane->entries, &entry->node);
+    if (lane->entries.count > 0)
+        return;
+    heap_remove(&line->queue, &lane->node);
+    lane_free(lane);
+}
+
 /* ---- Limits ----------------------------------------------------------------------------------------------
  */
 
@@ -144,15 +198,14 @@ static struct queue_limit *limit_of(struct queue *queue, const char *name)
     return limit;
 }
 
-static void take_from_limit(struct queue *queue, struct queue_entry *entry)
+/* One of its entries is gone; it goes with its last one. */
+static void limit_lost_one(struct queue *queue, struct queue_limit *limit)
 {
-    struct queue_limit *limit = TAKE(entry->aside);
-    heap_remove(&limit->aside[entry->priority], &entry->node);
     if (--limit->count > 0)
         return;
     (void)tdelete(limit, &queue->limits, compare_names);
     for (size_t i = 0; i < PRIORITY_COUNT; i++)
-        heap_release(&limit->aside[i]);
+        heap_release(&limit->aside[i].queue);
     free(limit->name);
     free(limit);
 }
@@ -171,12 +224,20 @@ void queue_free(struct queue *queue)
         return;
     assert(queue->count == 0 && !queue->limits);
     for (size_t i = 0; i < PRIORITY_COUNT; i++)
-        heap_release(&queue->classes[i].ready);
+        heap_release(&queue->classes[i].ready.queue);
     free(queue);
+}
+
+static void make_ready(struct queue *queue, struct queue_entry *entry)
+{
+    line_add(queue, &queue->classes[entry->priority].ready, entry);
+    queue->ready_count++;
 }
 
 void queue_push(struct queue *queue, struct queue_entry *entry)
 {
+    if (entry->is_held)
+        queue_remove(queue, entry);
     assert(!entry->tenant && !entry->aside && entry->weight > 0);
     entry->sequence = ++queue->arrivals;
     entry->is_freed = false;
@@ -187,16 +248,11 @@ void queue_push(struct queue *queue, struct queue_entry *entry)
 struct queue_entry *queue_pop(struct queue *queue)
 {
     for (size_t i = 0; i < PRIORITY_COUNT; i++) {
-        struct queue_class *class = &queue->classes[i];
-        struct heap_node *first = heap_pop(&class->ready);
-        if (!first)
+        struct queue_entry *entry = line_take(queue, &queue->classes[i].ready);
+        if (!entry)
             continue;
-        struct queue_tenant *tenant = CONTAINER_OF(first, struct queue_tenant, node);
-        class->clock = first->key;
-        struct queue_entry *entry = entry_at(heap_pop(&tenant->ready));
         queue->ready_count--;
-        if (tenant->ready.count > 0)
-            tenant_line_up(queue, tenant, class->clock);
+        entry->tenant->served++;
         leave(queue, entry);
         return entry;
     }
@@ -205,28 +261,38 @@ struct queue_entry *queue_pop(struct queue *queue)
 
 void queue_remove(struct queue *queue, struct queue_entry *entry)
 {
-    struct queue_tenant *tenant = entry->tenant;
-    if (!tenant)
+    if (!entry->tenant)
         return;
-    if (entry->aside) {
-        take_from_limit(queue, entry);
+    if (entry->is_held) {
+        entry->is_held = false;
+    } else if (entry->aside) {
+        struct queue_limit *limit = TAKE(entry->aside);
+        line_remove(&limit->aside[entry->priority], entry);
+        limit_lost_one(queue, limit);
     } else {
-        heap_remove(&tenant->ready, &entry->node);
+        line_remove(&queue->classes[entry->priority].ready, entry);
         queue->ready_count--;
-        if (tenant->ready.count == 0)
-            heap_remove(&tenant->class->ready, &tenant->node);
     }
     leave(queue, entry);
+}
+
+void queue_hold(struct queue *queue, struct queue_entry *entry)
+{
+    assert(!entry->tenant && !entry->aside);
+    enter(queue, entry);
+    entry->is_held = true;
 }
 
 void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char *limit)
 {
     assert(!entry->tenant && !entry->aside && entry->sequence > 0);
     enter(queue, entry);
+    if (entry->tenant->served > 0)
+        entry->tenant->served--;
     entry->is_freed = false;
     entry->aside = limit_of(queue, limit);
     entry->aside->count++;
-    heap_push(&entry->aside->aside[entry->priority], &entry->node);
+    line_add(queue, &entry->aside->aside[entry->priority], entry);
 }
 
 void queue_free_limit(struct queue *queue, const char *limit, size_t count)
@@ -234,17 +300,15 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
     struct queue_limit *found = tree_find(&queue->limits, limit);
     if (!found)
         return;
-    size_t left = MIN(count, found->count); /* the limit is gone with its last one */
-    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
-        for (; left > 0 && found->aside[i].count > 0; left--) {
-            struct queue_entry *entry = entry_at(heap_first(&found->aside[i]));
-            bool is_last = found->count == 1;
-            take_from_limit(queue, entry);
-            entry->is_freed = true;
-            make_ready(queue, entry);
-            if (is_last)
-                return;
-        }
+    size_t left = MIN(count, found->count);
+    for (size_t i = 0; left > 0; left--) { /* the limit is gone with its last one */
+        struct queue_entry *entry;
+        while (!(entry = line_take(queue, &found->aside[i])))
+            i++;
+        entry->aside = NULL;
+        entry->is_freed = true;
+        make_ready(queue, entry);
+        limit_lost_one(queue, found);
     }
 }
 
@@ -289,14 +353,18 @@ size_t queue_bytes(const struct queue *queue)
     return queue->bytes;
 }
 
-size_t queue_tenant_bytes(const struct queue *queue, const char *tenant_id)
+struct queue_share queue_share_of(const struct queue *queue, const char *tenant_id, enum priority lowest)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+    struct queue_share share = {0};
+    for (size_t i = 0; i <= (size_t)lowest; i++) {
         const struct queue_tenant *tenant = tree_find(&queue->classes[i].tenants, tenant_id);
-        bytes += tenant ? tenant->bytes : 0;
+        if (!tenant)
+            continue;
+        share.count += tenant->count;
+        share.bytes += tenant->bytes;
+        share.served += tenant->served;
     }
-    return bytes;
+    return share;
 }
 
 size_t queue_aside_count(const struct queue *queue, const char *limit)

@@ -14,13 +14,14 @@ struct queue;
 struct queue_entry {
     struct heap_node node;       /* among its tenant's ready ones, or among those set aside by its limit */
     struct queue_tenant *tenant; /* NULL: not queued */
-    struct queue_limit *aside;   /* NULL: ready */
+    struct queue_limit *aside;   /* NULL: ready, or held */
     const char *tenant_id;       /* borrowed, as long as it is queued */
     enum priority priority;
     int64_t weight;   /* > 0 */
     int64_t sequence; /* order of arrival, given by push; kept over being set aside */
     size_t bytes;
     bool is_freed; /* ready again after being set aside: its limit may have room */
+    bool is_held;  /* only counted */
 };
 
 struct queue *queue_new(void) MUST_USE;
@@ -31,21 +32,30 @@ void queue_push(struct queue *queue, struct queue_entry *entry);
 /* Returns: the next one, removed; NULL: none is ready. */
 struct queue_entry *queue_pop(struct queue *queue) MUST_USE;
 void queue_remove(struct queue *queue, struct queue_entry *entry); /* not queued: nothing */
+/* Its turn is still to come, by a later push: until then it is counted with its tenant's, and not served. */
+void queue_hold(struct queue *queue, struct queue_entry *entry);
 
 /* The popped entry was denied by this limit: it and every ready entry are judged by their own denials; this
  * one waits. It keeps its place in the order. */
 void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char *limit);
-/* Those set aside for this limit are ready again, at most `count` (SIZE_MAX: all), by class, in a class
- * oldest first. */
+/* Those set aside for this limit are ready again, at most `count` (SIZE_MAX: all): by class, in a class one
+ * tenant after the other, of a tenant the oldest first. Whoever is denied again waits for the others' turns.
+ */
 void queue_free_limit(struct queue *queue, const char *limit, size_t count);
 
 /* Likewise for every limit, whatever set its entries aside: nothing waits for a hint alone. */
 void queue_free_each(struct queue *queue, size_t count);
 
-size_t queue_count(const struct queue *queue); /* ready and set aside */
+size_t queue_count(const struct queue *queue); /* ready, set aside and held */
 size_t queue_ready_count(const struct queue *queue);
 size_t queue_bytes(const struct queue *queue);
-size_t queue_tenant_bytes(const struct queue *queue, const char *tenant_id);
+/* What of it is a tenant's. A long queue says little: whether it moves does. */
+struct queue_share {
+    size_t count, bytes; /* ready, set aside and held */
+    uint64_t served;     /* popped and not set aside again, since it last had nothing here */
+};
+/* In the classes up to `lowest`: what is served before an entry of that class, or with it. */
+struct queue_share queue_share_of(const struct queue *queue, const char *tenant_id, enum priority lowest);
 size_t queue_aside_count(const struct queue *queue, const char *limit);
 
 #endif

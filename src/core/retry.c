@@ -15,3 +15,13 @@ int64_t retry_delay_ms(struct random *random, int64_t attempt, int64_t first_ms,
      * the same moment. */
     return jittered_ms < asked_ms ? asked_ms + (asked_ms - jittered_ms) : jittered_ms;
 }
+
+const struct retry_tier retry_tiers[RETRY_TIER_COUNT] = {{"1m", 60000}, {"10m", 600000}, {"1h", 3600000}};
+
+const struct retry_tier *retry_tier_of(int64_t delay_ms)
+{
+    size_t i = RETRY_TIER_COUNT - 1;
+    while (i > 0 && retry_tiers[i].ms > delay_ms)
+        i--;
+    return &retry_tiers[i];
+}

@@ -113,9 +113,9 @@ static bool file_of(json_t *entry, struct arena *arena, struct e2b_file_info *re
     *ret = (struct e2b_file_info){
         .name = arena_strdup(arena, name),
         .path = arena_strdup(arena, path),
-        .kind = is_directory ? E2B_DIRECTORY
-                : is_symlink ? E2B_SYMLINK
-                             : E2B_FILE,
+        .kind = is_directory ? E2B_FILE_DIRECTORY
+                : is_symlink ? E2B_FILE_SYMLINK
+                             : E2B_FILE_REGULAR,
         .bytes = number_of(entry, "size"),
         .mode = (unsigned)number_of(entry, "mode"),
     };

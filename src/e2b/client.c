@@ -31,6 +31,12 @@ static char *without_slash(char *url)
     return url;
 }
 
+static const char *from_environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
 static const char *mistake_in(const struct e2b_client_options *options)
 {
     if (!options->api_key && !options->api_url)
@@ -77,7 +83,12 @@ static void open_pools(struct e2b_client *client, const struct e2b_client_option
 
 struct e2b_client *e2b_client_new(struct uv_loop_s *uv, const struct e2b_client_options *options)
 {
+    const struct e2b_client_options usual = {.api_key = from_environment("E2B_API_KEY"),
+                                             .domain = from_environment("E2B_DOMAIN"),
+                                             .api_url = from_environment("E2B_API_URL"),
+                                             .sandbox_url = from_environment("E2B_SANDBOX_URL")};
     struct e2b_client *client = base_alloc(sizeof *client);
+    options = options ? options : &usual;
     client->loop = loop_new_on(uv);
     list_init(&client->operations);
     client->mistake = mistake_in(options);

@@ -1,5 +1,5 @@
-/* Code in the sandbox's interpreter: one request, a stream of lines, an end that the interpreter must tell.
- */
+/* Code in the sandbox's interpreter: one request, a stream of lines, an end that the interpreter
+ * must tell. */
 #include "e2b/events.h"
 #include "e2b/ndjson.h"
 #include "e2b/operation.h"
@@ -44,16 +44,16 @@ static void obey(struct code_run *run, const struct event *event)
     case EVENT_IGNORED:
         break;
     case EVENT_STARTED:
-        tell(run, E2B_STARTED, (struct bytes){0});
+        tell(run, E2B_OUTPUT_STARTED, (struct bytes){0});
         break;
     case EVENT_STDOUT:
-        tell(run, E2B_STDOUT, event->bytes);
+        tell(run, E2B_OUTPUT_STDOUT, event->bytes);
         break;
     case EVENT_STDERR:
-        tell(run, E2B_STDERR, event->bytes);
+        tell(run, E2B_OUTPUT_STDERR, event->bytes);
         break;
     case EVENT_RESULT:
-        tell(run, E2B_RESULT, event->bytes);
+        tell(run, E2B_OUTPUT_RESULT, event->bytes);
         break;
     case EVENT_ERROR: /* what follows the first is its echo */
         if (!run->has_failed)
@@ -80,7 +80,8 @@ static void code_pump(struct e2b_operation *operation, struct bytes chunk)
         struct event event;
         if (!event_of_code(line, &event)) {
             run->lines.chunk = (struct bytes){0};
-            operation_abort(operation, E2B_BROKEN, "the interpreter sent a line that is no JSON object");
+            operation_abort(operation, E2B_ERROR_BROKEN,
+                            "the interpreter sent a line that is no JSON object");
             return;
         }
         obey(run, &event);
@@ -91,7 +92,7 @@ static void code_pump(struct e2b_operation *operation, struct bytes chunk)
     chunk = run->lines.chunk;
     run->lines.chunk = (struct bytes){0};
     if (decoded == DECODED_TOO_LARGE)
-        operation_abort(operation, E2B_TOO_LARGE, "one event is larger than max_line_bytes");
+        operation_abort(operation, E2B_ERROR_TOO_LARGE, "one event is larger than max_line_bytes");
     else if (chunk.length > 0)
         buffer_append(&operation->held, chunk.data, chunk.length);
 }

@@ -117,7 +117,7 @@ static void append_network(struct buffer *body, const struct e2b_network *networ
 static void write_create(struct buffer *body, const struct e2b_sandbox_options *options)
 {
     buffer_append_text(body, "{\"templateID\":");
-    text_append_json(body, options->template_id);
+    text_append_json(body, options->template_id ? options->template_id : "code-interpreter-v1");
     buffer_append_format(body, ",\"timeout\":%lld,\"autoPause\":false",
                          (long long)seconds_of(options->live_ms > 0 ? options->live_ms : LIVE_MS));
     if (options->metadata.count > 0) {
@@ -200,8 +200,8 @@ static const char *mistake_in(const struct e2b_sandbox_options *options)
 {
     const char *key = options->idempotency_key;
     const struct e2b_network *network = options->network;
-    if (!text_is_good(options->template_id) || !*options->template_id)
-        return "template_id is missing or not UTF-8";
+    if (options->template_id && (!text_is_good(options->template_id) || !*options->template_id))
+        return "template_id is empty or not UTF-8";
     if (key &&
         (!*key || strlen(key) > 255 || strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(key)))
         return "idempotency_key must be 1 to 255 of a-z, 0-9 and -";
@@ -216,6 +216,7 @@ static const char *mistake_in(const struct e2b_sandbox_options *options)
 void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
                         const struct e2b_sandbox_options *options, e2b_sandbox_fn done)
 {
+    static const struct e2b_sandbox_options usual;
     struct create *create = operation_new(client, call, sizeof *create,
                                           (struct done){.kind = DONE_SANDBOX, .sandbox = done}, CREATE_MS);
     struct e2b_operation *operation = &create->operation;
@@ -223,6 +224,7 @@ void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
     operation->answered = create_answered;
     operation->refused = create_refused;
     operation->release = create_release;
+    options = options ? options : &usual;
     const char *mistake = mistake_in(options);
     if (mistake) {
         operation_refuse(operation, mistake);
@@ -381,7 +383,7 @@ void e2b_sandbox_pause(struct e2b_client *client, struct e2b_call *call, const c
 /* What is not there need not be killed. */
 static bool kill_refused(struct e2b_operation *operation, const struct e2b_error *error)
 {
-    if (error->kind != E2B_GONE)
+    if (error->kind != E2B_ERROR_GONE)
         return false;
     operation_succeed(operation, NULL);
     return true;

@@ -1,5 +1,5 @@
-/* From foreign codes to kinds: the one place where a failure of E2B, of Connect or of the network is judged.
- */
+/* From foreign codes to kinds: the one place where a failure of E2B, of Connect or of the network
+ * is judged. */
 #include "e2b/error.h"
 
 #include "e2b/answers.h"
@@ -21,19 +21,19 @@ static bool is_data_plane(enum error_place place)
 /* Nobody answered, or not to the end. */
 static struct error_verdict judge_failure(const struct foreign_error *foreign)
 {
-    struct error_verdict verdict = {.kind = E2B_BROKEN, .undecided = foreign->was_sent};
+    struct error_verdict verdict = {.kind = E2B_ERROR_BROKEN, .undecided = foreign->was_sent};
     switch (foreign->failure) {
     case HTTP_INVALID:
-        verdict.kind = E2B_INVALID;
+        verdict.kind = E2B_ERROR_INVALID;
         break;
     case HTTP_EXPIRED:
-        verdict.kind = E2B_EXPIRED;
+        verdict.kind = E2B_ERROR_EXPIRED;
         break;
     case HTTP_TIMED_OUT:
-        verdict.kind = E2B_TIMEOUT;
+        verdict.kind = E2B_ERROR_TIMEOUT;
         break;
     case HTTP_TOO_LARGE:
-        verdict.kind = E2B_TOO_LARGE;
+        verdict.kind = E2B_ERROR_TOO_LARGE;
         break;
     case HTTP_UNREACHABLE:
     case HTTP_UNTRUSTED:
@@ -49,22 +49,22 @@ static const struct {
     const char *code;
     enum e2b_error_kind kind;
 } connect_kinds[] = {
-    {"canceled", E2B_BROKEN},
-    {"unknown", E2B_BROKEN},
-    {"invalid_argument", E2B_INVALID},
-    {"deadline_exceeded", E2B_TIMEOUT},
-    {"not_found", E2B_NOT_FOUND},
-    {"already_exists", E2B_CONFLICT},
-    {"permission_denied", E2B_INVALID}, /* of a user inside the sandbox, not of the account */
-    {"resource_exhausted", E2B_RATE_LIMITED},
-    {"failed_precondition", E2B_INVALID},
-    {"out_of_range", E2B_INVALID},
-    {"aborted", E2B_CONFLICT},
-    {"unimplemented", E2B_INVALID},
-    {"internal", E2B_BROKEN},
-    {"data_loss", E2B_BROKEN},
-    {"unavailable", E2B_BROKEN},
-    {"unauthenticated", E2B_AUTH},
+    {"canceled", E2B_ERROR_BROKEN},
+    {"unknown", E2B_ERROR_BROKEN},
+    {"invalid_argument", E2B_ERROR_INVALID},
+    {"deadline_exceeded", E2B_ERROR_TIMEOUT},
+    {"not_found", E2B_ERROR_NOT_FOUND},
+    {"already_exists", E2B_ERROR_CONFLICT},
+    {"permission_denied", E2B_ERROR_INVALID}, /* of a user inside the sandbox, not of the account */
+    {"resource_exhausted", E2B_ERROR_RATE_LIMITED},
+    {"failed_precondition", E2B_ERROR_INVALID},
+    {"out_of_range", E2B_ERROR_INVALID},
+    {"aborted", E2B_ERROR_CONFLICT},
+    {"unimplemented", E2B_ERROR_INVALID},
+    {"internal", E2B_ERROR_BROKEN},
+    {"data_loss", E2B_ERROR_BROKEN},
+    {"unavailable", E2B_ERROR_BROKEN},
+    {"unauthenticated", E2B_ERROR_AUTH},
 };
 
 static bool judge_connect(const struct foreign_error *foreign, struct error_verdict *ret)
@@ -72,7 +72,7 @@ static bool judge_connect(const struct foreign_error *foreign, struct error_verd
     for (size_t i = 0; i < ARRAY_LENGTH(connect_kinds); i++)
         if (!strcmp(foreign->code, connect_kinds[i].code)) {
             *ret = (struct error_verdict){.kind = connect_kinds[i].kind};
-            ret->undecided = ret->kind == E2B_BROKEN || ret->kind == E2B_TIMEOUT;
+            ret->undecided = ret->kind == E2B_ERROR_BROKEN || ret->kind == E2B_ERROR_TIMEOUT;
             return true;
         }
     return false;
@@ -83,32 +83,32 @@ static enum e2b_error_kind judge_words(const struct foreign_error *foreign)
 {
     const char *message = foreign->message;
     if (has(message, "no space left on device"))
-        return E2B_DISK_FULL;
+        return E2B_ERROR_DISK_FULL;
     if (foreign->place == PLACE_INTERPRETER && has(message, "kernel is not available"))
-        return E2B_INVALID; /* a language that the template lacks comes as a 500 */
+        return E2B_ERROR_INVALID; /* a language that the template lacks comes as a 500 */
     if (foreign->place != PLACE_ENVD)
         return 0;
     if (has(message, "invalid username") || has(message, "error looking up user"))
-        return E2B_INVALID; /* a 401 that is not about the key */
+        return E2B_ERROR_INVALID; /* a 401 that is not about the key */
     if (has(message, "stdin not enabled or closed"))
-        return E2B_INVALID;
+        return E2B_ERROR_INVALID;
     return 0;
 }
 
 static enum e2b_error_kind judge_bad_gateway(const struct foreign_error *foreign)
 {
     if (is_data_plane(foreign->place) && has(foreign->message, "was not found"))
-        return E2B_GONE;
+        return E2B_ERROR_GONE;
     if (is_data_plane(foreign->place) && has(foreign->message, "port is not open"))
-        return E2B_PORT_CLOSED;
-    return E2B_BROKEN;
+        return E2B_ERROR_PORT_CLOSED;
+    return E2B_ERROR_BROKEN;
 }
 
 static enum e2b_error_kind judge_too_many(const struct foreign_error *foreign)
 {
     bool is_quota = foreign->place == PLACE_CREATE && !foreign->says_when &&
                     has(foreign->message, "maximum number of concurrent");
-    return is_quota ? E2B_QUOTA : E2B_RATE_LIMITED;
+    return is_quota ? E2B_ERROR_QUOTA : E2B_ERROR_RATE_LIMITED;
 }
 
 static enum e2b_error_kind judge_status(const struct foreign_error *foreign)
@@ -116,24 +116,25 @@ static enum e2b_error_kind judge_status(const struct foreign_error *foreign)
     switch (foreign->status) {
     case 401:
     case 403:
-        return E2B_AUTH;
+        return E2B_ERROR_AUTH;
     case 404:
-        return foreign->place == PLACE_SANDBOX ? E2B_GONE : E2B_NOT_FOUND;
+        return foreign->place == PLACE_SANDBOX ? E2B_ERROR_GONE : E2B_ERROR_NOT_FOUND;
     case 408:
-        return E2B_BROKEN;
+        return E2B_ERROR_BROKEN;
     case 409:
-        return E2B_CONFLICT;
+        return E2B_ERROR_CONFLICT;
     case 429:
         return judge_too_many(foreign);
     case 502:
         return judge_bad_gateway(foreign);
     case 503:
     case 504:
-        return foreign->place == PLACE_CREATE && foreign->is_explained ? E2B_CAPACITY : E2B_BROKEN;
+        return foreign->place == PLACE_CREATE && foreign->is_explained ? E2B_ERROR_CAPACITY
+                                                                       : E2B_ERROR_BROKEN;
     case 507:
-        return E2B_DISK_FULL;
+        return E2B_ERROR_DISK_FULL;
     default:
-        return foreign->status / 100 == 4 ? E2B_INVALID : E2B_BROKEN;
+        return foreign->status / 100 == 4 ? E2B_ERROR_INVALID : E2B_ERROR_BROKEN;
     }
 }
 
@@ -149,7 +150,8 @@ struct error_verdict error_judge(const struct foreign_error *foreign)
         return verdict;
     verdict.kind = judge_status(foreign);
     /* An unclear answer: a server that failed in the middle, an edge that gave up waiting, a key in use. */
-    verdict.undecided = verdict.kind == E2B_BROKEN || !strcmp(foreign->code, "idempotency_in_progress") ||
+    verdict.undecided = verdict.kind == E2B_ERROR_BROKEN ||
+                        !strcmp(foreign->code, "idempotency_in_progress") ||
                         !strcmp(foreign->code, "idempotency_outcome_unknown");
     return verdict;
 }
@@ -185,7 +187,7 @@ void error_of_exchange(enum error_place place, const struct error *transport,
                                     .code = ret->code,
                                     .message = ret->message};
     if (transport) {
-        snprintf(ret->message, sizeof ret->message, "%s", transport->text);
+        snprintf(ret->message, sizeof ret->message, "%.*s", (int)sizeof ret->message - 1, transport->text);
     } else {
         foreign.is_explained =
             answers_refusal(response->body, ret->code, sizeof ret->code, ret->message, sizeof ret->message);

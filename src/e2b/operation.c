@@ -134,7 +134,7 @@ static void fail_later(struct e2b_operation *operation, const struct e2b_error *
 void operation_refuse(struct e2b_operation *operation, const char *why)
 {
     struct e2b_error error;
-    error_fill(&error, E2B_INVALID, why);
+    error_fill(&error, E2B_ERROR_INVALID, why);
     fail_later(operation, &error);
 }
 
@@ -153,7 +153,7 @@ void operation_abort(struct e2b_operation *operation, enum e2b_error_kind kind, 
 void operation_fail_nonsense(struct e2b_operation *operation, const struct http_response *response)
 {
     struct e2b_error error;
-    error_fill(&error, E2B_BROKEN, "the answer makes no sense: not the JSON that was expected");
+    error_fill(&error, E2B_ERROR_BROKEN, "the answer makes no sense: not the JSON that was expected");
     error.http_status = response->status;
     error.undecided = true;
     operation_fail(operation, &error);
@@ -167,8 +167,8 @@ static void on_probed(void *arg, const struct error *transport, const struct htt
     struct e2b_error probed;
     operation->exchange = NULL;
     error_of_exchange(PLACE_ENVD, transport, response, &probed);
-    if (response->status / 100 != 2 && probed.kind == E2B_GONE)
-        operation->failure->kind = E2B_GONE;
+    if (response->status / 100 != 2 && probed.kind == E2B_ERROR_GONE)
+        operation->failure->kind = E2B_ERROR_GONE;
     operation_fail(operation, operation->failure);
 }
 
@@ -177,7 +177,7 @@ static void fail_probed(struct e2b_operation *operation, const struct e2b_error 
 {
     bool was_cut = error->http_status == 0 || error->http_status / 100 == 2;
     int64_t left_ms = operation->deadline_ms - loop_now_ms(operation->client->loop);
-    if (!operation->sandbox || error->kind != E2B_BROKEN || !was_cut || left_ms <= 0 ||
+    if (!operation->sandbox || error->kind != E2B_ERROR_BROKEN || !was_cut || left_ms <= 0 ||
         operation->client->is_closing) {
         operation_fail(operation, error);
         return;
@@ -210,7 +210,7 @@ static void conclude(struct e2b_operation *operation)
     if (operation->failure) {
         error = *operation->failure;
     } else {
-        error_fill(&error, E2B_BROKEN, "the stream ended before its end was told");
+        error_fill(&error, E2B_ERROR_BROKEN, "the stream ended before its end was told");
         error.http_status = 200;
         error.undecided = true;
     }
@@ -262,7 +262,7 @@ void operation_send(struct e2b_operation *operation, struct http_client *pool, s
     struct e2b_client *client = operation->client;
     if (client->is_closing || client->mistake) {
         struct e2b_error error;
-        error_fill(&error, client->is_closing ? E2B_CLOSED : E2B_INVALID,
+        error_fill(&error, client->is_closing ? E2B_ERROR_CLOSED : E2B_ERROR_INVALID,
                    client->is_closing ? "the client is closed" : client->mistake);
         fail_later(operation, &error);
         return;
@@ -337,7 +337,7 @@ void e2b_call_resume(struct e2b_call *call)
 void operation_close_all(struct e2b_client *client)
 {
     struct e2b_error error;
-    error_fill(&error, E2B_CLOSED, "the client was closed");
+    error_fill(&error, E2B_ERROR_CLOSED, "the client was closed");
     while (!list_is_empty(&client->operations)) {
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the end of an operation takes it off the list first */
         struct e2b_operation *operation = LIST_OBJECT(client->operations.next, struct e2b_operation, link);

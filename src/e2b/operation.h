@@ -101,7 +101,7 @@ static inline bool operation_is_live(const struct e2b_operation *operation)
     return operation->call != NULL;
 }
 
-/* Ends everything with E2B_CLOSED. */
+/* Ends everything with E2B_ERROR_CLOSED. */
 void operation_close_all(struct e2b_client *client);
 
 #endif

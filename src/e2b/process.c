@@ -53,13 +53,13 @@ static void obey(struct process_stream *stream, const struct event *event)
 {
     switch (event->kind) {
     case EVENT_STARTED:
-        tell(stream, E2B_STARTED, event);
+        tell(stream, E2B_OUTPUT_STARTED, event);
         break;
     case EVENT_STDOUT:
-        tell(stream, E2B_STDOUT, event);
+        tell(stream, E2B_OUTPUT_STDOUT, event);
         break;
     case EVENT_STDERR:
-        tell(stream, E2B_STDERR, event);
+        tell(stream, E2B_OUTPUT_STDERR, event);
         break;
     case EVENT_END:
         stream->has_exited = true;
@@ -114,7 +114,8 @@ static void stream_pump(struct e2b_operation *operation, struct bytes chunk)
     while (!operation->is_paused && (decoded = connect_next(&stream->frames, &frame)) == DECODED_ONE) {
         if (!take_frame(stream, &frame)) {
             stream->frames.chunk = (struct bytes){0};
-            operation_abort(operation, E2B_BROKEN, "the process's stream holds a frame that makes no sense");
+            operation_abort(operation, E2B_ERROR_BROKEN,
+                            "the process's stream holds a frame that makes no sense");
             return;
         }
         if (!operation_is_live(operation))
@@ -123,7 +124,7 @@ static void stream_pump(struct e2b_operation *operation, struct bytes chunk)
     chunk = stream->frames.chunk;
     stream->frames.chunk = (struct bytes){0};
     if (decoded == DECODED_TOO_LARGE)
-        operation_abort(operation, E2B_TOO_LARGE, "one event is larger than max_line_bytes");
+        operation_abort(operation, E2B_ERROR_TOO_LARGE, "one event is larger than max_line_bytes");
     else if (chunk.length > 0)
         buffer_append(&operation->held, chunk.data, chunk.length);
 }

@@ -2,6 +2,7 @@
 #include "kafka/client.h"
 
 #include "kafka/conf.h"
+#include "kafka/properties.h"
 
 #include <string.h>
 
@@ -35,27 +36,40 @@ const char *kafka_library_version(void)
     return rd_kafka_version_str();
 }
 
-static bool set(rd_kafka_conf_t *conf, const struct kafka_property *property, struct error *reterr)
+bool kafka_library_is_cooperative(void)
+{
+    return rd_kafka_version() >= 0x020a0000; /* KAFKA_COOPERATIVE_SINCE; its change #4908 */
+}
+
+static bool fail_unknown(const char *name, const struct properties *known, struct error *reterr)
+{
+    const char *near = properties_near(known, name);
+    return error_set(reterr, ERROR_REJECTED, "config", 0,
+                     "kafka.properties: librdkafka %s has no property \"%s\"%s%s%s", kafka_library_version(),
+                     name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+static bool set(rd_kafka_conf_t *conf, const struct kafka_property *property, const struct properties *known,
+                struct error *reterr)
 {
     char text[160] = "";
     switch (rd_kafka_conf_set(conf, property->name, property->value, text, sizeof text)) {
     case RD_KAFKA_CONF_OK:
         return true;
     case RD_KAFKA_CONF_UNKNOWN:
-        return error_set(reterr, ERROR_REJECTED, "config", 0,
-                         "kafka.properties: librdkafka %s has no property \"%s\"", kafka_library_version(),
-                         property->name);
+        return fail_unknown(property->name, known, reterr);
     case RD_KAFKA_CONF_INVALID:
         break;
     }
-    return error_set(reterr, ERROR_REJECTED, "config", 0, "kafka.properties: %s", text);
+    return error_set(reterr, ERROR_REJECTED, "config", 0, "kafka.properties: %s: %s", property->name, text);
 }
 
 static bool set_all(rd_kafka_conf_t *conf, const struct kafka_property *properties, size_t count,
                     struct error *reterr)
 {
+    const struct properties none = {0};
     for (size_t i = 0; i < count; i++)
-        if (!set(conf, &properties[i], reterr))
+        if (!set(conf, &properties[i], &none, reterr))
             return false;
     return true;
 }
@@ -70,17 +84,38 @@ static bool check_allowed(const struct kafka_cluster *cluster, struct error *ret
     return true;
 }
 
-rd_kafka_conf_t *conf_new(const struct kafka_cluster *cluster, const char *client_id,
-                          const struct kafka_property *wanted, size_t wanted_count, struct error *reterr)
+/* What the other kind of client takes is checked, and left out: librdkafka would warn of it at
+ * every start. */
+static bool pass_through(rd_kafka_conf_t *conf, rd_kafka_type_t type, const struct kafka_cluster *cluster,
+                         struct error *reterr)
 {
-    if (strlen(client_id) > CLIENT_ID_MAX) {
+    if (cluster->property_count == 0)
+        return true;
+    enum property_scope others = type == RD_KAFKA_CONSUMER ? PROPERTY_PRODUCER : PROPERTY_CONSUMER;
+    CLEANUP(properties_release) struct properties known;
+    properties_init(&known);
+    rd_kafka_conf_t *scratch = rd_kafka_conf_new();
+    bool is_set = true;
+    for (size_t i = 0; i < cluster->property_count && is_set; i++) {
+        const struct kafka_property *property = &cluster->properties[i];
+        bool is_others = properties_find(&known, property->name) == others;
+        is_set = set(is_others ? scratch : conf, property, &known, reterr);
+    }
+    rd_kafka_conf_destroy(scratch);
+    return is_set;
+}
+
+rd_kafka_conf_t *conf_new(const struct kafka_cluster *cluster, const struct conf_client *client,
+                          struct error *reterr)
+{
+    if (strlen(client->id) > CLIENT_ID_MAX) {
         error_set(reterr, ERROR_REJECTED, "config", 0, "the Kafka client id is longer than %d characters",
                   CLIENT_ID_MAX);
         return NULL;
     }
     const struct kafka_property common[] = {
         {"bootstrap.servers", cluster->bootstrap_servers},
-        {"client.id", client_id},
+        {"client.id", client->id},
         {"log.queue", "true"},
         {"log.connection.close", "false"}, /* brokers close idle connections as a matter of course */
         {"socket.nagle.disable", "true"},
@@ -90,8 +125,8 @@ rd_kafka_conf_t *conf_new(const struct kafka_cluster *cluster, const char *clien
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (check_allowed(cluster, reterr) && set_all(conf, common, ARRAY_LENGTH(common), reterr) &&
-        set_all(conf, wanted, wanted_count, reterr) &&
-        set_all(conf, cluster->properties, cluster->property_count, reterr))
+        set_all(conf, client->wanted, client->wanted_count, reterr) &&
+        pass_through(conf, client->type, cluster, reterr))
         return conf;
     rd_kafka_conf_destroy(conf);
     return NULL;

@@ -27,5 +27,9 @@ typedef void (*kafka_state_fn)(void *arg, bool is_usable, const char *why);
 
 /* Returns: "2.0.2", librdkafka's version at run time. */
 const char *kafka_library_version(void);
+/* Whether it can rebalance cooperatively: before this version a commit that meets such a rebalance loses the
+ * whole assignment. */
+#define KAFKA_COOPERATIVE_SINCE "2.10"
+bool kafka_library_is_cooperative(void);
 
 #endif

@@ -11,7 +11,7 @@ static void read_watermarks(struct facts *facts)
 {
     rd_kafka_t *rk = facts->handle->rk;
     int silent = 0;
-    for (int i = 0; i < facts->list->cnt; i++) {
+    for (int i = 0; i < facts->list->cnt && !facts->is_cancelled; i++) {
         rd_kafka_topic_partition_t *element = &facts->list->elems[i];
         struct facts_watermarks *marks = &facts->watermarks[i];
         if (element->err)
@@ -27,7 +27,7 @@ static void read_watermarks(struct facts *facts)
 
 static void look_at_topics(struct facts *facts)
 {
-    for (int i = 0; i < facts->list->cnt && !facts->error; i++) {
+    for (int i = 0; i < facts->list->cnt && !facts->error && !facts->is_cancelled; i++) {
         const char *name = facts->list->elems[i].topic;
         const struct rd_kafka_metadata *metadata = NULL;
         rd_kafka_topic_t *topic = rd_kafka_topic_new(facts->handle->rk, name, NULL);
@@ -44,34 +44,33 @@ static void look_at_topics(struct facts *facts)
     }
 }
 
-static void look_at_brokers(struct facts *facts)
+static void ask_cluster_id(struct facts *facts)
 {
-    const struct rd_kafka_metadata *metadata = NULL;
-    facts->error = rd_kafka_metadata(facts->handle->rk, 0, NULL, &metadata, ANSWER_MS);
-    if (metadata)
-        rd_kafka_metadata_destroy(metadata);
+    char *id = rd_kafka_clusterid(facts->handle->rk, ANSWER_MS);
+    facts->cluster_id = base_strdup(id);
+    if (id)
+        rd_kafka_mem_free(facts->handle->rk, id);
+    else
+        facts->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
+}
+
+static bool is_asked(const struct facts *facts, enum facts_questions question)
+{
+    return !facts->error && !facts->is_cancelled && (facts->questions & question);
 }
 
 static void on_thread(void *arg)
 {
     struct facts *facts = arg;
-    if (facts->questions & FACTS_CLUSTER_ID) {
-        char *id = rd_kafka_clusterid(facts->handle->rk, ANSWER_MS);
-        facts->cluster_id = base_strdup(id);
-        if (id)
-            rd_kafka_mem_free(facts->handle->rk, id);
-        else
-            facts->error = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    }
-    if (!facts->error && (facts->questions & FACTS_COMMITTED))
+    facts->error = handle_reach(facts->handle, &facts->is_cancelled);
+    if (is_asked(facts, FACTS_CLUSTER_ID))
+        ask_cluster_id(facts);
+    if (is_asked(facts, FACTS_COMMITTED))
         facts->error = rd_kafka_committed(facts->handle->rk, facts->list, ANSWER_MS);
-    if (!facts->error && (facts->questions & FACTS_WATERMARKS))
+    if (is_asked(facts, FACTS_WATERMARKS))
         read_watermarks(facts);
-    if (!facts->error && (facts->questions & FACTS_TOPICS)) {
-        look_at_brokers(facts);
-        if (!facts->error)
-            look_at_topics(facts);
-    }
+    if (is_asked(facts, FACTS_TOPICS))
+        look_at_topics(facts);
 }
 
 static void on_done(void *arg)
@@ -99,6 +98,8 @@ struct facts *facts_ask(struct handle *handle, rd_kafka_topic_partition_list_t *
 
 void facts_cancel(struct facts *facts)
 {
-    if (facts)
-        facts->done = NULL;
+    if (!facts)
+        return;
+    facts->done = NULL;
+    facts->is_cancelled = true;
 }

@@ -27,13 +27,14 @@ struct facts {
     const char *failed_topic;              /* of FACTS_TOPICS; in `list` */
     void (*done)(void *arg, struct facts *facts);
     void *arg;
+    atomic_bool is_cancelled; /* the thread asks nothing more */
 };
 
 /* Takes `list`. done runs once, unless cancelled; what it is given is freed after its return.
  * Returns: borrowed until done; for facts_cancel. */
 struct facts *facts_ask(struct handle *handle, rd_kafka_topic_partition_list_t *list, int questions,
                         void (*done)(void *arg, struct facts *facts), void *arg);
-/* NULL: nothing. The thread goes on; its answer is dropped. */
+/* NULL: nothing. The thread ends after the question that is under way; its answer is dropped. */
 void facts_cancel(struct facts *facts);
 
 #endif

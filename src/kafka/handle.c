@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPLAINT_MS = 60000 };
+enum { COMPLAINT_MS = 60000, REACH_SLICE_MS = 200, REACH_SLICES = 25 };
 
 struct handle *handle_new(struct loop *loop, rd_kafka_type_t type, const rd_kafka_conf_t *conf,
                           struct error *reterr)
@@ -56,6 +56,36 @@ void handle_release(struct handle *handle, void (*destroyed)(void *arg), void *a
     handle->destroyed = destroyed;
     handle->arg = arg;
     handle_leave(handle);
+}
+
+rd_kafka_resp_err_t handle_reach(struct handle *handle, const atomic_bool *is_cancelled)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TRANSPORT;
+    for (int i = 0; i < REACH_SLICES && code == RD_KAFKA_RESP_ERR__TRANSPORT && !*is_cancelled; i++) {
+        const struct rd_kafka_metadata *metadata = NULL;
+        code = rd_kafka_metadata(handle->rk, 0, NULL, &metadata, REACH_SLICE_MS);
+        if (metadata)
+            rd_kafka_metadata_destroy(metadata);
+    }
+    /* Connected, and slower than a slice: whoever asks next has more patience. */
+    return code == RD_KAFKA_RESP_ERR__TIMED_OUT ? RD_KAFKA_RESP_ERR_NO_ERROR : code;
+}
+
+void handle_hear(struct handle *handle, rd_kafka_event_t *event)
+{
+    trouble_hear(&handle->trouble, loop_now_ms(handle->loop), rd_kafka_event_error(event),
+                 rd_kafka_event_error_string(event));
+}
+
+void handle_answered(struct handle *handle)
+{
+    handle->trouble = (struct trouble){0};
+}
+
+void handle_explain(const struct handle *handle, rd_kafka_resp_err_t code, const char *topic,
+                    char text[EXPLAIN_SIZE])
+{
+    trouble_explain(&handle->trouble, loop_now_ms(handle->loop), code, topic, text);
 }
 
 static bool is_about_connection(const char *facility)

@@ -101,6 +101,7 @@ enum partition_finding partition_load(struct partition *partition, const struct 
 void partition_lose(struct partition *partition)
 {
     partition->phase = PARTITION_AWAY;
+    partition->wait_until_ms = 0;
     partition->position = partition->base_kept = -1;
     partition->in_flight = 0;
 }
@@ -169,7 +170,19 @@ bool partition_is_dirty(const struct partition *partition)
            offset_map_text_length(&partition->map) <= partition->text_max;
 }
 
-int64_t partition_backlog(const struct partition *partition)
+static int64_t open_count(const struct partition *partition)
 {
     return partition->position < 0 ? 0 : offset_map_open_count(&partition->map, partition->high);
+}
+
+int64_t partition_backlog(const struct partition *partition)
+{
+    return open_count(partition) - partition_deferred(partition);
+}
+
+int64_t partition_deferred(const struct partition *partition)
+{
+    if (partition->wait_until_ms == 0)
+        return 0;
+    return open_count(partition) - offset_map_open_count(&partition->map, partition->position);
 }

@@ -37,8 +37,10 @@ struct partition {
     struct rd_kafka_queue_s *queue; /* NULL while not handed to librdkafka */
     struct rd_kafka_op_s *event;    /* a pulled record for which there was no room: kept at the head */
     const struct rd_kafka_message_s *message;
-    bool is_full; /* pulling rests until its map is shorter */
-    bool is_idle; /* its queue was found empty in this round */
+    int64_t wait_until_ms; /* the record at the head stays there; 0: it does not wait */
+    bool is_full;          /* pulling rests until its map is shorter */
+    bool is_resting;       /* ... or until the user has room */
+    bool is_idle;          /* nothing of it can be delivered in this round */
 };
 
 struct partition *partition_new(const char *topic, int32_t number) MUST_USE;
@@ -89,5 +91,7 @@ bool partition_is_owned(const struct partition *partition);
 /* Something to commit, and its text fits. */
 bool partition_is_dirty(const struct partition *partition);
 int64_t partition_backlog(const struct partition *partition);
+/* What stands from a head that waits up to the end: no work yet, and no part of the backlog. */
+int64_t partition_deferred(const struct partition *partition);
 
 #endif

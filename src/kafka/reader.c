@@ -2,7 +2,6 @@
 #include "kafka/reader.h"
 
 #include "kafka/conf.h"
-#include "kafka/explain.h"
 #include "kafka/headers.h"
 #include "kafka/reader_look.h"
 
@@ -75,11 +74,11 @@ static void on_look(void *arg, const struct look *look)
     reader->look = NULL;
     if (look->error) {
         char text[EXPLAIN_SIZE];
-        bool is_away = look->error == RD_KAFKA_RESP_ERR__TRANSPORT;
-        explain(is_away ? RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN : look->error, reader->topic, text);
+        handle_explain(reader->handle, look->error, reader->topic, text);
         set_state(reader, false, text);
         return;
     }
+    handle_answered(reader->handle);
     reader->looked_at_ms = loop_now_ms(reader->loop);
     if (look->found_count > 0) {
         size_t count = reader->count + look->found_count;
@@ -138,11 +137,12 @@ static void on_error(struct kafka_reader *reader, rd_kafka_event_t *event)
         }
         return;
     }
+    handle_hear(reader->handle, event);
     log_debug(&reader->log, "kafka.reader_error", LOG_TEXT("code", rd_kafka_err2name(code)),
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || explain_needs_hands(code)) {
         char text[EXPLAIN_SIZE];
-        explain(code, reader->topic, text);
+        handle_explain(reader->handle, code, reader->topic, text);
         set_state(reader, false, text);
     }
 }
@@ -209,8 +209,8 @@ static rd_kafka_conf_t *make_conf(const struct kafka_reader_options *options, st
         {"queued.min.messages", "1000"},
         {"queued.max.messages.kbytes", "4096"},
     };
-    rd_kafka_conf_t *conf =
-        conf_new(&options->cluster, options->client_id, wanted, ARRAY_LENGTH(wanted), reterr);
+    const struct conf_client client = {RD_KAFKA_CONSUMER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
+    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
     if (conf)
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     return conf;

@@ -33,7 +33,7 @@ static int32_t count_partitions(struct look *look)
 
 static void read_ends(struct look *look)
 {
-    for (size_t i = 0; i < look->found_count && !look->error; i++) {
+    for (size_t i = 0; i < look->found_count && !look->error && !look->is_cancelled; i++) {
         struct look_partition *partition = &look->found[i];
         int64_t low = 0;
         look->error = rd_kafka_query_watermark_offsets(look->handle->rk, look->topic, partition->number, &low,
@@ -64,7 +64,8 @@ static void read_times(struct look *look)
 static void on_thread(void *arg)
 {
     struct look *look = arg;
-    int32_t count = count_partitions(look);
+    look->error = handle_reach(look->handle, &look->is_cancelled);
+    int32_t count = look->error || look->is_cancelled ? -1 : count_partitions(look);
     if (count <= look->known)
         return;
     look->found_count = (size_t)(count - look->known);
@@ -72,7 +73,7 @@ static void on_thread(void *arg)
     for (size_t i = 0; i < look->found_count; i++)
         look->found[i].number = look->known + (int32_t)i;
     read_ends(look);
-    if (!look->error && look->from_unix_ms > 0)
+    if (!look->error && !look->is_cancelled && look->from_unix_ms > 0)
         read_times(look);
 }
 
@@ -104,6 +105,8 @@ struct look *look_start(struct handle *handle, const char *topic, int32_t known,
 
 void look_cancel(struct look *look)
 {
-    if (look)
-        look->done = NULL;
+    if (!look)
+        return;
+    look->done = NULL;
+    look->is_cancelled = true;
 }

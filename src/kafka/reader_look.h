@@ -21,12 +21,13 @@ struct look {
     size_t found_count;
     void (*done)(void *arg, const struct look *look);
     void *arg;
+    atomic_bool is_cancelled; /* the thread asks nothing more */
 };
 
 /* done runs once, unless cancelled; the look is freed after its return. Returns: borrowed until then. */
 struct look *look_start(struct handle *handle, const char *topic, int32_t known, int64_t from_unix_ms,
                         void (*done)(void *arg, const struct look *look), void *arg);
-/* NULL: nothing. The thread goes on; its answer is dropped. */
+/* NULL: nothing. The thread ends after the question that is under way; its answer is dropped. */
 void look_cancel(struct look *look);
 
 #endif

@@ -58,13 +58,15 @@ static void on_probed(void *arg, struct facts *facts)
     sink->probe = NULL;
     sink->needs_probe = facts->error != RD_KAFKA_RESP_ERR_NO_ERROR;
     if (facts->error)
-        explain(facts->error, facts->failed_topic, sink->probe_why);
+        handle_explain(sink->handle, facts->error, facts->failed_topic, sink->probe_why);
+    else
+        handle_answered(sink->handle);
     sink_judge(sink);
 }
 
 static void probe(struct kafka_sink *sink)
 {
-    if (!sink->probe && sink->handle && sink->phase == SINK_RUNNING)
+    if (!sink->probe && sink->handle && sink->phase == SINK_RUNNING && !sink->is_closing)
         sink->probe = facts_ask(sink->handle, rd_kafka_topic_partition_list_copy(sink->topics), FACTS_TOPICS,
                                 on_probed, sink);
 }
@@ -79,11 +81,14 @@ static void on_error(struct kafka_sink *sink, rd_kafka_event_t *event)
             sink_rebuild(sink, rd_kafka_event_error_string(event));
         return;
     }
+    handle_hear(sink->handle, event);
     log_debug(&sink->log, "kafka.error", LOG_TEXT("code", rd_kafka_err2name(code)),
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
-    if (explain_needs_hands(code)) {
+    /* Connections that break are mended; before the first one nothing else says why there is none. */
+    bool is_first = sink->needs_probe && code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    if (explain_needs_hands(code) || is_first) {
         sink->needs_probe = true;
-        explain(code, NULL, sink->probe_why);
+        handle_explain(sink->handle, code, NULL, sink->probe_why);
         sink_judge(sink);
     }
 }
@@ -249,8 +254,8 @@ static rd_kafka_conf_t *make_conf(const struct kafka_sink_options *options, size
         {"message.timeout.ms", "30000"}, /* ours to try again: the list of what is not sent lives here */
         {"topic.metadata.propagation.max.ms", "5000"},
     };
-    rd_kafka_conf_t *conf =
-        conf_new(&options->cluster, options->client_id, wanted, ARRAY_LENGTH(wanted), reterr);
+    const struct conf_client client = {RD_KAFKA_PRODUCER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
+    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
     if (conf)
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     return conf;
@@ -279,7 +284,8 @@ struct kafka_sink *kafka_sink_new(const struct kafka_sink_options *options, stru
     sink->conf = conf;
     sink->max_bytes = max_bytes;
     sink->needs_probe = true;
-    (void)snprintf(sink->probe_why, sizeof sink->probe_why, "connecting to Kafka");
+    (void)snprintf(sink->probe_why, sizeof sink->probe_why,
+                   "Kafka has not answered yet; check KAFKA_BOOTSTRAP_SERVERS and the network");
     sink->topics = rd_kafka_topic_partition_list_new((int)options->topic_count);
     for (size_t i = 0; i < options->topic_count; i++)
         rd_kafka_topic_partition_list_add(sink->topics, options->topics[i], 0);
@@ -343,7 +349,8 @@ static void on_grace_over(void *arg)
 {
     struct kafka_sink *sink = arg;
     sink->phase = SINK_PURGING;
-    log_warn(&sink->log, "kafka.sink_closed_early", LOG_INT("waiting", sink->stats.waiting));
+    if (sink->stats.waiting > 0)
+        log_warn(&sink->log, "kafka.sink_closed_early", LOG_INT("waiting", sink->stats.waiting));
     loop_timer_stop(sink->loop, &sink->rebuild);
     loop_timer_start(sink->loop, &sink->deadline, CLOSE_GIVE_BACK_MS, on_end_late, sink);
     if (sink->handle)
@@ -377,6 +384,7 @@ void kafka_sink_close(struct kafka_sink *sink, int64_t grace_ms, void (*closed)(
     sink->is_closing = true;
     sink->closed = closed;
     sink->closed_arg = arg;
+    facts_cancel(TAKE(sink->probe)); /* its thread would hold up the end */
     loop_timer_start(sink->loop, &sink->deadline, grace_ms, on_grace_over, sink);
     wakeup_send(sink->wakeup);
 }

@@ -46,8 +46,8 @@ struct kafka_sink_options {
 /* Returns: NULL when a property is unknown or has no such value. */
 struct kafka_sink *kafka_sink_new(const struct kafka_sink_options *options, struct error *reterr) MUST_USE;
 
-/* Awaited. key and headers are copied; `value` is borrowed until `sent`, which runs once, never from inside.
- */
+/* Awaited. key and headers are copied; `value` is borrowed until `sent`, which runs once, never
+ * from inside. */
 void kafka_sink_send(struct kafka_sink *sink, struct kafka_send *send, const struct kafka_record *record,
                      kafka_sent_fn sent);
 

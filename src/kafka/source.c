@@ -46,11 +46,13 @@ static void on_probed(void *arg, struct facts *facts)
 {
     struct kafka_source *source = arg;
     source->probe = NULL;
+    if (!facts->error)
+        handle_answered(source->handle);
     if (!facts->error && source->has_joined && !source->facts && !timer_is_active(&source->retry)) {
         source_state(source, true, "");
     } else if (facts->error) {
         char text[EXPLAIN_SIZE];
-        explain(facts->error, facts->failed_topic, text);
+        handle_explain(source->handle, facts->error, facts->failed_topic, text);
         source_state(source, false, text);
     }
 }
@@ -116,13 +118,14 @@ static void on_error(struct kafka_source *source, rd_kafka_event_t *event)
         return;
     }
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+    handle_hear(source->handle, event);
     log_debug(&source->log, "kafka.error", LOG_TEXT("code", rd_kafka_err2name(code)),
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
     if (is_about_some_topic(code, where)) {
         probe(source);
     } else if (explain_needs_hands(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         char text[EXPLAIN_SIZE];
-        explain(code, where ? where->topic : NULL, text);
+        handle_explain(source->handle, code, where ? where->topic : NULL, text);
         source_state(source, false, text);
     }
     if (where)
@@ -236,6 +239,7 @@ void source_close_handle(struct kafka_source *source, void (*destroyed)(void *ar
     close_queue(&source->close_queue);
     facts_cancel(TAKE(source->probe));
     source_group_cancel(source);
+    loop_timer_stop(source->loop, &source->due);
     source->is_committing = source->is_commit_resting = source->owes_assign = source->has_joined = false;
     if (!source->handle)
         return;
@@ -290,8 +294,8 @@ static rd_kafka_conf_t *make_conf(const struct kafka_source_options *options, bo
         {"fetch.message.max.bytes", "262144"},
         {"fetch.max.bytes", "8388608"},
     };
-    rd_kafka_conf_t *conf =
-        conf_new(&options->cluster, options->client_id, wanted, ARRAY_LENGTH(wanted), reterr);
+    const struct conf_client client = {RD_KAFKA_CONSUMER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
+    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
     if (conf)
         rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
                                            RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR |
@@ -299,16 +303,16 @@ static rd_kafka_conf_t *make_conf(const struct kafka_source_options *options, bo
     return conf;
 }
 
-/* Before 2.10 a commit that meets a cooperative rebalance loses the whole assignment. */
 static bool choose_assignor(const char *name, bool *ret_cooperative, struct error *reterr)
 {
     *ret_cooperative = strcmp(name, "cooperative-sticky") == 0;
     if (!*ret_cooperative && strcmp(name, "eager") != 0)
         return error_set(reterr, ERROR_REJECTED, "config", 0,
                          "kafka.assignor is \"%s\"; it must be eager or cooperative-sticky", name);
-    if (*ret_cooperative && rd_kafka_version() < 0x020a0000)
+    if (*ret_cooperative && !kafka_library_is_cooperative())
         return error_set(reterr, ERROR_REJECTED, "config", 0,
-                         "kafka.assignor cooperative-sticky needs librdkafka 2.10 or newer, this is %s; "
+                         "kafka.assignor cooperative-sticky needs librdkafka " KAFKA_COOPERATIVE_SINCE
+                         " or newer, this is %s; "
                          "use eager or a newer library",
                          kafka_library_version());
     return true;
@@ -364,7 +368,8 @@ static void on_deliver(void *arg)
 
 void kafka_source_pull(struct kafka_source *source)
 {
-    source->is_resting = false;
+    for (size_t i = 0; i < source->count; i++)
+        source->partitions[i]->is_resting = false;
     if (source->is_delivering)
         wakeup_send(source->wakeup); /* a deferred call would run in this same turn, again and again */
     else
@@ -429,5 +434,6 @@ void kafka_source_stats(const struct kafka_source *source, struct kafka_source_s
         ret->partitions++;
         ret->in_flight += partition->in_flight;
         ret->backlog += partition_backlog(partition);
+        ret->deferred += partition_deferred(partition);
     }
 }

@@ -27,9 +27,13 @@ struct kafka_message {
 
 struct kafka_source_events {
     void *arg;
-    /* Asked before every record that was not pulled before: is there room for one more? After false, pulling
-     * rests until kafka_source_pull. */
-    bool (*has_room)(void *arg);
+    /* Asked before every record that was not pulled before: is there room for one more of this topic? After
+     * false, pulling of its partition rests until kafka_source_pull. */
+    bool (*has_room)(void *arg, const char *topic);
+    /* Asked before that: for how long shall it stay where it is? 0: not at all. It, and what stands behind it
+     * in its partition, wait at no cost, and are asked about again in time, once a minute at least. NULL:
+     * nothing waits. */
+    int64_t (*wait_ms)(void *arg, const struct kafka_message *message);
     /* A record, in offset order within its partition. All of it is borrowed until the return: copy at once.
      * Each is to be finished by kafka_source_finish sooner or later, or left unfinished for whoever owns the
      * partition next. */
@@ -48,7 +52,7 @@ struct kafka_source_options {
     const char *group_id;
     const char *const *topics; /* names, or patterns that begin with '^' */
     size_t topic_count;
-    const char *assignor; /* "eager" | "cooperative-sticky"; the latter needs librdkafka >= 2.10 */
+    const char *assignor; /* "eager" | "cooperative-sticky"; the latter: kafka_library_is_cooperative */
     const char *client_id;
     struct kafka_source_events events;
 };
@@ -79,6 +83,7 @@ struct kafka_source_stats {
     int32_t partitions; /* assigned now */
     int64_t in_flight;  /* delivered, not finished, in partitions owned now */
     int64_t backlog;    /* not finished yet up to the high watermark: the autoscaler's number */
+    int64_t deferred;   /* no part of it: records behind one that waits (wait_ms), it included */
     int64_t commits, commit_failures, rebalances, overtaken; /* overtaken: bases that retention had passed */
 };
 void kafka_source_stats(const struct kafka_source *source, struct kafka_source_stats *ret);

@@ -6,6 +6,9 @@
 /* Records taken in one turn of the loop; more of them would keep everything else waiting. */
 enum { RECORDS_PER_TURN = 64 };
 
+/* A head that waits is asked about again after this: clocks may be set. */
+enum { WAIT_MOST_MS = 60000 };
+
 static void on_partition_error(struct kafka_source *source, struct partition *partition,
                                rd_kafka_event_t *event)
 {
@@ -66,8 +69,9 @@ static void next_message(struct partition *partition)
     partition->event = NULL;
 }
 
-static void deliver_one(struct kafka_source *source, struct partition *partition,
-                        enum partition_verdict verdict)
+/* What stands at the head; borrowed until it leaves. */
+static struct kafka_message head_of(struct kafka_source *source, struct partition *partition,
+                                    enum partition_verdict verdict)
 {
     const rd_kafka_message_t *record = partition->message;
     rd_kafka_timestamp_type_t kind;
@@ -82,38 +86,73 @@ static void deliver_one(struct kafka_source *source, struct partition *partition
     };
     message.header_count = headers_read(&source->headers, record);
     message.headers = source->headers.items;
-    source->events.on_message(source->events.arg, &message);
+    return message;
+}
+
+static bool is_waiting(struct kafka_source *source, struct partition *partition,
+                       const struct kafka_message *head)
+{
+    int64_t wait_ms = source->events.wait_ms ? source->events.wait_ms(source->events.arg, head) : 0;
+    partition->wait_until_ms = wait_ms > 0 ? loop_now_ms(source->loop) + MIN(wait_ms, WAIT_MOST_MS) : 0;
+    return wait_ms > 0;
 }
 
 static bool has_room(struct kafka_source *source, struct partition *partition)
 {
     partition->is_full = !partition_has_room(partition);
-    if (source->is_resting || partition->is_full)
+    if (!partition->is_full && !partition->is_resting)
+        partition->is_resting = !source->events.has_room(source->events.arg, partition->topic);
+    return !partition->is_full && !partition->is_resting;
+}
+
+/* Whether there is a record at the head that nothing is known to keep there. */
+static bool has_head(struct kafka_source *source, struct partition *partition)
+{
+    if (partition->phase != PARTITION_RUNNING || partition->wait_until_ms > loop_now_ms(source->loop))
         return false;
-    source->is_resting = !source->events.has_room(source->events.arg);
-    return !source->is_resting;
+    return partition->message || fetch_next(source, partition);
 }
 
 /* Returns: false when this partition has nothing for us now. */
 static bool pull_one(struct kafka_source *source, struct partition *partition)
 {
-    if (partition->phase != PARTITION_RUNNING || partition->is_idle)
+    if (partition->is_idle)
         return false;
-    if (!partition->message && !fetch_next(source, partition)) {
-        partition->is_idle = true;
+    partition->is_idle = !has_head(source, partition);
+    if (partition->is_idle)
         return false;
-    }
     int64_t offset = partition->message->offset;
     enum partition_verdict verdict = partition_judge(partition, offset);
-    if (verdict == PARTITION_DELIVER && !has_room(source, partition)) {
-        partition->is_idle = true;
-        return false;
+    if (verdict != PARTITION_SKIP) {
+        struct kafka_message head = head_of(source, partition, verdict);
+        partition->is_idle = verdict == PARTITION_DELIVER &&
+                             (is_waiting(source, partition, &head) || !has_room(source, partition));
+        if (partition->is_idle)
+            return false;
+        partition_pass(partition, offset, verdict);
+        source->events.on_message(source->events.arg, &head);
+    } else {
+        partition_pass(partition, offset, verdict);
     }
-    partition_pass(partition, offset, verdict);
-    if (verdict != PARTITION_SKIP)
-        deliver_one(source, partition, verdict);
     next_message(partition);
     return true;
+}
+
+static void on_due(void *arg)
+{
+    source_deliver(arg);
+}
+
+static void wait_for_due(struct kafka_source *source)
+{
+    int64_t first_ms = INT64_MAX, now_ms = loop_now_ms(source->loop);
+    if (source->is_held) /* looked at when that ends */
+        return;
+    for (size_t i = 0; i < source->count; i++)
+        if (source->partitions[i]->wait_until_ms > 0)
+            first_ms = MIN(first_ms, source->partitions[i]->wait_until_ms);
+    if (first_ms != INT64_MAX)
+        loop_timer_start(source->loop, &source->due, MAX(first_ms - now_ms, 1), on_due, source);
 }
 
 static void deliver(struct kafka_source *source)
@@ -144,4 +183,5 @@ void source_deliver(struct kafka_source *source)
     source->is_delivering = true;
     deliver(source);
     source->is_delivering = false;
+    wait_for_due(source);
 }

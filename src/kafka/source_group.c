@@ -31,6 +31,7 @@ static struct partition *add_partition(struct kafka_source *source, const char *
 void source_close_queue(struct partition *partition)
 {
     partition->message = NULL;
+    partition->wait_until_ms = 0;
     if (partition->event)
         rd_kafka_event_destroy(TAKE(partition->event));
     if (!partition->queue)
@@ -206,7 +207,7 @@ static void read_later(struct kafka_source *source, rd_kafka_resp_err_t code, co
     log_warn(&source->log, "kafka.offsets_unread", LOG_TEXT("topic", topic),
              LOG_TEXT("code", rd_kafka_err2name(code)), LOG_INT("retry_ms", source->retry_delay_ms));
     char text[EXPLAIN_SIZE];
-    explain(code, topic, text);
+    handle_explain(source->handle, code, topic, text);
     source_state(source, false, text);
 }
 
@@ -232,6 +233,7 @@ static void on_facts(void *arg, struct facts *facts)
     if (failure) {
         read_later(source, failure, failed_topic);
     } else {
+        handle_answered(source->handle);
         source->retry_delay_ms = 0;
         source_state(source, true, "");
         read_facts(source); /* what was added meanwhile */

@@ -54,8 +54,9 @@ struct kafka_source {
 
     /* Delivery. */
     size_t turn; /* whose turn it is */
-    bool is_held, is_resting, is_delivering;
+    bool is_held, is_delivering;
     struct task deliver;
+    struct timer due;       /* of the first partition whose head waits */
     struct headers headers; /* of the record that is delivered */
 
     /* State. */

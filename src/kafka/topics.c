@@ -17,6 +17,7 @@ struct admin {
     rd_kafka_queue_t *queue;
     rd_kafka_AdminOptions_t *options;
     int timeout_ms;
+    struct trouble trouble;
 };
 
 static void admin_close(struct admin *admin)
@@ -33,9 +34,11 @@ static bool admin_open(struct admin *admin, const struct kafka_cluster *cluster,
                        rd_kafka_admin_op_t operation, struct error *reterr)
 {
     char text[160] = "";
-    rd_kafka_conf_t *conf = conf_new(cluster, "e2b-worker-topics", NULL, 0, reterr);
+    const struct conf_client client = {RD_KAFKA_PRODUCER, "e2b-worker-topics", NULL, 0};
+    rd_kafka_conf_t *conf = conf_new(cluster, &client, reterr);
     if (!conf)
         return false;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
     (void)rd_kafka_conf_set(conf, "log.queue", "false", NULL, 0);
     (void)rd_kafka_conf_set(conf, "log_level", "0", NULL, 0); /* the report says what went wrong */
     admin->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
@@ -50,6 +53,22 @@ static bool admin_open(struct admin *admin, const struct kafka_cluster *cluster,
     return true;
 }
 
+/* What the library said of its connections meanwhile is the cause. */
+static bool admin_fail(struct admin *admin, rd_kafka_resp_err_t code, struct error *reterr)
+{
+    char text[EXPLAIN_SIZE];
+    rd_kafka_event_t *event;
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(admin->rk);
+    while ((event = rd_kafka_queue_poll(queue, 0))) {
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+            trouble_hear(&admin->trouble, 0, rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    trouble_explain(&admin->trouble, 0, code, NULL, text);
+    return error_set(reterr, explain_kind(code), "kafka", code, "%s", text);
+}
+
 /* Returns: the answer, or NULL with the reason. Owns: rd_kafka_event_destroy. */
 static rd_kafka_event_t *admin_wait(struct admin *admin, struct error *reterr)
 {
@@ -57,9 +76,7 @@ static rd_kafka_event_t *admin_wait(struct admin *admin, struct error *reterr)
     rd_kafka_resp_err_t code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     if (!code)
         return event;
-    char text[EXPLAIN_SIZE];
-    explain(code, NULL, text);
-    error_set(reterr, explain_kind(code), "kafka", code, "%s", text);
+    (void)admin_fail(admin, code, reterr);
     if (event)
         rd_kafka_event_destroy(event);
     return NULL;
@@ -72,7 +89,7 @@ static void report(struct kafka_topic_report *ret, enum kafka_topic_state state,
 {
     ret->state = state;
     ret->partitions = partitions;
-    (void)snprintf(ret->text, sizeof ret->text, "%s", text);
+    (void)snprintf(ret->text, sizeof ret->text, "%.*s", (int)sizeof ret->text - 1, text);
 }
 
 static void judge_partitions(const struct kafka_topic *topic, const struct rd_kafka_metadata_topic *found,
@@ -103,12 +120,8 @@ static bool read_partitions(struct admin *admin, const struct kafka_topic *topic
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code =
         rd_kafka_metadata(admin->rk, /* all_topics= */ 1, NULL, &metadata, admin->timeout_ms);
-    if (code) {
-        char text[EXPLAIN_SIZE];
-        explain(code == RD_KAFKA_RESP_ERR__TRANSPORT ? RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN : code, NULL,
-                text);
-        return error_set(reterr, explain_kind(code), "kafka", code, "%s", text);
-    }
+    if (code)
+        return admin_fail(admin, code, reterr);
     for (size_t i = 0; i < count; i++) {
         const struct rd_kafka_metadata_topic *found = NULL;
         for (int k = 0; k < metadata->topic_cnt && !found; k++)
@@ -154,8 +167,8 @@ static void judge_configs(const rd_kafka_event_t *event, const struct kafka_topi
                 judge_config(&topics[k], resources[i], &reports[k]);
 }
 
-/* Compaction is looked at where we may: without the permission, and on the mock cluster, it is passed over.
- */
+/* Compaction is looked at where we may: without the permission, and on the mock cluster, it is
+ * passed over. */
 static void read_configs(struct admin *admin, const struct kafka_topic *topics, size_t count,
                          struct kafka_topic_report *reports)
 {

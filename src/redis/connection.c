@@ -271,7 +271,7 @@ static void fail(struct connection *connection, const char *why)
 {
     if (connection->is_failing)
         return;
-    snprintf(connection->why, sizeof connection->why, "%s", why);
+    snprintf(connection->why, sizeof connection->why, "%.*s", (int)sizeof connection->why - 1, why);
     connection->is_open = false;
     if (connection->context) {
         connection->is_failing = true;

@@ -240,6 +240,8 @@ struct ledger_assertion {
     const char *permit;  /* "": a sealed claim whose permit is back already */
     const char *sandbox; /* "": none is known yet */
     const char *limits;  /* space-separated names, "g" among them */
+    /* Of what E2B lists: what is left of its life, slack, and lead, for an owner that is cut off from Redis
+     * may extend it yet. */
     int64_t horizon_ms;
     const char *job;                            /* "": no claim, only the permit */
     const char *mode, *plan, *payload, *origin; /* payload "": not known, the next acquire's is taken */
@@ -270,7 +272,8 @@ void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn
 /* The leader vouches: results are read back, everything that E2B lists of this ledger is asserted, twice.
  * listed: how many there are. OK: the ledger is READY, permits that were not asserted are forgotten, and
  * nobody is taken over for one lease; or NOT_NOW: not yet (too early, a worker has not asserted, another
- * leads): ask again in a second. lua/ready.lua says how long it takes, and why. */
+ * leads, or something of ours waits in the background: a result that was read back must be marked before):
+ * ask again in a second. lua/ready.lua says how long it takes, and why. */
 void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done);
 
 /* ---- Looking, and an operator's hand ---- */
@@ -308,12 +311,17 @@ struct ledger_claim {
 typedef void (*ledger_claim_fn)(struct ledger_call *call, const struct error *error,
                                 const struct ledger_claim *claim);
 void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
+/* The same without waits_at, which is dear: for a worker whose copy of a record is to wait on. */
+void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
 
 /* An operator's value for a limit, in place of what the workers' configurations say; -1: theirs again. OK. */
 void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,
                       ledger_answer_fn done);
 
 /* ---- In the background: kept and repeated until Redis has answered ---- */
+
+/* At most 65,536 operations are kept, more are lost with an error in the log: whoever has many at once looks
+ * at ledger_background_count. */
 
 /* The record of this job was delivered, or was found in Kafka; kept as a mark against repeats for ttl_ms
  * (LEDGER_DONE_MS at least). Whatever the claim's state, also when nobody knew the job: there is a result.
@@ -330,8 +338,8 @@ enum ledger_release {
  */
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what);
 /* The job goes on as a copy of its record with this hop, delay_ms from now, and the copy was delivered:
- * earlier ones are stale. Ends the claim, if it is ours under this permit or nobody runs the job; the permit
- * stays. */
+ * earlier ones are stale. Ends the claim, if it is ours under this permit ("": there is none) or nobody runs
+ * the job; the permit stays. */
 void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms);
 
 /* E2B answered 429 for the rate of creates: the shared bucket rests for retry_after_ms, and its rate is

@@ -59,6 +59,21 @@ static void fail_later(struct ledger_request *request)
     loop_defer(ledger->options.loop, &request->task, on_fail_task, request);
 }
 
+static void on_refuse_task(void *arg)
+{
+    struct ledger_request *request = arg;
+    struct ledger_call *call = request_leave(request);
+    if (call)
+        request->done.answer(call, NULL, LEDGER_NOT_NOW);
+    free(request->permit);
+    free(request);
+}
+
+void ledger_request_refuse(struct ledger_request *request)
+{
+    loop_defer(request->ledger->options.loop, &request->task, on_refuse_task, request);
+}
+
 static void on_reply(void *arg, const struct error *error, const struct redisReply *reply)
 {
     request_end(arg, error, reply);
@@ -313,13 +328,25 @@ static void on_claim(struct ledger_request *request, struct ledger_call *call, c
         request->done.claim(call, error, error ? NULL : &claim);
 }
 
-void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
+static void look(struct ledger *ledger, struct ledger_call *call, const char *job, bool with_waits,
+                 ledger_claim_fn done)
 {
     struct command command = {0};
     struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_LOOK, on_claim, &command);
     request->done.claim = done;
     command_text(&command, job);
+    command_int(&command, with_waits);
     ledger_request_send(request, &command);
+}
+
+void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
+{
+    look(ledger, call, job, /* with_waits= */ true, done);
+}
+
+void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
+{
+    look(ledger, call, job, /* with_waits= */ false, done);
 }
 
 void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,

@@ -75,6 +75,8 @@ struct ledger_request *ledger_request_word(struct ledger *ledger, struct ledger_
                                            enum script_name script, ledger_answer_fn done,
                                            struct command *command);
 void ledger_request_send(struct ledger_request *request, struct command *command);
+/* ... or not: the answer is NOT_NOW. */
+void ledger_request_refuse(struct ledger_request *request);
 /* Everybody who waits falls silent. */
 void ledger_requests_silence(struct ledger *ledger);
 

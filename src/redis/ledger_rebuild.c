@@ -74,7 +74,7 @@ void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_ans
     request->done.answer = done;
     command_text(&command, ledger->worker);
     command_text(&command, pulse_epoch(ledger->pulse));
-    command_text(&command, pulse_crew(ledger->pulse));
+    pulse_write_crew(ledger->pulse, &command);
     ledger_request_send(request, &command);
 }
 
@@ -103,8 +103,15 @@ void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn
 void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done)
 {
     struct command command = {0};
-    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_READY, done, &command);
+    bool is_early = ledger_background_count(ledger) > 0; /* what was read back is not in it yet */
+    struct ledger_request *request =
+        ledger_request_word(ledger, call, SCRIPT_READY, done, is_early ? NULL : &command);
+    if (is_early) {
+        ledger_request_refuse(request);
+        return;
+    }
     command_text(&command, ledger->worker);
+    command_text(&command, pulse_epoch(ledger->pulse));
     command_int(&command, listed);
     ledger_request_send(request, &command);
     pulse_now(ledger->pulse); /* behind it in the pipeline: our own state follows at once */

@@ -1,9 +1,8 @@
 /* The heartbeat and what rides on it. */
 #include "redis/pulse.h"
 
-#include "base/buffer.h"
 #include "base/list.h"
-#include "redis/command.h"
+#include "redis/crew.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +18,10 @@ struct pulse {
     size_t check_count;        /* extensions that only ask, in all lists */
     char *epoch;               /* of the last accepted pulse */
     unsigned epoch_number;
-    char *crew, *crew_version; /* the workers, when the ledger was last ready, and which list it was */
-    int64_t sending_boot_ms;   /* of the pulse under way */
-    int64_t accepted_boot_ms;  /* sending of the last one that Redis accepted; -1: none */
-    int64_t lease_boot_ms;     /* ... and that left nothing open; -1: none */
+    struct crew crew;
+    int64_t sending_boot_ms;  /* of the pulse under way */
+    int64_t accepted_boot_ms; /* sending of the last one that Redis accepted; -1: none */
+    int64_t lease_boot_ms;    /* ... and that left nothing open; -1: none */
     bool is_running, is_under_way, is_freed;
 };
 
@@ -144,32 +143,13 @@ static void plan(struct pulse *pulse, int64_t delay_ms)
         loop_timer_start(pulse->options.loop, &pulse->timer, delay_ms, send_pulse, pulse);
 }
 
-static void take_text(char **place, const char *text)
-{
-    free(*place);
-    *place = base_strdup(text);
-}
-
-/* Only of a ledger that is ready: while it is rebuilt we go on remembering who was there before. */
-static void take_crew(struct pulse *pulse, const struct pulse_answer *answer)
-{
-    if (!answer->is_ready || strcmp(answer->crew_version, pulse->crew_version) == 0)
-        return;
-    struct buffer crew = {0};
-    const char *worker;
-    for (size_t i = 0; (worker = replies_text(answer->crew, i)); i++)
-        buffer_append_format(&crew, "%s%s", i > 0 ? " " : "", worker);
-    free(pulse->crew);
-    pulse->crew = buffer_take(&crew);
-    take_text(&pulse->crew_version, answer->crew_version);
-}
-
 /* Returns: whether it is open now what is ours. */
 static bool take_epoch(struct pulse *pulse, const struct pulse_answer *answer)
 {
     bool is_new = strcmp(answer->epoch, pulse->epoch) != 0;
     if (is_new) {
-        take_text(&pulse->epoch, answer->epoch);
+        free(pulse->epoch);
+        pulse->epoch = base_strdup(answer->epoch);
         pulse->epoch_number++;
     }
     return is_new || answer->has_lapsed;
@@ -178,7 +158,7 @@ static bool take_epoch(struct pulse *pulse, const struct pulse_answer *answer)
 static void accept(struct pulse *pulse, const struct pulse_answer *answer)
 {
     pulse->accepted_boot_ms = pulse->sending_boot_ms;
-    take_crew(pulse, answer);
+    crew_take(&pulse->crew, answer, loop_boot_ms(pulse->options.loop));
     if (take_epoch(pulse, answer)) {
         pulse->lease_boot_ms = -1;
         forget_checks(pulse, &pulse->open);
@@ -236,7 +216,7 @@ static void send_pulse(void *arg)
     command_text(&command, pulse->options.worker);
     command_int(&command, LEDGER_LEASE_MS);
     command_int(&command, pulse->accepted_boot_ms < 0 ? -1 : boot_ms - pulse->accepted_boot_ms);
-    command_text(&command, pulse->crew_version);
+    command_text(&command, crew_version(&pulse->crew));
     struct link *check;
     while ((check = list_pop_front(&pulse->open)))
         list_push_back(&pulse->waiting, check);
@@ -268,8 +248,6 @@ struct pulse *pulse_new(const struct pulse_options *options)
     list_init(&pulse->sent);
     list_init(&pulse->open);
     pulse->epoch = base_strdup("");
-    pulse->crew = base_strdup("");
-    pulse->crew_version = base_strdup("");
     return pulse;
 }
 
@@ -282,8 +260,7 @@ static void destroy(void *object)
     fail_extensions(pulse, &pulse->waiting, &error);
     fail_extensions(pulse, &pulse->open, &error);
     free(pulse->epoch);
-    free(pulse->crew);
-    free(pulse->crew_version);
+    crew_release(&pulse->crew);
     free(pulse);
 }
 
@@ -350,9 +327,9 @@ unsigned pulse_epoch_number(const struct pulse *pulse)
     return pulse->epoch_number;
 }
 
-const char *pulse_crew(const struct pulse *pulse)
+void pulse_write_crew(const struct pulse *pulse, struct command *command)
 {
-    return pulse->crew;
+    crew_write(&pulse->crew, loop_boot_ms(pulse->options.loop), command);
 }
 
 bool pulse_lease_is_valid(const struct pulse *pulse)

@@ -1,5 +1,6 @@
 #ifndef REDIS_PULSE_H
 #define REDIS_PULSE_H
+#include "redis/command.h"
 #include "redis/connection.h"
 #include "redis/replies.h"
 
@@ -42,8 +43,8 @@ void pulse_check(struct pulse *pulse, const char *permit);
 /* The epoch that the last accepted pulse told, "": there was none; and which one it is, counted by us. */
 const char *pulse_epoch(const struct pulse *pulse);
 unsigned pulse_epoch_number(const struct pulse *pulse);
-/* The workers in the ledger when it was last ready, space-separated; "": it never was, in our time. */
-const char *pulse_crew(const struct pulse *pulse);
+/* The workers in the ledger when it was last ready: [worker, ms left | -1]..., into a command. */
+void pulse_write_crew(const struct pulse *pulse, struct command *command);
 
 bool pulse_lease_is_valid(const struct pulse *pulse);
 

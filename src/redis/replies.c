@@ -70,6 +70,19 @@ static bool is_text_array(const redisReply *reply)
 
 /* ---- pulse ---- */
 
+static bool is_crew(const redisReply *reply)
+{
+    const char *worker;
+    int64_t left_ms;
+    if (!replies_is_array(reply, 0) || reply->elements % 2 != 0)
+        return false;
+    for (size_t i = 0; i < reply->elements; i += 2)
+        if (!replies_read_text(reply->element[i], &worker) ||
+            !replies_read_int(reply->element[i + 1], &left_ms))
+            return false;
+    return true;
+}
+
 bool replies_pulse(const redisReply *reply, struct pulse_answer *ret, struct error *reterr)
 {
     struct pulse_answer answer = {0};
@@ -80,7 +93,7 @@ bool replies_pulse(const redisReply *reply, struct pulse_answer *ret, struct err
         !is_text_array(replies_element(reply, 3)) || !is_text_array(replies_element(reply, 4)) ||
         !is_text_array(replies_element(reply, 5)) ||
         !replies_read_text(replies_element(reply, 6), &answer.crew_version) ||
-        !is_text_array(replies_element(reply, 7)))
+        !is_crew(replies_element(reply, 7)))
         return replies_malformed(reterr, SCRIPT_PULSE);
     answer.is_ready = strcmp(state, "ready") == 0;
     answer.is_in_doubt = strcmp(state, "doubt") == 0;
@@ -97,6 +110,17 @@ bool replies_pulse(const redisReply *reply, struct pulse_answer *ret, struct err
 const char *replies_text(const redisReply *array, size_t i)
 {
     return i < array->elements ? array->element[i]->str : NULL;
+}
+
+size_t replies_crew_count(const redisReply *crew)
+{
+    return crew->elements / 2;
+}
+
+const char *replies_crew(const redisReply *crew, size_t i, int64_t *ret_left_ms)
+{
+    *ret_left_ms = crew->element[2 * i + 1]->integer;
+    return crew->element[2 * i]->str;
 }
 
 /* ---- acquire ---- */

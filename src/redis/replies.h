@@ -12,9 +12,9 @@ struct redisReply;
 struct pulse_answer {
     bool is_ready, is_in_doubt, has_lapsed;
     const char *epoch, *crew_version;
-    /* Arrays of texts: replies_text. Permits that name another, and that are not there; jobs; workers, none
-     * when crew_version is the one that was asked with. */
-    const struct redisReply *others, *gone, *cancelled, *crew;
+    /* Arrays of texts: replies_text. Permits that name another, and that are not there; jobs. */
+    const struct redisReply *others, *gone, *cancelled;
+    const struct redisReply *crew; /* replies_crew; empty when crew_version is the one that was asked with */
 };
 
 /* Returns: false with an INTERNAL reterr for a malformed reply, *ret untouched. */
@@ -34,6 +34,10 @@ bool replies_census(const struct redisReply *reply, struct ledger_permit **ret, 
 
 /* The i-th text of an array that replies_pulse has accepted; NULL beyond its end. */
 const char *replies_text(const struct redisReply *array, size_t i);
+
+/* The i-th worker of a crew, i < count, and for how long creates of it may come; -1: it is alive. */
+size_t replies_crew_count(const struct redisReply *crew);
+const char *replies_crew(const struct redisReply *crew, size_t i, int64_t *ret_left_ms);
 
 /* The value of one line of INFO, copied into `text`; false when it is not there or does not fit. */
 bool replies_info(const struct redisReply *reply, const char *name, char *text, size_t size) MUST_USE;

@@ -20,7 +20,7 @@ struct setup {
 static void blame(struct setup *setup, const char *why)
 {
     if (setup->why[0] == '\0')
-        snprintf(setup->why, sizeof setup->why, "%s", why);
+        snprintf(setup->why, sizeof setup->why, "%.*s", (int)sizeof setup->why - 1, why);
 }
 
 static void count_down(struct setup *setup)

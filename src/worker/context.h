@@ -55,9 +55,10 @@ struct worker {
     struct timer drain_timer, tick_timer;
     unsigned ticks;
     bool is_pump_wanted, is_source_closing;
+    bool is_abandoned; /* it could not begin: what was opened is closed again */
     bool source_is_usable, sink_is_usable;
-    char source_why[200], sink_why[200];
-    char why[1024]; /* of the last worker_is_ready */
+    char source_why[500], sink_why[500];
+    char why[2048]; /* of the last worker_is_ready */
 };
 
 /* One job that may have killed its worker runs at a time; others of the kind wait behind this name. */

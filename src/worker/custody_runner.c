@@ -146,10 +146,10 @@ static void look(struct custody_runner *runner)
 static void on_kept(struct e2b_call *call, const struct e2b_error *error)
 {
     struct custody_runner *runner = call->arg;
-    if (error && error->kind == E2B_GONE && runner->flight)
+    if (error && error->kind == E2B_ERROR_GONE && runner->flight)
         flight_runner_on_gone(
             runner->flight); /* its end makes the sandbox unwanted: it still holds our pointer */
-    else if (error && error->kind == E2B_GONE)
+    else if (error && error->kind == E2B_ERROR_GONE)
         advance(runner, CUSTODY_EVENT_UNWANTED, error);
     else
         advance(runner, error ? CUSTODY_EVENT_SANDBOX_NOT_EXTENDED : CUSTODY_EVENT_SANDBOX_EXTENDED, error);
@@ -169,12 +169,12 @@ static void on_connected(struct e2b_call *call, const struct e2b_error *error, s
         return;
     }
     provider_note(runner->worker->provider, error);
-    if (error->kind != E2B_GONE && error->kind != E2B_NOT_FOUND) {
+    if (error->kind != E2B_ERROR_GONE && error->kind != E2B_ERROR_NOT_FOUND) {
         advance(runner, CUSTODY_EVENT_SANDBOX_NOT_EXTENDED, error);
         return;
     }
     struct e2b_error copy = *error;
-    copy.kind = E2B_GONE;
+    copy.kind = E2B_ERROR_GONE;
     runner->flight = NULL;
     advance(runner, CUSTODY_EVENT_UNWANTED, error);
     if (flight)

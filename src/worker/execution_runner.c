@@ -83,7 +83,7 @@ void step_broken(struct step_run *step, const struct e2b_error *error)
     provider_note(run->flight->worker->provider, error);
     run->cause = *error;
     enum code code = provider_call_code(error);
-    bool is_gone = error->kind == E2B_GONE;
+    bool is_gone = error->kind == E2B_ERROR_GONE;
     advance(run, is_gone ? EXECUTION_EVENT_SANDBOX_GONE : EXECUTION_EVENT_STEP_BROKEN, code);
 }
 
@@ -318,9 +318,9 @@ static void on_record(struct e2b_call *call, const struct e2b_error *error, cons
 {
     (void)file;
     struct execution_runner *run = call->arg;
-    if (error && error->kind == E2B_GONE) {
+    if (error && error->kind == E2B_ERROR_GONE) {
         advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_SANDBOX_LOST);
-    } else if (error && error->kind != E2B_NOT_FOUND) {
+    } else if (error && error->kind != E2B_ERROR_NOT_FOUND) {
         run->cause = *error;
         if (++run->looks < LOOKS_MAX)
             loop_timer_start(loop_of(run), &run->start_timer, LOOK_AGAIN_MS, look_for_record, run);

@@ -561,7 +561,7 @@ void flight_runner_on_lost(struct flight_runner *runner, enum ledger_loss loss)
         runner->is_permit_lost = true;
         flight_runner_superseded(runner);
     } else if (runner->run) {
-        runner->run->cause = (struct e2b_error){.kind = E2B_GONE};
+        runner->run->cause = (struct e2b_error){.kind = E2B_ERROR_GONE};
         (void)snprintf(runner->run->cause.message, sizeof runner->run->cause.message,
                        "the ledger lost the permit of sandbox %s, so it may not live any more",
                        runner->custody ? runner->custody->sandbox_id : "");

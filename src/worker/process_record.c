@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { REPORT_MAX = 200 };
+static const long long STREAM_BYTES_MAX = 1LL << 50;
 
 /* ---- The report ---- */
 
@@ -24,21 +25,31 @@ static bool find_end(const char *how, enum process_end *ret)
     return false;
 }
 
+/* Of a stream that can have been: sums of such numbers stay numbers. */
+static bool is_length(long long bytes)
+{
+    return bytes >= 0 && bytes <= STREAM_BYTES_MAX;
+}
+
 static bool parse_words(const char *line, struct process_report *ret)
 {
     char how[12];
-    long long cpu_ms, peak_bytes;
+    long long cpu_ms, peak_bytes, out_bytes, err_bytes;
     int number, oom, results, end = 0;
     struct process_report report;
-    if (sscanf(line, " %11s %d %lld %lld %d %d\n%n", how, &number, &cpu_ms, &peak_bytes, &oom, &results,
-               &end) != 6 ||
+    if (sscanf(line, " %11s %d %lld %lld %d %d %lld %lld\n%n", how, &number, &cpu_ms, &peak_bytes, &oom,
+               &results, &out_bytes, &err_bytes, &end) != 8 ||
         line[end] != '\0' || !find_end(how, &report.end))
+        return false;
+    if (!is_length(out_bytes) || !is_length(err_bytes))
         return false;
     report.number = number;
     report.cpu_ms = cpu_ms;
     report.peak_bytes = peak_bytes;
     report.saw_oom = oom != 0;
     report.has_results = results != 0;
+    report.out_bytes = out_bytes;
+    report.err_bytes = err_bytes;
     *ret = report;
     return true;
 }

@@ -24,9 +24,10 @@ struct process_report {
     int64_t cpu_ms, peak_bytes; /* -1: not measured */
     bool saw_oom;               /* the kernel killed something for memory meanwhile */
     bool has_results;
+    int64_t out_bytes, err_bytes; /* that it printed in all, of which we may have been sent less */
 };
 
-/* Looks for "<mark> how number cpu_ms peak_bytes oom results\n" at the end of `tail`.
+/* Looks for "<mark> how number cpu_ms peak_bytes oom results out_bytes err_bytes\n" at the end of `tail`.
  * Returns: false when there is no whole report; *ret_at is where it begins. */
 bool process_report_parse(struct bytes tail, const char *mark, struct process_report *ret,
                           size_t *ret_at) MUST_USE;

@@ -13,7 +13,7 @@ enum { ASK_AGAIN_MS = 5000 };
 struct provider {
     struct worker *worker;
     bool is_usable, is_asking;
-    char why[256];
+    char why[400]; /* a sentence around an address and a message of E2B, see describe */
     struct e2b_call call;
     struct timer timer;
 };
@@ -24,29 +24,29 @@ static const struct {
     enum e2b_error_kind kind;
     enum code create, call;
 } CODES[] = {
-    {E2B_INVALID, CODE_SANDBOX_CREATE_FAILED, CODE_INTERNAL},
-    {E2B_AUTH, CODE_E2B_AUTH, CODE_SANDBOX_UNRESPONSIVE},
-    {E2B_NOT_FOUND, CODE_TEMPLATE_NOT_FOUND, CODE_INTERNAL},
-    {E2B_CONFLICT, CODE_SANDBOX_CREATE_FAILED, CODE_SANDBOX_UNRESPONSIVE},
-    {E2B_RATE_LIMITED, CODE_E2B_RATE_LIMITED, CODE_SANDBOX_UNRESPONSIVE},
-    {E2B_QUOTA, CODE_E2B_QUOTA, CODE_SANDBOX_UNRESPONSIVE},
-    {E2B_CAPACITY, CODE_E2B_CAPACITY, CODE_SANDBOX_UNRESPONSIVE},
-    {E2B_GONE, CODE_SANDBOX_LOST, CODE_SANDBOX_LOST},
-    {E2B_PORT_CLOSED, CODE_TEMPLATE_MISCONFIGURED, CODE_TEMPLATE_MISCONFIGURED},
-    {E2B_DISK_FULL, CODE_SANDBOX_CREATE_FAILED, CODE_DISK_FULL},
-    {E2B_TIMEOUT, CODE_SANDBOX_CREATE_FAILED, CODE_SANDBOX_UNRESPONSIVE},
-    {E2B_TOO_LARGE, CODE_SANDBOX_CREATE_FAILED, CODE_STREAM_BROKEN},
-    {E2B_BROKEN, CODE_SANDBOX_CREATE_FAILED, CODE_STREAM_BROKEN},
-    {E2B_EXPIRED, CODE_LIMITER_NOT_READY,
+    {E2B_ERROR_INVALID, CODE_SANDBOX_CREATE_FAILED, CODE_INTERNAL},
+    {E2B_ERROR_AUTH, CODE_E2B_AUTH, CODE_SANDBOX_UNRESPONSIVE},
+    {E2B_ERROR_NOT_FOUND, CODE_TEMPLATE_NOT_FOUND, CODE_INTERNAL},
+    {E2B_ERROR_CONFLICT, CODE_SANDBOX_CREATE_FAILED, CODE_SANDBOX_UNRESPONSIVE},
+    {E2B_ERROR_RATE_LIMITED, CODE_E2B_RATE_LIMITED, CODE_SANDBOX_UNRESPONSIVE},
+    {E2B_ERROR_QUOTA, CODE_E2B_QUOTA, CODE_SANDBOX_UNRESPONSIVE},
+    {E2B_ERROR_CAPACITY, CODE_E2B_CAPACITY, CODE_SANDBOX_UNRESPONSIVE},
+    {E2B_ERROR_GONE, CODE_SANDBOX_LOST, CODE_SANDBOX_LOST},
+    {E2B_ERROR_PORT_CLOSED, CODE_TEMPLATE_MISCONFIGURED, CODE_TEMPLATE_MISCONFIGURED},
+    {E2B_ERROR_DISK_FULL, CODE_SANDBOX_CREATE_FAILED, CODE_DISK_FULL},
+    {E2B_ERROR_TIMEOUT, CODE_SANDBOX_CREATE_FAILED, CODE_SANDBOX_UNRESPONSIVE},
+    {E2B_ERROR_TOO_LARGE, CODE_SANDBOX_CREATE_FAILED, CODE_STREAM_BROKEN},
+    {E2B_ERROR_BROKEN, CODE_SANDBOX_CREATE_FAILED, CODE_STREAM_BROKEN},
+    {E2B_ERROR_EXPIRED, CODE_LIMITER_NOT_READY,
      CODE_INTERNAL}, /* we came too late for our own grant: ask for another */
-    {E2B_CLOSED, CODE_SANDBOX_CREATE_FAILED, CODE_INTERNAL},
+    {E2B_ERROR_CLOSED, CODE_SANDBOX_CREATE_FAILED, CODE_INTERNAL},
 };
 
 /* What was surely never made, since E2B was not reached, is no attempt: the job waits. */
 enum code provider_create_code(const struct e2b_error *error)
 {
     if (!error->undecided && error->http_status == 0 &&
-        (error->kind == E2B_BROKEN || error->kind == E2B_TIMEOUT))
+        (error->kind == E2B_ERROR_BROKEN || error->kind == E2B_ERROR_TIMEOUT))
         return CODE_E2B_CAPACITY;
     for (size_t i = 0; i < ARRAY_LENGTH(CODES); i++)
         if (CODES[i].kind == error->kind)
@@ -75,15 +75,14 @@ static void set_state(struct provider *provider, bool is_usable, const char *why
 
 static void describe(const struct provider *provider, const struct e2b_error *error, char *text, size_t size)
 {
-    const struct config *config = provider->worker->config;
-    const char *url = config->e2b_api_url ? config->e2b_api_url : config->e2b_domain;
-    if (error->kind == E2B_AUTH)
+    const char *place = config_e2b_place(provider->worker->config);
+    if (error->kind == E2B_ERROR_AUTH)
         (void)snprintf(text, size,
-                       "E2B_AUTH: E2B at %s refuses the key: %s. Set E2B_API_KEY to a key of your team.", url,
-                       error->message);
+                       "E2B_AUTH: E2B at %.100s refuses the key: %s. Set E2B_API_KEY to a key of your team.",
+                       place, error->message);
     else
-        (void)snprintf(text, size, "E2B at %s does not answer as it should: %s. Trying again every %d s.",
-                       url, error->message, ASK_AGAIN_MS / 1000);
+        (void)snprintf(text, size, "E2B at %.100s does not answer as it should: %s. Trying again every %d s.",
+                       place, error->message, ASK_AGAIN_MS / 1000);
 }
 
 static void ask_later(struct provider *provider, int64_t delay_ms)
@@ -155,7 +154,7 @@ const char *provider_why(const struct provider *provider)
 
 void provider_note(struct provider *provider, const struct e2b_error *error)
 {
-    if (error->kind != E2B_AUTH)
+    if (error->kind != E2B_ERROR_AUTH)
         return;
     char why[sizeof provider->why];
     describe(provider, error, why, sizeof why);

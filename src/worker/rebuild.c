@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AGAIN_MS = 500 };
+enum {
+    AGAIN_MS = 500,
+    BROUGHT_MS = 1000 /* a permit that goes back as soon as its assertion was answered */
+};
 
 /* Every permit and every claim has one; all are sent in one turn. It names its subject, for that may be gone
  * when the answer comes. */
@@ -18,7 +21,8 @@ struct assertion {
     struct rebuild *rebuild;
     struct ledger_call call;
     char permit[RANDOM_UUID_SIZE];
-    char *job; /* NULL: the permit alone */
+    char *job;       /* NULL: the permit alone */
+    bool is_brought; /* the permit stands for its claim only: it goes back at once */
 };
 
 struct rebuild {
@@ -85,6 +89,8 @@ static void on_answer(struct ledger_call *call, const struct error *error, enum 
     struct rebuild *rebuild = assertion->rebuild;
     struct custody_runner *custody = custody_runner_find(rebuild->worker, assertion->permit);
     rebuild->answered++;
+    if (assertion->is_brought && !error && !custody)
+        ledger_release(rebuild->worker->ledger, assertion->permit, NULL, LEDGER_RELEASE_PERMIT);
     if (error || answer == LEDGER_NOT_NOW)
         rebuild->has_failed = true;
     else if (answer == LEDGER_SUPERSEDED_PERMIT && custody)
@@ -175,6 +181,26 @@ static void assert_custody(struct rebuild *rebuild, struct assertion *slot, stru
     send(rebuild, slot, &assertion);
 }
 
+/* Its sandbox is gone, its verdict waits for the ledger. A claim is told by its permit, so that comes along.
+ * It is asserted as a run, no more: only what was sealed may be in Kafka, and that must win. */
+static bool waits_to_seal(const struct flight_runner *runner)
+{
+    return runs(runner) && (!runner->custody || runner->custody->flight != runner);
+}
+
+static void assert_run(struct rebuild *rebuild, struct assertion *slot, struct flight_runner *runner)
+{
+    struct ledger_assertion assertion = nothing;
+    char digest[PLAN_DIGEST_SIZE];
+    plan_digest_text(&runner->plan, digest);
+    add_claim(runner, &assertion);
+    assertion.permit = runner->permit;
+    assertion.plan = digest;
+    assertion.horizon_ms = BROUGHT_MS;
+    slot->is_brought = true;
+    send(rebuild, slot, &assertion);
+}
+
 static void assert_verdict(struct rebuild *rebuild, struct assertion *slot, struct flight_runner *runner)
 {
     struct ledger_assertion assertion = nothing;
@@ -193,7 +219,10 @@ static void begin(void *arg)
     forget(rebuild);
     size_t verdicts = 0;
     LIST_EACH(&worker->flights, link)
-    verdicts += is_sealed(LIST_OBJECT(link, struct flight_runner, link));
+    {
+        const struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
+        verdicts += is_sealed(runner) || waits_to_seal(runner);
+    }
     rebuild->count = worker->custody_count + verdicts;
     log_info(&worker->log, "ledger.asserting", LOG_INT("sandboxes", worker->custody_count),
              LOG_INT("verdicts", verdicts));
@@ -210,6 +239,8 @@ static void begin(void *arg)
         struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
         if (is_sealed(runner))
             assert_verdict(rebuild, &rebuild->assertions[next++], runner);
+        else if (waits_to_seal(runner))
+            assert_run(rebuild, &rebuild->assertions[next++], runner);
     }
 }
 

@@ -1,16 +1,28 @@
-# Start-or-attach, run in the sandbox as: bash -c THIS step DIR LIMIT_MS OUT_FROM ERR_FROM OUT_MAX ERR_MAX MARK
+# Start-or-attach, run in the sandbox as: bash -c THIS step DIR LIMIT_MS OUT_FROM ERR_FROM OUT_KEEP ERR_KEEP MARK
 #                                                          CPU_PERCENT CWD INPUT -- program args
 #                                     or: bash -c THIS stop DIR
 # The first caller that makes DIR starts the program, all others attach. Everybody then prints what the program
-# printed, beginning at the offsets OUT_FROM and ERR_FROM, until it ended, and last of all, on stderr, the report:
-#     MARK how number cpu_ms peak_bytes oom results
+# printed: of its output the first OUT_KEEP bytes as they come, and when it is over the last OUT_KEEP that were not
+# among them; of its errors likewise; beginning OUT_FROM and ERR_FROM bytes into that. Last of all comes, on stderr,
+# the report:
+#     MARK how number cpu_ms peak_bytes oom results out_bytes err_bytes
 # how: exit N | signal N | timeout 0 | lost 0 (its runner died: killed from outside) | unstarted 0 (begun, but there
 # is no program). -1: not measured. oom 1: the kernel killed for memory meanwhile. results 1: DIR/results has some.
+# out_bytes, err_bytes: what the program printed in all.
 #
-# DIR holds: out, err (the first OUT_MAX and ERR_MAX bytes), pid (the runner, its start time, the program's process
-# group, the kernel's count of memory kills before), status (written once, after the outputs), and from the program
-# itself, as E2B_WORKER_RECORD tells it, results and usage. pid and status are one line each, written at once, and
-# count only with the word "end" at their end.
+# DIR is the record. Its readers need no lock: what a file says stays true.
+#   out         the beginning of the output, only ever appended to
+#   out.N       the output from its byte N on (15 digits), where the file before ends. Of these the last three are there:
+#               what is wanted of the end lies in two, and a further one may be begun while somebody reads. Each file,
+#               `out` too, has at most 5 MiB, or OUT_KEEP and 4 MiB where that is more
+#   out.count   how long the output was, once it is closed
+#   err, err.N, err.count   the errors, likewise
+#   pid         the runner, its start time, the program's process group, the kernel's count of memory kills before
+#   status      `how` to `oom` of the report, out_bytes, err_bytes; once written, everything that is reported is there
+#   frozen      there was an end, but somebody in the background still prints: of that, nothing is kept
+#   in, notice, times   standard input; what the runner's shell says; CPU times
+#   results, usage      the program's own, as E2B_WORKER_RECORD tells it
+# pid, status and the counts are one line each, written at once, and hold only with the word "end" at their end.
 #
 # One fork more is 1 ms more in front of every job, so most of this is builtins; an external program is called only
 # where none will do.
@@ -34,27 +46,83 @@ read_process() {
     state=${fields[0]} started=${fields[19]}
 }
 
-# How often the kernel killed for memory, into `kills`.
+can_make_cgroup() {
+    [[ $cpu_percent -gt 0 && -w /sys/fs/cgroup/cgroup.subtree_control ]]
+}
+
+# How often the kernel killed for memory, into `kills`: in the control group that we and the program are in, or where
+# there is no such count, on this machine, which is the sandbox's own in E2B.
 read_kills() {
-    local text
+    local text file=none
     kills=0
-    { read -r -d '' text </proc/vmstat; } 2>/dev/null
+    { read -r -d '' text </proc/self/cgroup; } 2>/dev/null
+    [[ $text =~ 0::(/[^$'\n']+) ]] && file=/sys/fs/cgroup${BASH_REMATCH[1]}/memory.events
+    [[ $text =~ :memory:(/[^$'\n']+) ]] && file=/sys/fs/cgroup/memory${BASH_REMATCH[1]}/memory.oom_control
+    [[ -r $file ]] && ! can_make_cgroup || file=/proc/vmstat
+    { read -r -d '' text <"$file"; } 2>/dev/null
     [[ $text =~ oom_kill\ ([0-9]+) ]] && kills=${BASH_REMATCH[1]}
+}
+
+# The files of the stream $1, in their order, into `files`.
+list_files() {
+    files=("$dir/$1" "$dir/$1".[0-9]*)
+    [[ ${files[1]} != *']*' ]] || files=("$dir/$1") # there is no match
+}
+
+# At which byte of its stream the file $1 begins, into `begin`.
+read_begin() {
+    begin=0
+    [[ $1 =~ \.([0-9]{15})$ ]] && begin=$((10#${BASH_REMATCH[1]}))
+}
+
+# How long the stream $1 is by now, into `total`.
+read_total() {
+    local files begin size
+    if read_line "$1.count"; then
+        total=${words[0]}
+        return
+    fi
+    list_files "$1"
+    read_begin "${files[-1]}"
+    size=$(exec wc -c 2>/dev/null <"${files[-1]}")
+    total=$((begin + ${size:-0}))
 }
 
 # ---- The runner: a process of its own, which nobody needs to attend ----
 
-# What keeps the head of a stream and swallows the rest, so that the program never waits, nor dies of a closed pipe.
-keep_head() {
-    trap '' XFSZ PIPE
-    ulimit -f $((($2 + 1023) / 1024))
-    exec tee "$dir/$1" >/dev/null 2>&1
+# Keeps what comes in as the stream $1, so that $2 bytes of it can be had from either end. Whatever happens here, the
+# program neither waits for long nor dies of a closed pipe. Of coreutils only dd writes at once what it has read and
+# ends after so much without having read more.
+keep_stream() {
+    local file=$dir/$1 begin=0 size=0 file_min=$(($2 > 1048576 ? $2 : 1048576)) later=() text
+    while text=$(exec dd bs=8192 count=512 oflag=append conv=notrunc of="$file" 2>&1) &&
+        [[ $text =~ ([0-9]+)\+([0-9]+)\ records\ in.*[^0-9]([0-9]+)\ bytes?\  ]]; do
+        size=$((size + BASH_REMATCH[3]))
+        if [[ $((BASH_REMATCH[1] + BASH_REMATCH[2])) -lt 512 ]]; then
+            echo "$((begin + size)) end" 1<>"$dir/$1.count"
+            return
+        fi
+        [[ -e $dir/frozen ]] && exec cat >/dev/null
+        [[ $size -ge $file_min ]] || continue
+        begin=$((begin + size)) size=0
+        printf -v file '%s/%s.%015d' "$dir" "$1" "$begin"
+        later+=("$file")
+        if [[ ${#later[@]} -gt 3 ]]; then
+            rm -f -- "${later[0]}"
+            later=("${later[@]:1}")
+        fi
+    done
+    # The disk is full, most likely. The rest is counted, all but the 8 KiB that dd had read last.
+    size=$(exec wc -c <"$file")
+    text=$(exec wc -c)
+    echo "$((begin + ${size:-0} + ${text:-0})) end" 1<>"$dir/$1.count"
+    exec cat >/dev/null
 }
 
 # In a cgroup of its own where that is allowed: the only bound on CPU, and the best measure.
 enter_cgroup() {
     cgroup=/sys/fs/cgroup/e2b-worker-$BASHPID
-    [[ $cpu_percent -gt 0 && -w /sys/fs/cgroup/cgroup.subtree_control ]] || return
+    can_make_cgroup || return
     mkdir "$cgroup" 2>/dev/null || return
     { echo "$((cpu_percent * 1000)) 100000" >"$cgroup/cpu.max" && echo 0 >"$cgroup/cgroup.procs"; } 2>/dev/null
 }
@@ -100,17 +168,28 @@ judge() {
     [[ $passed_ms -ge $((limit_ms - 20)) && ($code -eq 124 || $number -eq 9) ]] && how=timeout number=0
 }
 
+# Until all that was printed is kept. A child in the background may hold the outputs for ever: then until nothing is
+# left in their pipes, which 7 and 8 are the other ends of.
+drain() {
+    local i
+    exec 7</dev/fd/5 8</dev/fd/6 5>&- 6>&-
+    for ((i = 0; i < 20; i++)); do
+        read -r -t 0.2 -u 9
+        [[ $? -gt 128 ]] || return
+        read -t 0 -u 7 || read -t 0 -u 8 || break
+    done
+    : >"$dir/frozen"
+}
+
 run() {
-    exec 3>&1 >"$dir/notice" 2>&1 </dev/null
-    local before how number from until cgroup=
+    # The end of fd 9 says that both outputs are closed. Its pipe is the one that every coprocess has for its input.
+    exec 8<>/dev/fd/0 9</dev/fd/0 3>&1 1<>"$dir/notice" 2>&1 </dev/null
+    local before how number from until total out_total cgroup=
     set -m
     read_kills
     before=$kills
-    # The end of fd 9 says that both outputs are closed.
-    exec 8<> <(:)
-    exec 9</dev/fd/8
-    exec 5> >(keep_head out "$out_max" 3>&- 9<&-)
-    exec 6> >(keep_head err "$err_max" 3>&- 5>&- 9<&-)
+    exec 5> >(keep_stream out "$out_keep" 3>&- 9<&-)
+    exec 6> >(keep_stream err "$err_keep" 3>&- 5>&- 9<&-)
     exec 8>&-
     [[ -n $input ]] && mv "$input" "$dir/in"
     local source=/dev/null seconds
@@ -129,40 +208,73 @@ run() {
     done
     read -r until _ </proc/uptime
     cgroup=/sys/fs/cgroup/e2b-worker-$group
-    exec 5>&- 6>&-
-    read -r -t 0.2 -u 9 # a child in the background may hold them for ever
+    drain
     read_kills
     judge "$code"
     read_cpu
     read_peak
-    # Over the blanks that took the room beforehand: a full disk cannot hide how it ended.
-    echo "$how $number $cpu_ms $peak_bytes $((kills > before)) end" 1<>"$dir/status"
+    read_total out
+    out_total=$total
+    read_total err
+    echo "$how $number $cpu_ms $peak_bytes $((kills > before)) $out_total $total end" 1<>"$dir/status"
 }
 
 start() {
-    printf '%100s\n' '' >"$dir/status"
+    local name
+    for name in status notice out.count err.count; do
+        printf '%140s\n' '' >"$dir/$name" # takes the room: a full disk cannot hide how it ended, nor how much it was
+    done
     : >"$dir/out" >"$dir/err"
     set -m # its own process group: whoever ends this shell does not end it
     coproc RUNNER { run "$@"; }
     set +m
-    exec 3<&"${RUNNER[0]}"
+    exec 3<&"${RUNNER[0]}" {RUNNER[1]}>&-
 }
 
 # ---- Following ----
 
-# What fd $1 has from here on, to fd $2. The shell's own read keeps no NUL byte: it ends at each, and is put back.
+# What the file at fd $1 has from here on, up to its byte $3, to fd $2. The shell's own read keeps no NUL byte: it ends at
+# each, and is put back.
 copy() {
-    local piece count=0
-    while IFS= read -r -d '' -n 1024 -u "$1" piece; do
-        if [[ ${#piece} -eq 1024 || $((count++)) -gt 16 ]]; then
-            printf '%s' "$piece" >&"$2"
-            [[ ${#piece} -eq 1024 ]] || printf '\0' >&"$2"
-            cat <&"$1" >&"$2"
+    local piece at left ask count=0
+    { read -r _ at; } <"/proc/self/fdinfo/$1"
+    left=$(($3 - at))
+    while [[ $left -gt 0 && $((count++)) -lt 16 ]]; do
+        ask=$((left < 1024 ? left : 1024))
+        if ! IFS= read -r -d '' -n "$ask" -u "$1" piece; then
+            [[ -z $piece ]] || printf '%s' "$piece" >&"$2"
             return
         fi
+        left=$((left - ${#piece}))
+        if [[ ${#piece} -eq $ask ]]; then
+            printf '%s' "$piece" >&"$2"
+            break
+        fi
         printf '%s\0' "$piece" >&"$2"
+        left=$((left - 1))
     done
-    [[ -z $piece ]] || printf '%s' "$piece" >&"$2"
+    [[ $left -le 0 ]] || head -c "$left" <&"$1" >&"$2"
+}
+
+# The last $4 of the $3 bytes that the stream $1 has in all, but not its first $4, to fd $2; not those before the byte $5
+# of what is printed. That they are the last is known at the end only.
+copy_tail() {
+    local files file begin end i at=$(($3 > 2 * $4 ? $3 - $4 : $4))
+    at=$((at + ($5 > $4 ? $5 - $4 : 0)))
+    [[ $at -lt $3 ]] || return
+    list_files "$1"
+    for ((i = 0; i < ${#files[@]}; i++)); do
+        end=$3
+        if [[ $((i + 1)) -lt ${#files[@]} ]]; then
+            read_begin "${files[i + 1]}"
+            end=$((begin < end ? begin : end))
+        fi
+        read_begin "${files[i]}"
+        [[ $end -gt $at && $begin -le $at ]] || continue
+        dd if="${files[i]}" bs=65536 skip=$((at - begin)) count=$((end - at)) \
+            iflag=skip_bytes,count_bytes,fullblock >&"$2" 2>/dev/null
+        at=$end
+    done
 }
 
 # The largest memory that the program had, as far as one looks.
@@ -198,27 +310,34 @@ wait_for_start() {
 }
 
 follow() {
-    local turn=0 is_over=0
-    while :; do
-        if read_line status; then
-            is_over=1
-        elif ! is_runner_alive; then
-            is_over=1
-            read_line status # it ended between the two looks
-        fi
-        copy 5 1
-        copy 6 2
-        [[ $is_over -eq 1 ]] && return
-        [[ $((turn++ % 8)) -eq 1 ]] && sample_peak
+    local turn=0
+    while ! read_line status && is_runner_alive; do
+        copy 5 1 "$out_keep"
+        copy 6 2 "$err_keep"
+        [[ $((turn++)) -gt 0 ]] || exec 4<> <(:)
+        [[ $((turn % 8)) -eq 2 ]] && sample_peak
         read -r -t 0.05 -u 3 || [[ $? -gt 128 ]] || read -r -t 0.02 -u 4
     done
+    local total
+    if read_line status; then # it may have ended between the two looks
+        out_total=${words[5]} err_total=${words[6]}
+    else
+        read_total out
+        out_total=$total
+        read_total err
+        err_total=$total
+    fi
+    copy 5 1 $((out_total < out_keep ? out_total : out_keep))
+    copy 6 2 $((err_total < err_keep ? err_total : err_keep))
+    copy_tail out 1 "$out_total" "$out_keep" "$out_from"
+    copy_tail err 2 "$err_total" "$err_keep" "$err_from"
 }
 
 report() {
     local how=$1 number=$2 cpu_ms=${3:--1} peak_bytes=${4:--1} oom=${5:-0} results=0
     [[ -s $dir/results ]] && results=1
     [[ $peak_bytes -lt 0 && $sampled -gt 0 ]] && peak_bytes=$sampled
-    echo "$mark $how $number $cpu_ms $peak_bytes $oom $results" >&2
+    echo "$mark $how $number $cpu_ms $peak_bytes $oom $results $out_total $err_total" >&2
     [[ $how == exit ]] && exit "$number"
     [[ $how == signal ]] && exit $((128 + number))
     [[ $how == timeout ]] && exit 124
@@ -226,9 +345,9 @@ report() {
 }
 
 step() {
-    dir=$1 limit_ms=$2 out_from=$3 err_from=$4 out_max=$5 err_max=$6 mark=$7 cpu_percent=$8 cwd=$9 input=${10}
+    dir=$1 limit_ms=$2 out_from=$3 err_from=$4 out_keep=$5 err_keep=$6 mark=$7 cpu_percent=$8 cwd=$9 input=${10}
     shift 11
-    sampled=-1 kills_before=0 runner=0 runner_started=0 group=0
+    sampled=-1 kills_before=0 runner=0 runner_started=0 group=0 out_total=0 err_total=0
     [[ $dir == /* ]] || dir=$HOME/$dir
     [[ -z $input || $input == /* ]] || input=$HOME/$input
     [[ -d ${dir%/*} ]] || mkdir -p "${dir%/*}"
@@ -239,9 +358,9 @@ step() {
         exec 3<> <(:) # never says anything: what one waits on
     fi
     wait_for_start || report unstarted 0
-    exec 4<> <(:) 5<"$dir/out" 6<"$dir/err"
-    [[ $out_from -eq 0 ]] || head -c "$out_from" <&5 >/dev/null
-    [[ $err_from -eq 0 ]] || head -c "$err_from" <&6 >/dev/null
+    exec 5<"$dir/out" 6<"$dir/err"
+    [[ $out_from -eq 0 ]] || head -c $((out_from < out_keep ? out_from : out_keep)) <&5 >/dev/null
+    [[ $err_from -eq 0 ]] || head -c $((err_from < err_keep ? err_from : err_keep)) <&6 >/dev/null
     follow
     if read_line status; then
         report "${words[@]}"

@@ -18,15 +18,15 @@ static void on_output(struct e2b_call *call, const struct e2b_output *output)
     struct outcome *outcome = step_outcome(step);
     struct bytes bytes = {output->bytes.data, output->bytes.length};
     switch (output->kind) {
-    case E2B_STARTED:
+    case E2B_OUTPUT_STARTED:
         return;
-    case E2B_STDOUT:
+    case E2B_OUTPUT_STDOUT:
         capture_append(&outcome->out, bytes);
         return;
-    case E2B_STDERR:
+    case E2B_OUTPUT_STDERR:
         capture_append(&outcome->err, bytes);
         return;
-    case E2B_RESULT:
+    case E2B_OUTPUT_RESULT:
         outcome_add_result(outcome, bytes);
         return;
     }
@@ -98,7 +98,8 @@ static void on_ran(struct e2b_call *call, const struct e2b_error *error,
 {
     struct step_run *step = call->arg;
     struct outcome *outcome = step_outcome(step);
-    if (error && error->kind == E2B_TIMEOUT) { /* our own deadline comes first; this one only backs it up */
+    if (error &&
+        error->kind == E2B_ERROR_TIMEOUT) { /* our own deadline comes first; this one only backs it up */
         step_ended(step, step->step->on_timeout);
         return;
     }

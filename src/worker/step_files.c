@@ -67,11 +67,11 @@ static void set_modes(struct step_run *step)
 static void on_written(struct e2b_call *call, const struct e2b_error *error)
 {
     struct step_run *step = call->arg;
-    if (error && error->kind == E2B_DISK_FULL) {
+    if (error && error->kind == E2B_ERROR_DISK_FULL) {
         outcome_blame(step_outcome(step), CODE_DISK_FULL, step->step->name, "the input files do not fit: %s",
                       error->message);
         step_ended(step, CODE_DISK_FULL);
-    } else if (error && error->kind == E2B_INVALID) {
+    } else if (error && error->kind == E2B_ERROR_INVALID) {
         outcome_blame(step_outcome(step), CODE_FILE_PATH_INVALID, step->step->name, "%s", error->message);
         step_ended(step, CODE_FILE_PATH_INVALID);
     } else if (error) {
@@ -181,13 +181,13 @@ static void on_listed(struct e2b_call *call, const struct e2b_error *error, cons
     struct step_run *step = call->arg;
     struct get_state *state = step->state;
     const char *glob = step->step->as.get->globs->items[state->glob];
-    if (error && error->kind != E2B_NOT_FOUND && error->kind != E2B_INVALID) {
+    if (error && error->kind != E2B_ERROR_NOT_FOUND && error->kind != E2B_ERROR_INVALID) {
         step_broken(step, error);
         return;
     }
     size_t before = state->count;
     for (size_t i = 0; !error && i < page->count; i++)
-        if (page->items[i].kind == E2B_FILE && matches(glob, page->items[i].path))
+        if (page->items[i].kind == E2B_FILE_REGULAR && matches(glob, page->items[i].path))
             add_candidate(state, glob, &page->items[i]);
     if (state->count == before)
         outcome_warn(step_outcome(step), "no file matches the artifact pattern '%s'", glob);
@@ -243,7 +243,7 @@ static void on_read(struct e2b_call *call, const struct e2b_error *error)
     struct step_run *step = call->arg;
     struct get_state *state = step->state;
     const struct candidate *candidate = &state->candidates[state->next++];
-    if (error && error->kind != E2B_NOT_FOUND && error->kind != E2B_INVALID) {
+    if (error && error->kind != E2B_ERROR_NOT_FOUND && error->kind != E2B_ERROR_INVALID) {
         state->next--;
         buffer_release(&state->content);
         step_broken(step, error);

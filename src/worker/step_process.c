@@ -1,7 +1,8 @@
 /* run_process: start-or-attach. One call starts the program in the sandbox or, when it was started before, by
  * this worker or another, follows it from where we are; so a broken stream is simply asked for again. The
- * wrapper that does so is step.sh; the record of a step lies in .e2b-worker/<permit>/<step> in the home
- * directory, which is where the files API puts relative paths, and which the sandbox's user owns. */
+ * wrapper that does so is step.sh; the record of a step is the folder .e2b-worker/<permit>.<step> in the home
+ * directory, which is where the files API puts relative paths, and which the sandbox's user owns. The code is
+ * there already, so there is no other folder to be made first. */
 #include "core/outcome.h"
 #include "worker/context.h"
 #include "worker/process_record.h"
@@ -15,10 +16,9 @@
 
 enum {
     REPORT_BYTES = 160,           /* at most, of the wrapper's report: so much of stderr is held back */
-    FILE_MIN_BYTES = 1024 * 1024, /* what the sandbox keeps of a stream, or more: */
-    FILE_FACTOR = 4,              /* so many times what the outcome keeps */
     EXCEPTION_BYTES = 256 * 1024, /* room in the results file beyond the results */
     UNATTENDED_MS = 3000,         /* by which the program's own clock outlasts the worker's */
+    KILLED_CHILD = 128 + SIGKILL, /* a shell's exit code when what it ran last was killed */
     AFTER_MS = 10000,             /* by which the call does: for the stop, and the last output */
 };
 
@@ -42,7 +42,7 @@ static struct process_state *state_of(struct e2b_call *call)
 
 static void break_step(struct step_run *step, const char *message)
 {
-    struct e2b_error error = {.kind = E2B_BROKEN};
+    struct e2b_error error = {.kind = E2B_ERROR_BROKEN};
     (void)snprintf(error.message, sizeof error.message, "%s", message);
     step_broken(step, &error);
 }
@@ -51,10 +51,16 @@ static void break_step(struct step_run *step, const char *message)
 
 static enum code judge_exit(struct step_run *step, int exit_code)
 {
+    const struct process_state *state = step->state;
     struct outcome *outcome = step_outcome(step);
     outcome->exit_code = step_report(step)->exit_code = exit_code;
     if (exit_code == 0)
         return CODE_NONE;
+    if (exit_code == KILLED_CHILD && state->report.saw_oom) {
+        outcome_blame(outcome, CODE_OUT_OF_MEMORY, step->step->name,
+                      "memory ran out, and the kernel killed what the program ran (exit code %d)", exit_code);
+        return CODE_OUT_OF_MEMORY;
+    }
     if (!outcome->user_name) {
         outcome_blame(outcome, step->step->on_failure, step->step->name,
                       "the program ended with exit code %d", exit_code);
@@ -92,17 +98,19 @@ static void add_usage(struct usage *usage, const struct process_report *report)
         usage->source = "sandbox";
 }
 
-static void warn_if_cut(struct step_run *step, const char *name, int64_t bytes, int64_t max_bytes)
+/* We were sent the first half of what the capture keeps and the last: what lay between was only counted. */
+static void count_unsent(struct step_run *step)
 {
-    if (bytes >= max_bytes)
-        outcome_warn(step_outcome(step), "%s was kept up to %lld bytes in the sandbox; there was more", name,
-                     (long long)max_bytes);
+    const struct process_state *state = step->state;
+    const struct process_report *printed = &state->report;
+    const struct step_report *sent = step_report(step);
+    capture_skip(&step_outcome(step)->out, MAX(printed->out_bytes - sent->out_bytes, 0));
+    capture_skip(&step_outcome(step)->err, MAX(printed->err_bytes - sent->err_bytes, 0));
 }
 
-static int64_t file_max(const struct capture *capture)
+static int64_t half(const struct capture *capture)
 {
-    /* In whole KiB, as the wrapper's bound is. */
-    return (MAX(capture->limit_bytes * FILE_FACTOR, (int64_t)FILE_MIN_BYTES) + 1023) / 1024 * 1024;
+    return (capture->limit_bytes + 1) / 2;
 }
 
 static void end(struct step_run *step)
@@ -110,8 +118,7 @@ static void end(struct step_run *step)
     struct process_state *state = step->state;
     struct outcome *outcome = step_outcome(step);
     const struct process_report *report = &state->report;
-    warn_if_cut(step, "stdout", step_report(step)->out_bytes, file_max(&outcome->out));
-    warn_if_cut(step, "stderr", step_report(step)->err_bytes, file_max(&outcome->err));
+    count_unsent(step);
     add_usage(&outcome->usage, report);
     if (state->is_stopping) { /* how it ended was our own doing */
         step_ended(step, CODE_NONE);
@@ -168,7 +175,7 @@ static void on_results_bytes(struct e2b_call *call, struct e2b_bytes bytes)
 static void on_results_read(struct e2b_call *call, const struct e2b_error *error)
 {
     struct process_state *state = state_of(call);
-    if (error && error->kind != E2B_NOT_FOUND && error->kind != E2B_INVALID) {
+    if (error && error->kind != E2B_ERROR_NOT_FOUND && error->kind != E2B_ERROR_INVALID) {
         step_broken(state->step, error);
         return;
     }
@@ -199,15 +206,15 @@ static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     struct process_state *state = state_of(call);
     switch (output->kind) {
-    case E2B_STARTED:
-    case E2B_RESULT:
+    case E2B_OUTPUT_STARTED:
+    case E2B_OUTPUT_RESULT:
         return;
-    case E2B_STDOUT:
+    case E2B_OUTPUT_STDOUT:
         step_report(state->step)->out_bytes += (int64_t)output->bytes.length;
         capture_append(&step_outcome(state->step)->out,
                        (struct bytes){output->bytes.data, output->bytes.length});
         return;
-    case E2B_STDERR:
+    case E2B_OUTPUT_STDERR:
         buffer_append(&state->held, output->bytes.data, output->bytes.length);
         if (state->held.length > REPORT_BYTES)
             add_held(state->step, state->held.length - REPORT_BYTES);
@@ -257,8 +264,8 @@ static void add_wrapper(struct step_run *step, struct words *words)
     words_add_number(words, step_remaining_ms(step) + UNATTENDED_MS);
     words_add_number(words, report->out_bytes);
     words_add_number(words, report->err_bytes);
-    words_add_number(words, file_max(&outcome->out));
-    words_add_number(words, file_max(&outcome->err));
+    words_add_number(words, half(&outcome->out));
+    words_add_number(words, half(&outcome->err));
     words_add(words, state->mark);
     words_add_number(words, spec->cpu_percent);
     words_add(words, spec->cwd ? spec->cwd : "");
@@ -312,7 +319,7 @@ static void start_program(struct step_run *step)
 static void on_input_written(struct e2b_call *call, const struct e2b_error *error)
 {
     struct step_run *step = call->arg;
-    if (error && error->kind == E2B_DISK_FULL) {
+    if (error && error->kind == E2B_ERROR_DISK_FULL) {
         outcome_blame(step_outcome(step), CODE_DISK_FULL, step->step->name,
                       "stdin does not fit on the disk: %s", error->message);
         step_ended(step, CODE_DISK_FULL);
@@ -337,7 +344,7 @@ static void put_input(struct step_run *step)
 
 char *step_process_record(const char *permit, const struct step *step)
 {
-    return base_printf("%s/%s/%s", PLAN_STATE_DIR, permit, step->name);
+    return base_printf("%s/%s.%s", PLAN_STATE_DIR, permit, step->name);
 }
 
 static void start(struct step_run *step)

@@ -25,7 +25,7 @@ enum {
     TICKS_PER_POLL = 4, /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
     SINK_GRACE_MS = 30000, /* for records that somebody waits for */
-    POSTS_GRACE_MS = 2000, /* for events that nobody does */
+    POSTS_GRACE_MS = 1000, /* for events that nobody does, where Kafka takes any */
     LEDGER_GRACE_MS = 5000,
     CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
 };
@@ -104,9 +104,10 @@ static void start_waiting(struct worker *worker)
 }
 
 /* As many records in memory as can run, and as many again that wait for their turn. */
-static bool has_room(void *arg)
+static bool has_room(void *arg, const char *topic)
 {
     struct worker *worker = arg;
+    (void)topic;
     return may_begin(worker) && worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
            worker->bytes < (size_t)worker->config->max_bytes;
 }
@@ -119,7 +120,7 @@ static void pump(void *arg)
         return;
     worker->is_pump_wanted = false;
     start_waiting(worker);
-    if (worker->source && has_room(worker))
+    if (worker->source && has_room(worker, NULL))
         kafka_source_pull(worker->source);
 }
 
@@ -336,6 +337,58 @@ static void open_e2b(struct worker *worker)
     worker->e2b = e2b_client_new(worker->options.uv, &options);
 }
 
+/* ---- closing what was opened ---- */
+
+static void on_ledger_closed(void *arg)
+{
+    struct worker *worker = arg;
+    void (*stopped)(void *) = worker->options.stopped;
+    void *stopped_arg = worker->options.arg;
+    worker->ledger = NULL;
+    worker->phase = WORKER_STOPPED;
+    if (worker->is_abandoned)
+        worker_free(worker);
+    stopped(stopped_arg);
+}
+
+static void on_e2b_closed(void *arg)
+{
+    struct worker *worker = arg;
+    worker->e2b = NULL;
+    if (worker->ledger)
+        ledger_close(worker->ledger, LEDGER_GRACE_MS, on_ledger_closed, worker);
+    else
+        on_ledger_closed(worker);
+}
+
+static void on_sink_closed(void *arg)
+{
+    struct worker *worker = arg;
+    worker->sink = NULL;
+    if (worker->e2b)
+        e2b_client_close(worker->e2b, on_e2b_closed, worker);
+    else
+        on_e2b_closed(worker);
+}
+
+static int64_t sink_grace_ms(const struct worker *worker)
+{
+    struct kafka_sink_stats stats;
+    kafka_sink_stats(worker->sink, &stats);
+    if (stats.waiting > 0)
+        return SINK_GRACE_MS;
+    return worker->sink_is_usable ? POSTS_GRACE_MS : 0;
+}
+
+static void close_opened(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->sink)
+        kafka_sink_close(worker->sink, sink_grace_ms(worker), on_sink_closed, worker);
+    else
+        on_sink_closed(worker);
+}
+
 struct worker *worker_new(const struct worker_options *options, struct error *reterr)
 {
     struct worker *worker = base_alloc(sizeof *worker);
@@ -355,7 +408,9 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     (void)snprintf(worker->source_why, sizeof worker->source_why, "the consumer group was not joined yet");
     if (!open_ledger(worker, reterr) || !open_kafka(worker, reterr)) {
         worker->phase = WORKER_CLOSING;
-        return NULL; /* the program ends with the error: what was opened goes with the process */
+        worker->is_abandoned = true;
+        loop_timer_start(worker->loop, &worker->drain_timer, 0, close_opened, worker);
+        return NULL;
     }
     open_e2b(worker);
     worker->observe = observe_new(worker);
@@ -369,28 +424,6 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
 }
 
 /* ---- ending ---- */
-
-static void on_ledger_closed(void *arg)
-{
-    struct worker *worker = arg;
-    worker->ledger = NULL;
-    worker->phase = WORKER_STOPPED;
-    worker->options.stopped(worker->options.arg);
-}
-
-static void on_e2b_closed(void *arg)
-{
-    struct worker *worker = arg;
-    worker->e2b = NULL;
-    ledger_close(worker->ledger, LEDGER_GRACE_MS, on_ledger_closed, worker);
-}
-
-static void on_sink_closed(void *arg)
-{
-    struct worker *worker = arg;
-    worker->sink = NULL;
-    e2b_client_close(worker->e2b, on_e2b_closed, worker);
-}
 
 static void close_rest(struct worker *worker)
 {
@@ -406,10 +439,7 @@ static void close_rest(struct worker *worker)
     worker->provider = NULL;
     observe_free(worker->observe);
     worker->observe = NULL;
-    struct kafka_sink_stats stats;
-    kafka_sink_stats(worker->sink, &stats);
-    kafka_sink_close(worker->sink, stats.waiting > 0 ? SINK_GRACE_MS : POSTS_GRACE_MS, on_sink_closed,
-                     worker);
+    close_opened(worker);
 }
 
 /* A doubtful create is not waited for: its permit lies behind everything that it can have made. */

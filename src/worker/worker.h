@@ -22,7 +22,8 @@ struct worker_options {
 };
 
 /* Connects to everything in the background: what is absent is a state, no error.
- * Returns: NULL when the configuration cannot work at all (reterr says what to change). */
+ * Returns: NULL when the configuration cannot work at all (reterr says what to change); `stopped` comes then,
+ * too, from the loop, when what was begun has ended, and nothing is to be freed. */
 struct worker *worker_new(const struct worker_options *options, struct error *reterr) MUST_USE;
 
 /* Drains: leaves the group at once, runs on what runs for at most the configured grace, gives back the rest,

@@ -45,7 +45,7 @@ static void on_killed(struct e2b_call *call, const struct e2b_error *error)
 static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     struct job *job = call->arg;
-    job->bench->outputs += output->kind == E2B_STDOUT;
+    job->bench->outputs += output->kind == E2B_OUTPUT_STDOUT;
 }
 
 static void on_ran(struct e2b_call *call, const struct e2b_error *error,

@@ -225,6 +225,20 @@ void desk_make_ready(struct desk *desk)
     world_end_hold(desk->world);
 }
 
+void desk_wait_gone(struct desk *desk)
+{
+    for (int i = 0; i < 4000 && ledger_state(desk->ledger) != LEDGER_CONNECTING; i++)
+        world_sleep(desk->world, 5);
+    assert_int_equal(ledger_state(desk->ledger), LEDGER_CONNECTING);
+}
+
+void desk_wait_serving(struct desk *desk)
+{
+    for (int i = 0; i < 4000 && ledger_state(desk->ledger) == LEDGER_CONNECTING; i++)
+        world_sleep(desk->world, 5);
+    assert_int_not_equal(ledger_state(desk->ledger), LEDGER_CONNECTING);
+}
+
 void desk_pulse(struct desk *desk)
 {
     (void)desk_extend(desk, "nothing", 0);
@@ -409,6 +423,15 @@ const struct ledger_claim *desk_look(struct desk *desk, const char *job)
 {
     prepare(desk);
     ledger_look(desk->ledger, &desk->call, job, on_claim);
+    (void)answer_of(desk);
+    assert_false(desk->is_error);
+    return &desk->claim;
+}
+
+const struct ledger_claim *desk_peek(struct desk *desk, const char *job)
+{
+    prepare(desk);
+    ledger_peek(desk->ledger, &desk->call, job, on_claim);
     (void)answer_of(desk);
     assert_false(desk->is_error);
     return &desk->claim;

@@ -52,6 +52,8 @@ void desk_close(struct desk *desk);
 void desk_make_ready(struct desk *desk);
 void desk_pulse(struct desk *desk); /* ... now, and its answer */
 void desk_wait_ready(struct desk *desk);
+void desk_wait_gone(struct desk *desk);    /* its connection is down */
+void desk_wait_serving(struct desk *desk); /* ... is up */
 
 const struct ledger_acquired *desk_acquire(struct desk *desk, const struct ledger_acquire *acquire);
 const struct ledger_acquired *desk_ask(struct desk *desk, const char *job, const char *permit);
@@ -76,6 +78,7 @@ void desk_snapshot(struct desk *desk);
 const struct ledger_usage *desk_usage(struct desk *desk, const char *limit); /* NULL: not in the snapshot */
 void desk_census(struct desk *desk);
 const struct ledger_claim *desk_look(struct desk *desk, const char *job);
+const struct ledger_claim *desk_peek(struct desk *desk, const char *job);
 
 void desk_release(struct desk *desk, const char *permit, const char *job, int what); /* and waits for it */
 void desk_done(struct desk *desk, const char *job);

@@ -2,11 +2,13 @@
 #include "contract/world.h"
 #include "fakes/loop/virtual.h"
 #include "fakes/redis/fake.h"
+#include "fakes/redis/store_private.h"
 #include "test.h"
 
 struct world {
     struct loop *loop;
     struct fake_redis *redis;
+    struct timer mend_timer;
 };
 
 struct world *world_new(void)
@@ -59,9 +61,34 @@ void world_step_clock(struct world *world, int64_t ms)
     fake_redis_step_clock(world->redis, ms);
 }
 
+static void mend(void *arg)
+{
+    struct world *world = arg;
+    fake_redis_set_reachable(world->redis, true);
+}
+
+void world_break(struct world *world)
+{
+    fake_redis_set_reachable(world->redis, false);
+    loop_timer_start(world->loop, &world->mend_timer, 4000, mend, world); /* longer than to the next pulse */
+}
+
+void world_plant_worker(struct world *world, const char *worker)
+{
+    struct store *store = store_of(world);
+    store_set_lease(store, worker, fake_redis_now_ms(world->redis) + LEDGER_LEASE_MS);
+    store->crew = ++store->last_crew;
+}
+
 void world_age_rebuild(struct world *world, int64_t ms)
 {
     store_of(world)->since_ms -= ms;
+}
+
+void world_late(struct world *world)
+{
+    LIST_EACH(&store_of(world)->remembered, link)
+    LIST_OBJECT(link, struct name, link)->over_ms = 1;
 }
 
 void world_end_hold(struct world *world)

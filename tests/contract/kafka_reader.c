@@ -19,7 +19,7 @@ struct onlooker {
     int64_t seen, wanted;
     int caught_up;
     bool closes_itself, is_closed, is_usable, was_unusable;
-    char why[200];
+    char why[500];
     struct timer patience;
 };
 
@@ -69,7 +69,8 @@ static void on_patience(void *arg)
     loop_stop(onlooker->loop);
 }
 
-static void open_reader(struct onlooker *onlooker, const char *topic, int64_t from_unix_ms)
+static void open_reader_at(struct onlooker *onlooker, struct kafka_cluster address, const char *topic,
+                           int64_t from_unix_ms)
 {
     static const struct log log = {.component = "test", .level = LOG_LEVEL_NONE};
     struct error error = {0};
@@ -78,13 +79,18 @@ static void open_reader(struct onlooker *onlooker, const char *topic, int64_t fr
         onlooker->next[i] = -1;
     const struct kafka_reader_options options = {.loop = onlooker->loop,
                                                  .log = &log,
-                                                 .cluster = cluster_address(cluster),
+                                                 .cluster = address,
                                                  .client_id = "contract",
                                                  .topic = topic,
                                                  .from_unix_ms = from_unix_ms,
                                                  .events = {onlooker, on_message, on_caught_up, on_state}};
     onlooker->reader = kafka_reader_new(&options, &error);
     assert_non_null(onlooker->reader);
+}
+
+static void open_reader(struct onlooker *onlooker, const char *topic, int64_t from_unix_ms)
+{
+    open_reader_at(onlooker, cluster_address(cluster), topic, from_unix_ms);
 }
 
 /* Turns the loop until the condition holds; fails after PATIENCE_MS. */
@@ -209,6 +215,17 @@ static void a_cluster_that_goes_is_told_and_comes_back(void **state)
     close_reader(&onlooker);
 }
 
+static void an_absent_cluster_is_a_state_and_holds_up_no_end(void **state)
+{
+    (void)state;
+    struct onlooker onlooker;
+    open_reader_at(&onlooker, (struct kafka_cluster){.bootstrap_servers = "127.0.0.1:1"}, "t", 0);
+    RUN_UNTIL(&onlooker, strstr(onlooker.why, "Connection refused"));
+    int64_t start_ms = clock_monotonic_ms();
+    close_reader(&onlooker);
+    assert_in_range(clock_monotonic_ms() - start_ms, 0, 2500);
+}
+
 static void it_may_be_closed_at_any_time(void **state)
 {
     (void)state;
@@ -254,6 +271,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(from_a_time_what_is_older_is_passed_over),
         cmocka_unit_test(a_topic_that_comes_later_is_waited_for),
         cmocka_unit_test(a_cluster_that_goes_is_told_and_comes_back),
+        cmocka_unit_test(an_absent_cluster_is_a_state_and_holds_up_no_end),
         cmocka_unit_test(it_may_be_closed_at_any_time),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

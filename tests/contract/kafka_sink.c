@@ -29,7 +29,7 @@ struct sender {
     struct item items[SENDS_MAX];
     int64_t good, refused, latency_us[SENDS_MAX];
     bool is_usable, was_unusable, is_inside_send, is_closed;
-    char why[200];
+    char why[500];
 };
 
 static int64_t now_us(void)
@@ -162,6 +162,12 @@ static bool never(const struct sender *sender, int64_t number)
     (void)sender;
     (void)number;
     return false;
+}
+
+static bool has_heard_why(const struct sender *sender, int64_t number)
+{
+    (void)number;
+    return strstr(sender->why, "Connection refused") != NULL;
 }
 
 static bool is_closed(const struct sender *sender, int64_t number)
@@ -399,6 +405,33 @@ static void closing_keeps_its_deadline_and_silences_what_waits(void **state)
     loop_free(loop, NULL, NULL);
 }
 
+static void an_absent_cluster_is_a_state_and_holds_up_no_end(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new();
+    struct sender *sender = base_alloc(sizeof *sender);
+    struct error error = {0};
+    const char *topic = "t";
+    sender->loop = loop;
+    sender->sink =
+        kafka_sink_new(&(struct kafka_sink_options){.loop = loop,
+                                                    .cluster = {.bootstrap_servers = "127.0.0.1:1"},
+                                                    .client_id = "c",
+                                                    .topics = &topic,
+                                                    .topic_count = 1,
+                                                    .arg = sender,
+                                                    .on_state = on_state},
+                       &error);
+    assert_non_null(sender->sink);
+    assert_true(wait_for(sender, PATIENCE_MS, has_heard_why, 0));
+    int64_t start_ms = clock_monotonic_ms();
+    kafka_sink_close(sender->sink, 30000, on_closed, sender);
+    assert_true(wait_for(sender, 10000, is_closed, 0));
+    free(sender);
+    loop_free(loop, NULL, NULL);
+    assert_in_range(clock_monotonic_ms() - start_ms, 0, 2500);
+}
+
 static void topics_are_checked(void **state)
 {
     (void)state;
@@ -451,6 +484,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(too_large_is_the_only_refusal),
         cmocka_unit_test(a_fatal_error_builds_a_new_producer_and_loses_nothing),
         cmocka_unit_test(a_missing_topic_is_a_state_until_it_is_made),
+        cmocka_unit_test(an_absent_cluster_is_a_state_and_holds_up_no_end),
         cmocka_unit_test(closing_keeps_its_deadline_and_silences_what_waits),
         cmocka_unit_test(topics_are_checked),
     };

@@ -1,4 +1,5 @@
 /* What a source promises, against a mock or a real cluster: nothing lost, nothing twice without need. */
+#include "base/clock.h"
 #include "base/random.h"
 #include "kafka/source.h"
 #include "kafka/source_inside.h"
@@ -29,17 +30,31 @@ struct member {
     size_t count, limit;
     uint8_t delivered[PARTITIONS][RECORDS_MAX], finished[PARTITIONS][RECORDS_MAX];
     int64_t delivered_count, finished_count, pulled_before, assigned, revoked, lost;
-    bool (*keeps)(int32_t partition, int64_t offset); /* NULL: nothing is kept */
-    bool is_idle;                                     /* finishes nothing */
+    bool (*keeps)(int32_t partition, int64_t offset);    /* NULL: nothing is kept */
+    int64_t (*waits)(int32_t partition, int64_t offset); /* ms; NULL: nothing waits */
+    int64_t asked;                                       /* ... and was answered with a wait */
+    bool is_idle;                                        /* finishes nothing */
     bool is_usable, is_closed;
-    char why[200];
+    char why[500];
     struct timer work;
 };
 
-static bool has_room(void *arg)
+static bool has_room(void *arg, const char *topic)
 {
+    (void)topic;
     struct member *member = arg;
     return member->count < member->limit;
+}
+
+static int64_t wait_ms(void *arg, const struct kafka_message *message)
+{
+    struct member *member = arg;
+    int64_t ms = member->waits ? member->waits(message->partition, message->offset) : 0;
+    assert_int_equal(message->header_count, 1);
+    assert_false(message->was_pulled);
+    assert_false(member->delivered[message->partition][message->offset]);
+    member->asked += ms > 0;
+    return ms;
 }
 
 static void on_message(void *arg, const struct kafka_message *message)
@@ -149,6 +164,7 @@ static struct member *member_new(struct loop *loop, const char *topic, const cha
     member->source = open_source(loop, topic, group,
                                  (struct kafka_source_events){.arg = member,
                                                               .has_room = has_room,
+                                                              .wait_ms = wait_ms,
                                                               .on_message = on_message,
                                                               .on_assigned = on_assigned,
                                                               .on_revoked = on_revoked,
@@ -360,7 +376,7 @@ static void two_members_share_and_lose_nothing_in_rebalances(void **state)
 static void cooperative_members_share_too(void **state)
 {
     (void)state;
-    if (rd_kafka_version() < 0x020a0000)
+    if (!kafka_library_is_cooperative())
         skip(); /* refused there: wrong_properties_are_named */
     assignor = "cooperative-sticky";
     share();
@@ -434,6 +450,229 @@ static void without_room_nothing_is_pulled(void **state)
     assert_true(wait_for(loop, PATIENCE_MS, has_finished, member));
     member_close(member);
     member_free(member);
+    loop_free(loop, NULL, NULL);
+}
+
+enum { HEAD_THAT_WAITS = 50 };
+static int64_t head_wait_ms;
+
+static int64_t one_head_waits(int32_t partition, int64_t offset)
+{
+    return partition == 0 && offset == HEAD_THAT_WAITS ? head_wait_ms : 0;
+}
+
+static void a_head_that_waits_holds_back_its_own_partition_only(void **state)
+{
+    (void)state;
+    enum { EACH = 200, BEFORE = (PARTITIONS - 1) * EACH + HEAD_THAT_WAITS };
+    char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
+    cluster_topic(cluster, "waits", PARTITIONS, topic);
+    cluster_name(cluster, "g", group);
+    cluster_fill(cluster, topic, PARTITIONS, EACH);
+    struct loop *loop = loop_new();
+    struct member *member = member_new(loop, topic, group, 100);
+    struct kafka_source_stats stats;
+    int64_t start_ms = loop_now_ms(loop);
+    member->waits = one_head_waits;
+    head_wait_ms = 4000;
+    wanted = BEFORE;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, member));
+    (void)wait_for(loop, 500, never, NULL);
+    assert_int_equal(member->delivered_count, BEFORE);
+    kafka_source_stats(member->source, &stats);
+    assert_int_equal(stats.backlog, 0);
+    assert_int_equal(stats.deferred, EACH - HEAD_THAT_WAITS);
+    assert_int_equal(stats.in_flight, 0);
+    /* However often there was room meanwhile. */
+    assert_in_range(member->asked, 1, 1 + (loop_now_ms(loop) - start_ms) / head_wait_ms);
+    head_wait_ms = 0;
+    wanted = PARTITIONS * EACH;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, member)); /* found without a word from us */
+    kafka_source_stats(member->source, &stats);
+    assert_int_equal(stats.deferred, 0);
+    member_close(member);
+    for (int32_t partition = 0; partition < PARTITIONS; partition++)
+        assert_committed(group, topic, partition, EACH);
+    member_free(member);
+    loop_free(loop, NULL, NULL);
+}
+
+static int64_t everything_waits(int32_t partition, int64_t offset)
+{
+    (void)partition, (void)offset;
+    return 3600000;
+}
+
+static void what_waits_was_not_pulled_and_what_was_pulled_does_not_wait(void **state)
+{
+    (void)state;
+    enum { EACH = 100 };
+    char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
+    cluster_topic(cluster, "recovered", 1, topic);
+    cluster_name(cluster, "g", group);
+    cluster_fill(cluster, topic, 1, EACH);
+    struct loop *loop = loop_new();
+    struct member *first = member_new(loop, topic, group, 100);
+    first->waits = one_head_waits;
+    first->is_idle = true;
+    head_wait_ms = 3600000;
+    wanted = HEAD_THAT_WAITS;
+    assert_true(wait_for(loop, PATIENCE_MS, has_delivered, first));
+    (void)wait_for(loop, 300, never, NULL);
+    member_close(first);
+    struct offset_map map;
+    assert_int_equal(cluster_committed(cluster, group, topic, 0, &map), 0);
+    assert_int_equal(map.seen, HEAD_THAT_WAITS);
+    offset_map_release(&map);
+    struct member *second = member_new(loop, topic, group, 100);
+    second->waits = everything_waits;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, second));
+    (void)wait_for(loop, 300, never, NULL);
+    assert_int_equal(second->delivered_count, HEAD_THAT_WAITS);
+    assert_int_equal(second->pulled_before, HEAD_THAT_WAITS);
+    assert_int_equal(second->asked, 1);
+    member_close(second);
+    assert_committed(group, topic, 0, HEAD_THAT_WAITS);
+    member_free(first);
+    member_free(second);
+    loop_free(loop, NULL, NULL);
+}
+
+static bool has_asked(void *arg)
+{
+    return ((struct member *)arg)->asked > 0;
+}
+
+static bool has_partitions(void *arg)
+{
+    struct kafka_source_stats stats;
+    struct member *member = arg;
+    kafka_source_stats(member->source, &stats);
+    return stats.partitions > 0;
+}
+
+static void a_partition_with_a_waiting_head_changes_hands(void **state)
+{
+    (void)state;
+    enum { EACH = 20 };
+    char topic[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
+    cluster_topic(cluster, "moves", 2, topic);
+    cluster_name(cluster, "g", group);
+    cluster_fill(cluster, topic, 2, EACH);
+    struct loop *loop = loop_new();
+    struct pair pair = {.first = member_new(loop, topic, group, 100)};
+    pair.first->waits = everything_waits;
+    assert_true(wait_for(loop, PATIENCE_MS, has_asked, pair.first));
+    pair.second = member_new(loop, topic, group, 100);
+    assert_true(wait_for(loop, PATIENCE_MS, has_partitions, pair.second));
+    wanted = EACH;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, pair.second));
+    assert_int_equal(pair.first->delivered_count, 0);
+    assert_int_equal(pair.second->pulled_before, 0);
+    member_close(pair.first);
+    wanted = 2 * EACH;
+    assert_true(wait_for(loop, PATIENCE_MS, has_finished, pair.second));
+    member_close(pair.second);
+    for (int32_t partition = 0; partition < 2; partition++)
+        assert_committed(group, topic, partition, EACH);
+    member_free(pair.first);
+    member_free(pair.second);
+    loop_free(loop, NULL, NULL);
+}
+
+/* Two topics, of which one has room. */
+struct two {
+    const char *roomy;
+    int64_t of_roomy, of_other;
+    bool has_room, is_closed;
+};
+
+static bool only_one_has_room(void *arg, const char *topic)
+{
+    const struct two *two = arg;
+    return two->has_room || strcmp(topic, two->roomy) == 0;
+}
+
+static void count_by_topic(void *arg, const struct kafka_message *message)
+{
+    struct two *two = arg;
+    *(strcmp(message->topic, two->roomy) == 0 ? &two->of_roomy : &two->of_other) += 1;
+}
+
+static void ignore_partition(void *arg, const char *topic, int32_t partition)
+{
+    (void)arg, (void)topic, (void)partition;
+}
+
+static void ignore_revoked(void *arg, const char *topic, int32_t partition, bool is_lost)
+{
+    (void)arg, (void)topic, (void)partition, (void)is_lost;
+}
+
+static void ignore_state(void *arg, bool is_usable, const char *why)
+{
+    (void)arg, (void)is_usable, (void)why;
+}
+
+static void on_two_closed(void *arg)
+{
+    ((struct two *)arg)->is_closed = true;
+}
+
+static bool are_two_closed(void *arg)
+{
+    return ((struct two *)arg)->is_closed;
+}
+
+static bool has_all_of_roomy(void *arg)
+{
+    return ((struct two *)arg)->of_roomy >= wanted;
+}
+
+static bool has_all_of_other(void *arg)
+{
+    return ((struct two *)arg)->of_other >= wanted;
+}
+
+static void room_is_a_matter_of_the_topic(void **state)
+{
+    (void)state;
+    enum { EACH = 300 };
+    char full[CLUSTER_NAME_SIZE], roomy[CLUSTER_NAME_SIZE], group[CLUSTER_NAME_SIZE];
+    cluster_topic(cluster, "full", 2, full);
+    cluster_topic(cluster, "roomy", 1, roomy);
+    cluster_name(cluster, "g", group);
+    cluster_fill(cluster, full, 2, EACH);
+    cluster_fill(cluster, roomy, 1, EACH);
+    struct loop *loop = loop_new();
+    struct two two = {.roomy = roomy};
+    const char *const topics[] = {full, roomy};
+    struct error error;
+    struct kafka_source *source =
+        kafka_source_new(&(struct kafka_source_options){.loop = loop,
+                                                        .cluster = cluster_address(cluster),
+                                                        .group_id = group,
+                                                        .topics = topics,
+                                                        .topic_count = 2,
+                                                        .client_id = "two",
+                                                        .events = {.arg = &two,
+                                                                   .has_room = only_one_has_room,
+                                                                   .on_message = count_by_topic,
+                                                                   .on_revoked = ignore_revoked,
+                                                                   .on_assigned = ignore_partition,
+                                                                   .on_state = ignore_state}},
+                         &error);
+    assert_non_null(source);
+    wanted = EACH;
+    assert_true(wait_for(loop, PATIENCE_MS, has_all_of_roomy, &two));
+    (void)wait_for(loop, 300, never, NULL);
+    assert_int_equal(two.of_other, 0);
+    two.has_room = true;
+    kafka_source_pull(source);
+    wanted = 2 * EACH;
+    assert_true(wait_for(loop, PATIENCE_MS, has_all_of_other, &two));
+    kafka_source_close(source, 15000, on_two_closed, &two);
+    assert_true(wait_for(loop, 20000, are_two_closed, &two));
     loop_free(loop, NULL, NULL);
 }
 
@@ -643,7 +882,7 @@ static void wrong_properties_are_named(void **state)
         {{"client.rack", "a"}, "sticky", "kafka.assignor"},
         {{"no.such.thing", "1"},
          "cooperative-sticky",
-         rd_kafka_version() < 0x020a0000 ? "librdkafka 2.10" : "no.such.thing"},
+         kafka_library_is_cooperative() ? "no.such.thing" : "librdkafka " KAFKA_COOPERATIVE_SINCE},
     };
     struct loop *loop = loop_new();
     for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
@@ -664,7 +903,7 @@ static void wrong_properties_are_named(void **state)
     loop_free(loop, NULL, NULL);
 }
 
-static void an_absent_cluster_is_a_state_and_closing_keeps_its_deadline(void **state)
+static void an_absent_cluster_is_a_state_and_holds_up_no_end(void **state)
 {
     (void)state;
     struct loop *loop = loop_new();
@@ -684,13 +923,15 @@ static void an_absent_cluster_is_a_state_and_closing_keeps_its_deadline(void **s
             .events = {.arg = member, .has_room = has_room, .on_message = on_message, .on_state = on_state}},
         &error);
     assert_non_null(member->source);
-    (void)wait_for(loop, 1500, never, NULL);
-    int64_t start_ms = loop_now_ms(loop);
-    kafka_source_close(member->source, 2000, on_closed, member);
-    assert_true(wait_for(loop, 5000, is_closed, member));
-    assert_in_range(loop_now_ms(loop) - start_ms, 0, 2500);
+    (void)wait_for(loop, 5500, never, NULL); /* now it asks again whether the cluster is there */
+    assert_false(member->is_usable);
+    assert_non_null(strstr(member->why, "Connection refused"));
+    int64_t start_ms = clock_monotonic_ms();
+    kafka_source_close(member->source, 30000, on_closed, member);
+    assert_true(wait_for(loop, 10000, is_closed, member));
     free(member);
     loop_free(loop, NULL, NULL);
+    assert_in_range(clock_monotonic_ms() - start_ms, 0, 2500);
 }
 
 int main(int argc, char **argv)
@@ -705,6 +946,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(cooperative_members_share_too),
         cmocka_unit_test(one_record_that_runs_long_holds_back_nothing_but_the_base),
         cmocka_unit_test(without_room_nothing_is_pulled),
+        cmocka_unit_test(a_head_that_waits_holds_back_its_own_partition_only),
+        cmocka_unit_test(what_waits_was_not_pulled_and_what_was_pulled_does_not_wait),
+        cmocka_unit_test(a_partition_with_a_waiting_head_changes_hands),
+        cmocka_unit_test(room_is_a_matter_of_the_topic),
         cmocka_unit_test(a_map_that_would_not_fit_rests_its_own_partition_only),
         cmocka_unit_test(a_base_beyond_the_end_starts_at_the_earliest_record),
         cmocka_unit_test(a_base_that_retention_passed_starts_at_the_earliest_record),
@@ -712,7 +957,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_fatal_error_ends_the_membership_and_a_new_one_goes_on),
         cmocka_unit_test(a_missing_topic_is_a_state_until_it_is_made),
         cmocka_unit_test(wrong_properties_are_named),
-        cmocka_unit_test(an_absent_cluster_is_a_state_and_closing_keeps_its_deadline),
+        cmocka_unit_test(an_absent_cluster_is_a_state_and_holds_up_no_end),
     };
     cluster = cluster_new(is_real);
     if (argc > 2)

@@ -354,6 +354,44 @@ static void an_older_copy_of_a_parked_job_is_stale(void **state)
     assert_int_equal(desk_acquire(&scene->two, &wish)->verdict, LEDGER_GRANTED);
 }
 
+/* A record that shall wait before anybody has had its job: a copy of it is in Kafka. */
+static void a_job_is_parked_by_whoever_has_no_claim_on_it(void **state)
+{
+    struct scene *scene = *state;
+    desk_park(&scene->one, "", "acme/1", 2);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p1")->verdict, LEDGER_STALE);
+    desk_park(&scene->two, "", "acme/1", 1);
+    assert_int_equal(desk_peek(&scene->one, "acme/1")->hop, 2); /* never back */
+    struct ledger_acquire wish = desk_wish("acme/1", "p2");
+    wish.hop = 2;
+    assert_int_equal(desk_acquire(&scene->two, &wish)->verdict, LEDGER_GRANTED);
+    desk_park(&scene->one, "", "acme/1", 3); /* it runs: the later copy will learn how it ended */
+    assert_text(desk_peek(&scene->one, "acme/1")->state, "running");
+    assert_int_equal(desk_seal(&scene->two, "acme/1", "p2", "r"), LEDGER_OK);
+}
+
+static void a_copy_that_waits_on_learns_that_it_need_not(void **state)
+{
+    struct scene *scene = *state;
+    assert_text(desk_peek(&scene->one, "acme/1")->state, "none");
+    desk_park(&scene->one, "", "acme/1", 1);
+    assert_text(desk_peek(&scene->one, "acme/1")->state, "parked");
+    assert_int_equal(desk_peek(&scene->one, "acme/1")->hop, 1);
+    assert_false(desk_peek(&scene->one, "acme/1")->is_cancelled);
+    assert_int_equal(desk_cancel(&scene->two, "acme/1"), LEDGER_OK);
+    assert_true(desk_peek(&scene->one, "acme/1")->is_cancelled);
+    desk_park(&scene->one, "", "acme/1", 2);
+    assert_true(desk_peek(&scene->one, "acme/1")->is_cancelled);
+    assert_int_equal(desk_seal(&scene->one, "acme/1", "", "cancelled"), LEDGER_OK);
+    desk_done(&scene->one, "acme/1");
+    assert_text(desk_peek(&scene->two, "acme/1")->state, "done");
+    const struct ledger_limit one[] = {{"n:beta", 9}, {"g", 1}};
+    (void)desk_ask(&scene->one, "acme/2", "p1");
+    (void)scene_ask_limits(&scene->two, "beta/1", "beta", one, ARRAY_LENGTH(one));
+    assert_text(desk_look(&scene->one, "beta/1")->waits_at, "g");
+    assert_text(desk_peek(&scene->one, "beta/1")->waits_at, "");
+}
+
 static void a_cancelled_job_is_not_granted_but_may_be_sealed(void **state)
 {
     struct scene *scene = *state;
@@ -595,6 +633,8 @@ int main(void)
         IN_SCENE(done_ends_a_claim_in_any_state_and_marks_an_unknown_job),
         IN_SCENE(another_payload_under_the_same_id_is_a_conflict_in_every_state),
         IN_SCENE(an_older_copy_of_a_parked_job_is_stale),
+        IN_SCENE(a_job_is_parked_by_whoever_has_no_claim_on_it),
+        IN_SCENE(a_copy_that_waits_on_learns_that_it_need_not),
         IN_SCENE(a_cancelled_job_is_not_granted_but_may_be_sealed),
         IN_SCENE(the_owner_of_a_cancelled_job_is_told_and_so_is_its_adopter),
         IN_SCENE(each_kind_of_limit_denies_in_its_order),

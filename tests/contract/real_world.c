@@ -87,9 +87,29 @@ void world_step_clock(struct world *world, int64_t ms)
     redis_server_tell(world->server, "EVAL %s 1 " L " %" PRId64, script, ms);
 }
 
+void world_break(struct world *world)
+{
+    redis_server_tell(world->server, "CLIENT KILL TYPE normal SKIPME yes");
+}
+
+void world_plant_worker(struct world *world, const char *worker)
+{
+    static const char script[] = "local at = redis.call('TIME')[1] * 1000 + 30000 "
+                                 "redis.call('ZADD', KEYS[1] .. 'w', at, ARGV[1]) "
+                                 "return redis.call('HINCRBY', KEYS[1] .. 'led', 'crew', 1)";
+    redis_server_tell(world->server, "EVAL %s 1 " L " %s", script, worker);
+}
+
 void world_age_rebuild(struct world *world, int64_t ms)
 {
     redis_server_tell(world->server, "HINCRBY " L "led since %" PRId64, -ms);
+}
+
+void world_late(struct world *world)
+{
+    static const char script[] = "for _, w in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
+                                 "redis.call('ZADD', KEYS[1], 1, w) end return 1";
+    redis_server_tell(world->server, "EVAL %s 1 " L "crew", script);
 }
 
 void world_end_hold(struct world *world)

@@ -33,47 +33,55 @@ void scene_lapse(struct scene *scene, struct desk *desk)
     world_lapse(scene->world, ledger_worker(desk->ledger));
 }
 
-static void wait_rebuild(struct scene *scene)
+void scene_await_rebuild(struct scene *scene, struct desk *desk)
 {
-    struct desk *desks[] = {&scene->one, &scene->two};
-    for (size_t i = 0; i < ARRAY_LENGTH(desks); i++) {
-        desk_pulse(desks[i]);
-        world_wait(scene->world, &desks[i]->has_rebuild);
-        assert_int_equal(ledger_state(desks[i]->ledger), LEDGER_REBUILDING);
-    }
+    desk_pulse(desk);
+    world_wait(scene->world, &desk->has_rebuild);
+    desk->has_rebuild = false;
+    assert_int_equal(ledger_state(desk->ledger), LEDGER_REBUILDING);
 }
 
-static void silence(struct desk *desk)
+static void wait_rebuild(struct scene *scene)
 {
-    desk->is_silent = true;
-    desk->has_rebuild = false;
+    scene_await_rebuild(scene, &scene->one);
+    scene_await_rebuild(scene, &scene->two);
+}
+
+void scene_silence(struct scene *scene)
+{
+    scene->one.is_silent = scene->two.is_silent = true;
+    scene->one.has_rebuild = scene->two.has_rebuild = false;
 }
 
 void scene_empty(struct scene *scene)
 {
-    silence(&scene->one);
-    silence(&scene->two);
+    scene_silence(scene);
     world_empty(scene->world);
     wait_rebuild(scene);
 }
 
 void scene_restore(struct scene *scene)
 {
-    silence(&scene->one);
-    silence(&scene->two);
+    scene_silence(scene);
     world_restore(scene->world);
     wait_rebuild(scene);
 }
 
-void scene_open(struct scene *scene)
+void scene_open_as(struct scene *scene, struct desk *leader, int64_t listed)
 {
+    struct desk *other = leader == &scene->one ? &scene->two : &scene->one;
     assert_int_equal(desk_asserted(&scene->one), LEDGER_OK);
     assert_int_equal(desk_asserted(&scene->two), LEDGER_OK);
     world_age_rebuild(scene->world, 6000);
-    assert_int_equal(desk_ready(&scene->one, 0), LEDGER_OK);
-    desk_wait_ready(&scene->one);
-    desk_pulse(&scene->two);
-    desk_wait_ready(&scene->two);
+    assert_int_equal(desk_ready(leader, listed), LEDGER_OK);
+    desk_wait_ready(leader);
+    desk_pulse(other);
+    desk_wait_ready(other);
+}
+
+void scene_open(struct scene *scene)
+{
+    scene_open_as(scene, &scene->one, 0);
 }
 
 const struct ledger_acquired *scene_ask_limits(struct desk *desk, const char *job, const char *tenant,

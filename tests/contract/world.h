@@ -18,12 +18,16 @@ void world_wait(struct world *world, const bool *flag);
 void world_sleep(struct world *world, int64_t ms);
 
 /* The hand. */
-void world_empty(struct world *world);                          /* all records are gone */
-void world_save(struct world *world);                           /* a snapshot ... */
-void world_restore(struct world *world);                        /* ... and a server that comes back with it */
-void world_step_clock(struct world *world, int64_t ms);         /* the server's, forward or back */
-void world_age_rebuild(struct world *world, int64_t ms);        /* it began so much earlier */
-void world_end_hold(struct world *world);                       /* the time without take-overs is over */
+void world_empty(struct world *world);                  /* all records are gone */
+void world_save(struct world *world);                   /* a snapshot ... */
+void world_restore(struct world *world);                /* ... and a server that comes back with it */
+void world_step_clock(struct world *world, int64_t ms); /* the server's, forward or back */
+void world_break(struct world *world);                  /* all connections */
+void world_plant_worker(struct world *world,
+                        const char *worker);             /* one that is alive, and never seen again */
+void world_age_rebuild(struct world *world, int64_t ms); /* it began so much earlier */
+void world_late(struct world *world);     /* ... and creates of whoever was there before are over */
+void world_end_hold(struct world *world); /* the time without take-overs is over */
 void world_lapse(struct world *world, const char *worker);      /* its lease is over */
 void world_end_claim(struct world *world, const char *job);     /* its `until` has passed */
 void world_end_permit(struct world *world, const char *permit); /* its horizon has passed */

@@ -28,6 +28,11 @@ def main(examples, corpus):
     write(corpus, "envelope", "structured", b"content-type\tapplication/cloudevents+json\n\n" + event)
     write(corpus, "envelope", "base64", b"content-type\tapplication/cloudevents+json\n\n"
                                         b'{"id":"e","data_base64":"e30="}')
+    order = b'{"action":"cancel","job_id":"j-1","tenant_id":"acme"}'
+    write(corpus, "control", "bare", b"\n" + order)
+    write(corpus, "control", "structured", b"content-type\tapplication/cloudevents+json\n\n" + b'{"id":"e","data":' + order + b"}")
+    write(corpus, "hop", "copy", b"ce_id\te1\nx-hop\t2\nx-not-before\t1700000600000\nx-wake-at\t1700000060000\n"
+                                 b"x-first-seen\t1700000000000\nx-job-id\tj1\nx-origin\t0123abcd\nx-topic\te2b.jobs.x\n\n{}")
     for path in sorted(pathlib.Path(examples).glob("*.*.v1/*.json")):
         value = json.dumps(json.loads(path.read_text()), separators=(",", ":"), ensure_ascii=False)
         head = f"ce_id\te1\nce_source\ts\nce_type\te2b-worker.{path.parent.name}\n\n"

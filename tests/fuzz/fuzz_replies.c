@@ -23,12 +23,16 @@ static void decode(const redisReply *reply)
     struct ledger_permit *permits = NULL;
     struct ledger_claim claim;
     struct ledger_lead lead;
+    int64_t left_ms;
     enum ledger_answer answer;
     size_t count = 0;
     char text[32];
-    if (replies_pulse(reply, &pulse, &error))
+    if (replies_pulse(reply, &pulse, &error)) {
         for (size_t i = 0; replies_text(pulse.cancelled, i); i++)
             touch(pulse.crew_version, replies_text(pulse.cancelled, i));
+        for (size_t i = 0; i < replies_crew_count(pulse.crew); i++)
+            touch(pulse.epoch, replies_crew(pulse.crew, i, &left_ms));
+    }
     (void)!replies_acquire(reply, &acquired, &error);
     for (int script = 0; script < SCRIPT_COUNT; script++)
         (void)!replies_word(reply, (enum script_name)script, &answer, &error);

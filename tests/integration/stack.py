@@ -110,6 +110,7 @@ class Local(Part):
 
     def __init__(self, folder: pathlib.Path, *options: str):
         port_file = folder / "local.port"
+        port_file.unlink(missing_ok=True)  # of one that was killed
         super().__init__("e2b-local", folder, [LOCAL_PROGRAM, "--listen", "127.0.0.1:0", "--port-file", port_file,
                                                "--dir", folder / "sandboxes", *options])
         wait_until(lambda: port_file.exists() and port_file.read_text().strip(), 20, "e2b-local listens")
@@ -121,6 +122,10 @@ class Local(Part):
         """The control groups of its sandboxes."""
         own = f"e2b-local-{self.process.pid}"
         return [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{own}/*") if path.is_dir()]
+
+    def limits_sandboxes(self) -> bool:
+        """Whether this machine lets it have control groups."""
+        return any(pathlib.Path("/sys/fs/cgroup").glob(f"**/e2b-local-{self.process.pid}"))
 
     def folders(self) -> list[str]:
         """The directories of its sandboxes."""
@@ -167,6 +172,7 @@ class Names:
         self.id = uuid.uuid4().hex[:8]
         self.prefix = f"t{self.id}.jobs."
         self.results, self.dlq = f"t{self.id}.results", f"t{self.id}.dlq"
+        self.retry = f"t{self.id}.retry."
         self.control, self.group, self.ledger = f"t{self.id}.control", f"g{self.id}", f"l{self.id}"
 
     def jobs(self, task_type: str) -> str:
@@ -176,7 +182,7 @@ class Names:
         pattern = "^" + self.prefix.replace(".", "\\.") + "[^.]+$"
         values = {"topics.jobs": json.dumps([pattern]), "topics.jobs_prefix": self.prefix, "topics.results": self.results,
                   "topics.stats": self.results, "topics.dlq": self.dlq, "topics.control": self.control,
-                  "kafka.group_id": self.group, "ledger": self.ledger}
+                  "topics.retry": self.retry, "kafka.group_id": self.group, "ledger": self.ledger}
         return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
 
 

@@ -36,7 +36,8 @@ class Stream:
         self.names, self.bootstrap = names, kafka.bootstrap
         self.partitions = {names.jobs(task): count for task, count in partitions.items()}
         admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": kafka.bootstrap})
-        topics = {**self.partitions, names.results: 3, names.dlq: 1, names.control: 1}
+        topics = {**self.partitions, names.results: 3, names.dlq: 1, names.control: 1,
+                  **{names.retry + tier: 1 for tier in ("1m", "10m", "1h")}}
         for future in admin.create_topics([confluent_kafka.admin.NewTopic(t, n, 1) for t, n in topics.items()]).values():
             future.result()
         self.producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5})

@@ -2,17 +2,20 @@
 mock cluster); with E2BW_KAFKA (a bootstrap address) what needs the Admin API runs against that one as well."""
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
+import threading
 import time
 import uuid
 
 import pytest
-from stack import API_KEY, SANITIZER_WORDS, WORKER_PROGRAM, Names, Part, Redis, Worker, wait_until
+from stack import API_KEY, SANITIZER_WORDS, WORKER_PROGRAM, Names, Part, Redis, Worker, free_port, wait_until
 
 OK, FAILED, USAGE, NO_INPUT, UNAVAILABLE, TIMED_OUT, CONFIG = 0, 1, 2, 66, 69, 75, 78
 COMMANDS = ("run", "submit", "watch", "config", "doctor", "topics", "dev")
@@ -145,6 +148,7 @@ def test_config_schema_and_table_know_the_keys():
 
 def test_the_broker_says_how_to_use_it(broker):
     assert f"export KAFKA_BOOTSTRAP_SERVERS={broker.bootstrap}" in broker.output()
+    assert "--set kafka.properties.fetch.wait.max.ms=20" in broker.output()
     assert "topic extra.topic, 4 partitions" in broker.output()
     assert "topic e2b.jobs.data_analysis" in broker.output()
 
@@ -156,6 +160,7 @@ def test_topics_of_a_dev_broker_are_all_there(broker):
     states = {line.split()[0]: line.split()[1:3] for line in lines[1:]}
     assert states["e2b.jobs.general"] == ["4", "ok"] and states["e2b.results"] == ["4", "ok"]
     assert {"e2b.control", "e2b.dlq", "e2b.jobs.machine_learning"} <= states.keys()
+    assert all(states["e2b.retry." + tier] == ["4", "ok"] for tier in ("1m", "10m", "1h"))
 
 
 def test_topics_check_names_what_is_missing(broker):
@@ -169,11 +174,6 @@ def test_a_dev_broker_makes_no_topics_and_that_is_said(broker):
     told = call("topics", "create", "--task-types", "unheard_of", "--timeout", 2, KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap)
     assert told.returncode == UNAVAILABLE
     assert broker.bootstrap in told.stderr and "Admin API" in told.stderr
-
-
-def test_topics_of_a_cluster_that_is_not_there():
-    told = call("topics", "check", "--timeout", 2, KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
-    assert told.returncode == UNAVAILABLE and NOWHERE in told.stderr
 
 
 def test_topics_are_made_and_found_well_on_a_real_broker(request):
@@ -191,6 +191,99 @@ def test_topics_are_made_and_found_well_on_a_real_broker(request):
     assert call("topics", "check", *words, "--partitions", 5, **env).returncode == OK
     few = call("topics", "check", *words, "--partitions", 6, **env)
     assert few.returncode == FAILED and "it has 5 partitions" in few.stdout
+
+
+# ---- a cluster that cannot be used -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("words", [("submit",), ("watch",), ("topics", "create"), ("submit", "--wait", "--timeout", "3")])
+def test_an_absent_cluster_is_told_soon_with_address_cause_and_what_to_do(words):
+    told = call(*words, text='{"code": "1"}', timeout=20, KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
+    assert told.returncode == UNAVAILABLE and told.stdout == ""
+    line, = told.stderr.splitlines()
+    for part in (f"Kafka at {NOWHERE} cannot be used", "Connection refused", "check KAFKA_BOOTSTRAP_SERVERS"):
+        assert part in line
+
+
+@pytest.mark.parametrize("words", [("submit", "--connect-timeout", "3"), ("watch", "--connect-timeout", "3"),
+                                   ("topics", "check", "--timeout", "3")])
+@pytest.mark.parametrize("properties, cause, to_do", [
+    ({"security.protocol": "ssl"}, "SSL handshake failed", "security.protocol"),
+    ({"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "secret1"},
+     "the broker does not accept our credentials", "check sasl.*"),
+])
+def test_wrong_security_is_told_with_the_cause(broker, words, properties, cause, to_do):
+    sets = [word for name, value in properties.items() for word in ("--set", f"kafka.properties.{name}={value}")]
+    told = call(*words, *sets, text='{"code": "1"}', timeout=20, KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap)
+    assert told.returncode == UNAVAILABLE
+    assert broker.bootstrap in told.stderr and cause in told.stderr and to_do in told.stderr, told.stderr
+    assert "secret1" not in told.stderr
+
+
+def test_a_topic_that_is_not_there_is_told_soon(request):
+    bootstrap = os.environ.get("E2BW_KAFKA") or request.getfixturevalue("kafka").bootstrap
+    topic = Names().jobs("absent")
+    sent = call("submit", "--connect-timeout", 3, "--topic", topic, text='{"code": "1", "template": "default"}', timeout=20,
+                KAFKA_BOOTSTRAP_SERVERS=bootstrap)
+    assert sent.returncode == UNAVAILABLE and f'Kafka has no topic "{topic}"; create it' in sent.stderr, sent.stderr
+    read = call("watch", "--connect-timeout", 3, "--set", f"topics.results={topic}", timeout=20, KAFKA_BOOTSTRAP_SERVERS=bootstrap)
+    assert read.returncode == UNAVAILABLE and f'Kafka has no topic "{topic}"; create it' in read.stderr, read.stderr
+
+
+def test_a_cluster_that_comes_later_is_waited_for_as_long_as_one_says(broker):
+    """The address listens after 7 s; what it says of the brokers leads to the broker itself."""
+    port, ends = free_port(), []
+    submit = subprocess.Popen([WORKER_PROGRAM, "submit", "--topic", "extra.topic", "--connect-timeout", "60"], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=environment(KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{port}"))
+    submit.stdin.write('{"code": "1", "job_id": "late-1", "template": "default"}')
+    submit.stdin.close()
+    time.sleep(7)
+
+    def copy(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = listener.accept()
+                host, number = broker.bootstrap.split(":")
+                ends.extend([link, socket.create_connection((host, int(number)))])
+                for pair in (ends[-2:], ends[:-3:-1]):
+                    threading.Thread(target=copy, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+        try:
+            assert submit.wait(30) == OK and submit.stdout.read() == "late-1\n", submit.stderr.read()
+        finally:
+            submit.kill()
+            for end in ends:
+                end.close()
+
+
+def test_a_worker_that_never_saw_kafka_ends_at_once(tmp_path):
+    properties = {"kafka.properties.fetch.wait.max.ms": 20, "kafka.properties.linger.ms": 1}
+    worker = Worker(tmp_path, "lonely", kafka=NOWHERE, redis="redis://127.0.0.1:1", e2b="http://127.0.0.1:1",
+                    names=Names(), sets=properties)
+    wait_until(lambda: "Connection refused" in worker.get("/readyz")[1], 20, "Kafka is missed")
+    time.sleep(6)  # now the question whether it is there goes on in threads
+    assert worker.stop(5) == OK
+    assert "CONFWARN" not in worker.output()
+
+
+@pytest.mark.parametrize("key, value, code, said", [
+    ("kafka.properties.sesion.timeout.ms", "9000", CONFIG, 'has no property "sesion.timeout.ms"; did you mean "session.timeout.ms"?'),
+    ("kafka.properties.session.timeout.ms", "soon", CONFIG, "session.timeout.ms: Invalid value"),
+    ("kafka.properties.acks", "1", CONFIG, '"acks" is set by the worker itself'),
+    ("http.listen", "192.0.2.1:9464", UNAVAILABLE, "cannot listen on 192.0.2.1:9464"),
+])
+def test_a_worker_that_cannot_begin_says_why_and_ends_in_order(key, value, code, said):
+    """The sanitizers see that what was opened is closed again."""
+    told = call("run", "--set", "http.listen=127.0.0.1:0", "--set", f"{key}={value}", timeout=20,
+                KAFKA_BOOTSTRAP_SERVERS=NOWHERE, REDIS_URL="redis://127.0.0.1:1/0")
+    assert told.returncode == code and said in told.stderr, told.stderr
 
 
 # ---- submit without a worker -----------------------------------------------------------------------------------------
@@ -226,7 +319,8 @@ def test_the_topic_follows_the_configuration():
 
 
 @pytest.mark.parametrize("text, said", [
-    ('{"cod": "1"}', "INVALID_JOB: /code"),
+    ('{"cod": "1"}', 'INVALID_JOB: /code: is missing: a job of this kind needs it; there is "cod": did you mean "code"?'),
+    ('{"cod": "1", "timeout": 5}', '/timeout: unknown field, ignored; did you mean "timeout_ms"?'),
     ('{"code": 1}', "INVALID_JOB: /code"),
     ('{"code": "1", "job_id": 5}', "/job_id"),
     ('{"code": "1", "job_id": "a b"}', "/job_id"),
@@ -263,9 +357,14 @@ def test_jobs_are_sent_with_ids_and_keys(broker, tmp_path):
     assert {json.loads(line)["job_id"] for line in counted.stdout.splitlines()} == {"n-1", "n-2", "n-3"}
 
 
-def test_no_cluster_is_69_and_no_result_is_75(broker):
-    away = call("submit", "--wait", "--timeout", 3, text='{"code": "1"}', KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
-    assert away.returncode == UNAVAILABLE and NOWHERE in away.stderr
+def test_what_a_worker_would_ignore_is_told_and_sent(broker):
+    told = call("submit", "--count", 3, "--topic", "extra.topic", KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap,
+                text='{"code": "1", "job_id": "w", "template": "default", "timeout": 5}')
+    assert told.returncode == OK and len(told.stdout.split()) == 3, told.stderr
+    assert told.stderr.count('warning: /timeout: unknown field, ignored; did you mean "timeout_ms"?') == 1
+
+
+def test_no_result_in_time_is_75(broker):
     silent = call("submit", "--wait", "--timeout", 2, "--topic", "extra.topic",
                   text='{"code": "1", "template": "default"}', KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap)
     assert silent.returncode == TIMED_OUT and "no result" in silent.stderr
@@ -356,6 +455,22 @@ def test_doctor_says_what_is_missing_and_simulation_loudly():
     for check, part in (("kafka", NOWHERE), ("redis", "REDIS_URL")):
         assert re.search(rf"^{check} +fail .*{re.escape(part)}", told.stdout, re.M), told.stdout
     assert re.search(r"checks? failed", told.stdout)
+
+
+def test_doctor_and_the_worker_say_the_same_of_cooperative_rebalances():
+    """With librdkafka before 2.10, as Debian 12 and 13 have it, both refuse it; with a later one neither does."""
+    words = ("--set", "kafka.assignor=cooperative-sticky", "--set", "http.listen=127.0.0.1:0")
+    env = {"KAFKA_BOOTSTRAP_SERVERS": NOWHERE, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    told = call("doctor", *words[:2], **env)
+    found = re.search(r"^kafka +(ok|fail) +librdkafka .*$", told.stdout, re.M)
+    assert found, told.stdout
+    worker = subprocess.run(["timeout", "-s", "TERM", "10", WORKER_PROGRAM, "run", *words], capture_output=True,
+                            text=True, env=environment(**env), timeout=30)
+    if found[1] == "ok":
+        assert worker.returncode != CONFIG
+    else:
+        assert worker.returncode == CONFIG and "needs librdkafka 2.10" in worker.stderr
+        assert "kafka.assignor=cooperative-sticky needs 2.10" in found[0]
 
 
 def test_doctor_names_a_policy_that_evicts(tmp_path):

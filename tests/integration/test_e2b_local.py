@@ -17,7 +17,7 @@ import time
 import pytest
 import requests
 
-from stack import API_KEY, LOCAL_PROGRAM, Local
+from stack import API_KEY, LOCAL_PROGRAM, Local, Part
 
 KEY = {"X-API-KEY": API_KEY}
 
@@ -478,9 +478,9 @@ def test_a_dead_kernel_is_restarted(raw):
 
 
 def test_too_much_memory_kills_the_kernel_only(e2b_local):
-    box = Raw(e2b_local, templateID="small")
-    if not e2b_local.groups() and not box.execute("1") or not e2b_local.groups():
+    if not e2b_local.limits_sandboxes():
         pytest.skip("no control groups here")
+    box = Raw(e2b_local, templateID="small")
     events = box.execute("b = bytearray(400 * 1024 * 1024); len(b)")
     assert "ContextRestarting" in [event.get("name") for event in events]
     assert box.execute("1 + 1")[1]["text"] == "2"
@@ -904,6 +904,31 @@ def test_the_kernels_parent_is_started_again(starts_local):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: [event.get("name") for event in box.execute("x")][1:2] == ["NameError"], 20)
     assert box.kill() == 204
+
+
+@pytest.mark.parametrize("isolation", ["auto", "none"])
+def test_the_next_start_sweeps_what_a_killed_one_left(starts_local, isolation):
+    first = starts_local("--isolation", isolation)
+    box, paused = Raw(first), Raw(first)
+    markers = ["94%d" % (time.time_ns() % 10 ** 9 + n) for n in range(2)]
+    for sandbox, marker in zip((box, paused), markers):
+        sandbox.start("setsid sleep %s >/dev/null 2>&1 &" % marker)
+        sandbox.execute("1")
+    assert requests.post(first.url + "/sandboxes/" + paused.id + "/pause", headers=KEY, timeout=10).status_code == 204
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait(timeout=10)
+    left = list(first.directory.iterdir())
+    assert [path.name.startswith("e2b-local.") for path in left] == [True]
+
+    second = starts_local("--isolation", isolation)
+    assert not left[0].exists() and "predecessor.swept" in second.output()
+    wait_until(lambda: processes_with(markers[0]) == processes_with(markers[1]) == [], 10)
+    assert first.groups() == [] and first.port != second.port
+
+    living = Raw(second)
+    third = starts_local("--isolation", isolation)  # one that lives is left alone
+    assert Part.stop(third) == 0
+    assert living.execute("6 * 7")[1]["text"] == "42" and living.id in second.folders()
 
 
 def test_a_sudden_death_takes_the_sandboxes_along(starts_local):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from stack import Worker, wait_until
 
 TASK_TYPES = ("general", "data_analysis", "quick")
@@ -159,6 +160,55 @@ def test_a_process_whose_stream_is_cut_ends_with_complete_output_and_one_start(d
     assert result["stdout"]["text"] == "".join(f"line {i}\n" for i in range(1, lines + 1))
     assert result["artifacts"][0]["content_base64"] == "c3RhcnQK"  # one line
     assert result["attempts"][0]["n"] == 1 and len(result["attempts"]) == 1
+
+
+def test_of_much_output_a_result_has_head_tail_and_the_true_length(deployment):
+    stream = deployment.begin({"general": 1, "quick": 1})
+    deployment.worker("w1")
+    stream.publish("general", {"job_id": "much", "language": "bash", "run_mode": "process",
+                               "code": "echo first; head -c 20971520 /dev/zero | tr '\\0' x; echo; echo last\n"
+                                       "echo first error >&2; head -c 3000000 /dev/zero | tr '\\0' y >&2; echo >&2"})
+    stream.publish("general", {"job_id": "little", "language": "bash", "run_mode": "process",
+                               "limits": {"stdout_bytes": 11, "stderr_bytes": 0}, "code": "echo 0123456789; echo 01 >&2"})
+    results = stream.collect(["much", "little"], 120)
+
+    much = results["much"]
+    assert (much["status"], much["warnings"]) == ("succeeded", [])
+    for output, head, tail, total in (("stdout", "first\nxxx", "xxx\nlast\n", 20971520 + len("first\n\nlast\n")),
+                                      ("stderr", "first error\nyyy", "yyy\n", 3000000 + len("first error\n\n"))):
+        text, missing = much[output]["text"], total - 65536
+        assert much[output]["bytes_total"] == total and much[output]["truncated"]
+        assert text.startswith(head) and text.endswith(tail)
+        assert len(text) == 65536 + len(f"\n[... {missing} bytes are missing here ...]\n")
+        assert f"\n[... {missing} bytes are missing here ...]\n" in text
+    assert results["little"]["stdout"] == {"text": "0123456789\n", "bytes_total": 11, "truncated": False}
+    assert results["little"]["stderr"] == {"text": "[... 3 bytes are missing here ...]\n", "bytes_total": 3,
+                                           "truncated": True}
+
+
+def test_a_process_that_is_killed_for_memory_is_told_from_others(deployment):
+    """In little memory: whoever touches much of it on a busy machine may well be at its deadline before its limit."""
+    stream = deployment.begin({"general": 1, "quick": 1}, "--template", "code-interpreter-v1:2:128")
+    if not deployment.local.limits_sandboxes():
+        pytest.skip("no control groups here")
+    deployment.worker("w1")
+    hungry = "x = b'x' * (3 << 30)"
+    jobs = [
+        {"job_id": "process", "code": f"print('begun')\n{hungry}"},
+        {"job_id": "child", "language": "bash", "code": f"echo begun; python3 -c \"{hungry}\""},
+        {"job_id": "refused", "code": "print('begun')\nx = bytearray(1 << 60)"},
+        {"job_id": "killed", "language": "bash", "code": "echo begun; kill -9 $$"},
+        {"job_id": "137", "language": "bash", "code": "echo begun; exit 137"},
+    ]
+    for job in jobs:
+        stream.publish("general", {**job, "run_mode": "process"})
+    results = stream.collect([job["job_id"] for job in jobs], 180)
+
+    found = {name: (result["error"]["code"], result["signal"], result["exit_code"]) for name, result in results.items()}
+    assert found == {"process": ("OUT_OF_MEMORY", 9, None), "child": ("OUT_OF_MEMORY", None, 137),
+                     "refused": ("OUT_OF_MEMORY", None, 1), "killed": ("SIGNALED", 9, None),
+                     "137": ("NONZERO_EXIT", None, 137)}
+    assert {result["stdout"]["text"] for result in results.values()} == {"begun\n"}
 
 
 def test_absent_parts_are_named_and_waited_for(deployment, tmp_path):

@@ -1,7 +1,9 @@
 """src/worker/step.sh: whatever the program and the link do, one start, every byte once, the true end."""
 
 import concurrent.futures
+import contextlib
 import os
+import pathlib
 import signal
 import statistics
 import subprocess
@@ -215,14 +217,159 @@ def test_any_offset(record, tmp_path, offset):
     assert run(record, "true", out_from=offset).out == data[offset:]
 
 
-def test_a_flood_is_capped_and_harms_nobody(record):
-    began = time.monotonic()
-    answer = shell(record, "echo begin; head -c 100000000 /dev/zero; echo end >&2; exit 6", out_max=1 << 20)
-    assert answer.report == ("exit", 6)
-    assert len(answer.out) == 1 << 20 and answer.out.startswith(b"begin\n")
-    assert answer.err == b"end\n"
-    assert (record / "out").stat().st_size == 1 << 20
-    assert time.monotonic() - began < 10
+def kept(data, keep):
+    """What is printed of a stream: its first bytes, and the last of the rest."""
+    return data if len(data) <= 2 * keep else data[:keep] + data[len(data) - keep:]
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 1000, 1001, 1999, 2000, 2001, 100000, 4 * MIB, 4 * MIB + 1, 5 * MIB + 500,
+                                  9 * MIB, 16 * MIB + 7, 31 * MIB + 7])
+def test_head_tail_and_the_true_count_of_any_length(record, tmp_path, size):
+    data = os.urandom(size)
+    (tmp_path / "data").write_bytes(data)
+    answer = run(record, "cat", str(tmp_path / "data"), out_keep=1000)
+    assert (answer.report, answer.out_bytes, answer.err_bytes) == (("exit", 0), size, 0)
+    assert answer.out == kept(data, 1000)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 99999, 100000, 100001, 150000, 199999, 200000])
+def test_any_offset_into_head_and_tail(record, tmp_path, offset):
+    data = os.urandom(12 * MIB)
+    (tmp_path / "data").write_bytes(data)
+    first = shell(record, "cat %s/data >&2" % tmp_path, err_keep=100000)
+    again = run(record, "true", err_from=offset, err_keep=100000)
+    assert first.err == kept(data, 100000)
+    assert again.err == first.err[offset:]
+    assert again.err_bytes == first.err_bytes == len(data)
+
+
+def test_nothing_is_wanted_and_all_is_counted(record):
+    answer = shell(record, "head -c 7000000 /dev/zero; head -c 123 /dev/zero >&2", out_keep=0, err_keep=0)
+    assert (answer.out, answer.err, answer.out_bytes, answer.err_bytes) == (b"", b"", 7000000, 123)
+
+
+def size_of(record):
+    """What the record takes on the disk: files come and go meanwhile."""
+    total = 0
+    for path in record.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_blocks * 512
+    return total
+
+
+def length_of(stream):
+    last = sorted(stream.parent.glob(stream.name + ".0*"))[-1:]
+    return int(last[0].name.split(".")[1]) + last[0].stat().st_size if last else 0
+
+
+def test_a_flood_is_counted_takes_little_room_and_harms_nobody(record):
+    call = Call(record, ["bash", "-c", "echo begin; head -c 314572800 /dev/zero; echo last words; echo end >&2; exit 6"],
+                out_keep=MIB)
+    sizes = []
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(call.answer)
+        while not answer.done():
+            sizes.append(size_of(record))
+            time.sleep(0.005)
+        answer = answer.result()
+    assert (answer.report, answer.err) == (("exit", 6), b"end\n")
+    assert answer.out_bytes == len(b"begin\nlast words\n") + 300 * MIB
+    assert answer.out == b"begin\n" + bytes(2 * MIB - 17) + b"last words\n"
+    assert 5 * MIB < max(sizes) <= 21 * MIB
+    assert run(record, "true", out_keep=MIB).out == answer.out
+
+
+def test_many_small_writes_are_kept_in_order_and_come_while_it_runs(record):
+    read_all = record.parent.parent / "read_all"
+    script = "for ((i = 0; i < 3000; i++)); do echo $i; done; until [[ -e %s ]]; do sleep 0.05; done; echo late" % read_all
+    call = Call(record, ["bash", "-c", script])
+    want, got = b"".join(b"%d\n" % i for i in range(3000)), b""
+    while len(got) < len(want):
+        got += os.read(call.process.stdout.fileno(), 100000)
+    assert got == want
+    read_all.touch()
+    answer = call.answer()
+    assert (answer.out, answer.out_bytes) == (b"late\n", len(want) + 5)
+
+
+FLOOD = "for ((i = 0; i < 60; i++)); do head -c 200000 /dev/urandom; sleep 0.01; done"
+
+
+def test_all_who_follow_a_flood_have_the_same(record):
+    script = "echo x >>%s.starts; %s; echo the end" % (record.parent.parent / "count", FLOOD)
+    calls = [Call(record, ["bash", "-c", script], out_keep=50000) for _ in range(2)]
+    time.sleep(0.3)
+    calls.append(Call(record, ["bash", "-c", script], out_keep=50000))
+    answers = [call.answer() for call in calls] + [run(record, "true", out_keep=50000)]
+    assert {answer.report for answer in answers} == {("exit", 0)}
+    assert {answer.out_bytes for answer in answers} == {60 * 200000 + 8}
+    assert len(answers[0].out) == 100000 and answers[0].out.endswith(b"the end\n")
+    assert {answer.out for answer in answers} == {answers[0].out}
+    assert (record.parent.parent / "count.starts").read_text() == "x\n"
+
+
+def test_a_stream_that_breaks_in_the_tail_goes_on_there(record):
+    whole = shell(record, FLOOD, out_keep=2 * MIB)
+    got = b""
+    for _ in range(3):
+        call = Call(record, ["true"], out_from=len(got), out_keep=2 * MIB)
+        got += call.process.stdout.read(1200000)
+        call.process.kill()
+        call.process.communicate(timeout=5)
+    assert 2 * MIB < len(got) <= 4 * MIB
+    assert got + run(record, "true", out_from=len(got), out_keep=2 * MIB).out == whole.out
+
+
+def test_a_flood_with_nobody_attached_until_its_time_is_over(record):
+    call = Call(record, ["bash", "-c", "echo begin; yes; echo never"], limit_ms=1500, out_keep=1000)
+    wait_for(record / "pid")
+    call.kill()
+    status = wait_for(record / "status")
+    assert status[:2] == ["timeout", "0"]
+    answer = run(record, "true", out_keep=1000)
+    assert (answer.report, str(answer.out_bytes)) == (("timeout", 0), status[5])
+    assert answer.out_bytes > 20 * MIB and answer.out.startswith(b"begin\ny\n") and len(answer.out) == 2000
+    assert size_of(record) <= 21 * MIB
+
+
+def test_a_flood_whose_runner_was_killed(record):
+    call = Call(record, ["bash", "-c", "echo begin; head -c 20000000 /dev/zero; echo end; sleep 30"], out_keep=1000)
+    runner, _, group = wait_for(record / "pid")[:3]
+    deadline = time.monotonic() + 20
+    while length_of(record / "out") < 20000010:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(int(runner), signal.SIGKILL)
+    answer = call.answer()
+    os.killpg(int(group), signal.SIGKILL)
+    assert (answer.report, answer.out_bytes) == (("lost", 0), 20000010)
+    assert answer.out == b"begin\n" + bytes(1990) + b"end\n"
+
+
+def test_what_the_background_prints_after_the_end_changes_nothing(record, tmp_path):
+    script = ("(sleep 1; head -c 50000000 /dev/zero; echo x >%s/lived) & echo begin; head -c 12000000 /dev/urandom; echo end"
+              % tmp_path)
+    first = shell(record, script, out_keep=50000)
+    assert (first.report, first.out_bytes) == (("exit", 0), 12000010)
+    assert first.out.startswith(b"begin\n") and first.out.endswith(b"end\n") and len(first.out) == 100000
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "lived").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    again = run(record, "true", out_keep=50000)
+    assert (again.out, again.out_bytes) == (first.out, first.out_bytes)
+    assert size_of(record) <= 21 * MIB
+
+
+def test_a_full_disk_costs_the_output_not_the_program(record):
+    limit = ["bash", "-c", "ulimit -f 1200; exec \"$@\"", "-"]
+    answer = Call(record, ["bash", "-c", "head -c 30000000 /dev/zero; echo end >&2; exit 6"], prefix=limit).answer()
+    assert (answer.report, answer.err) == (("exit", 6), b"end\n")
+    assert answer.out == bytes(MIB)
+    assert 30000000 - 8192 <= answer.out_bytes <= 30000000
 
 
 def test_the_programs_own_file_sizes_are_not_capped(record, tmp_path):
@@ -272,6 +419,35 @@ def test_a_child_in_the_background_does_not_delay_the_end(record, tmp_path):
     assert (tmp_path / "lived").exists()  # its pipe is still read
 
 
+def test_without_a_background_nothing_is_cut_off(record):
+    assert shell(record, "echo out; echo err >&2").report == ("exit", 0)
+    assert not (record / "frozen").exists()
+
+
+def keepers_of(stream):
+    """The processes that write this file now."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if b"of=%s\0" % bytes(stream) in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_what_was_printed_last_is_kept_however_late_its_keeper_comes(record, tmp_path):
+    call = Call(record, ["bash", "-c", "echo early; until [[ -e %s/go ]]; do sleep 0.02; done; echo late" % tmp_path])
+    assert os.read(call.process.stdout.fileno(), 100) == b"early\n"
+    keepers = keepers_of(record / "out")
+    for pid in keepers:
+        os.kill(pid, signal.SIGSTOP)
+    (tmp_path / "go").touch()
+    time.sleep(1)
+    for pid in keepers:
+        os.kill(pid, signal.SIGCONT)
+    answer = call.answer()
+    assert (len(keepers), answer.out, answer.out_bytes) == (1, b"late\n", len("early\nlate\n"))
+
+
 def test_a_daemon(record):
     began = time.monotonic()
     answer = shell(record, "setsid sleep 4 </dev/null >/dev/null 2>&1 & exit 0")
@@ -287,6 +463,11 @@ def test_a_program_that_kills_its_group(record):
 def test_a_program_that_stops_itself(record):
     answer = shell(record, "kill -STOP $$; echo never", limit_ms=700)
     assert answer.report == ("timeout", 0)
+
+
+def test_a_program_that_removes_the_record(record):
+    answer = shell(record, "rm -r %s; echo begin; head -c 9000000 /dev/zero; exit 3" % record)
+    assert answer.report in (("lost", 0), ("unstarted", 0))  # removed after it was seen, or before
 
 
 def test_a_program_that_forges_the_report(record):

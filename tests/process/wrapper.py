@@ -31,19 +31,19 @@ class Answer:
         self.err = err if at < 0 else err[:at]
         if at >= 0:
             assert err.endswith(b"\n")
-            how, number, cpu_ms, peak, oom, results = err[at:].decode().split()[1:]
+            how, number, *rest = err[at:].decode().split()[1:]
             self.report = (how, int(number))
-            self.cpu_ms, self.peak_bytes, self.oom, self.results = map(int, (cpu_ms, peak, oom, results))
+            self.cpu_ms, self.peak_bytes, self.oom, self.results, self.out_bytes, self.err_bytes = map(int, rest)
 
 
 class Call:
     """One call, under way."""
 
-    def __init__(self, record, program, *, limit_ms=10000, out_from=0, err_from=0, out_max=1 << 20, err_max=1 << 20,
-                 cpu_percent=0, cwd="", given="", env=None):
-        words = [record, limit_ms, out_from, err_from, out_max, err_max, MARK, cpu_percent, cwd, given, "--", *program]
+    def __init__(self, record, program, *, limit_ms=10000, out_from=0, err_from=0, out_keep=1 << 20, err_keep=1 << 20,
+                 cpu_percent=0, cwd="", given="", env=None, prefix=()):
+        words = [record, limit_ms, out_from, err_from, out_keep, err_keep, MARK, cpu_percent, cwd, given, "--", *program]
         self.process = subprocess.Popen(
-            ["/bin/bash", "-c", WRAPPER, "step", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [*prefix, "/bin/bash", "-c", WRAPPER, "step", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={**os.environ, **(env or {})})
 
     def answer(self, timeout_s=20):
@@ -72,7 +72,7 @@ def stop(record):
 
 def wait_for(path, timeout_s=5):
     deadline = time.monotonic() + timeout_s
-    while not (path.exists() and path.read_text().endswith("end\n")):
+    while not (path.exists() and path.read_text().split()[-1:] == ["end"]):
         assert time.monotonic() < deadline, "no " + str(path)
         time.sleep(0.01)
     return path.read_text().split()

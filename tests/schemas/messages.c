@@ -1,5 +1,6 @@
 /* Writes what the codec makes of many cases into a directory, one file per message, named <type>.<case>.json:
  * for a validator that is not ours. Also the schema of the configuration and a configuration in force. */
+#include "codec/control.h"
 #include "codec/event.h"
 #include "codec/job.h"
 #include "codec/result.h"
@@ -164,6 +165,15 @@ static void save_stats(const char *directory)
     save(directory, "worker.stats.v1.full.json", &out);
 }
 
+static void save_controls(const char *directory)
+{
+    struct buffer out = {0};
+    control_encode(&(struct control){CONTROL_CANCEL, "j1", "acme"}, &out);
+    save(directory, "control.v1.cancel.json", &out);
+    control_encode(&(struct control){CONTROL_CANCEL, "j2", NULL}, &out);
+    save(directory, "control.v1.default.json", &out);
+}
+
 static void save_config(const char *directory)
 {
     struct buffer out = {0};
@@ -192,6 +202,7 @@ int main(int argc, char **argv)
     save_results(argv[1]);
     save_events(argv[1]);
     save_stats(argv[1]);
+    save_controls(argv[1]);
     save_config(argv[1]);
     return 0;
 }

@@ -95,7 +95,7 @@ def test_what_the_codec_writes_fits_the_schemas(messages):
         kinds.add(name)
         assert problems(name, load(path)) == [], path.name
     assert kinds >= {"job.finished.v1", "job.started.v1", "job.waiting.v1", "job.retrying.v1", "job.duplicate.v1",
-                     "worker.stats.v1", "config.v1"}
+                     "worker.stats.v1", "control.v1", "config.v1"}
 
 
 def test_the_committed_schema_of_the_configuration_is_the_programs(messages):
@@ -107,6 +107,7 @@ def test_the_committed_schema_of_the_configuration_is_the_programs(messages):
     ("job.v1", {"code": "1", "job_id": "a b"}), ("job.v1", {"code": "1", "env": {"PATH": "/"}}),
     ("job.v1", {"code": "1", "files": [{"path": "a"}]}), ("job.v1", {"code": "1", "kind": "agent"}),
     ("job.v1", {"code": "1", "commands": []}), ("job.finished.v1", {}), ("job.finished.v1", {"job_id": "x"}),
+    ("control.v1", {"action": "cancel"}), ("control.v1", {"action": "pause", "job_id": "j"}),
     ("config.v1", {"limits": {"globl": 3}}), ("config.v1", {"limits": {"global": 0}}), ("config.v1", {"mode": "x"}),
 ])
 def test_a_schema_refuses_what_is_wrong(name, wrong):

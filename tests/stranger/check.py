@@ -3,17 +3,19 @@ against a stub of E2B, and looks at what the library exports."""
 import http.server, json, os, pathlib, subprocess, sys, tempfile, threading
 
 build, source, compiler, flags = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3], sys.argv[4].split()
-RUN = ({"type": "number_of_executions", "execution_count": 1}, {"type": "stdout", "text": "hello\n"},
-       {"type": "end_of_execution"})
+BEGIN, END = {"type": "number_of_executions", "execution_count": 1}, {"type": "end_of_execution"}
+RUN = (BEGIN, {"type": "stdout", "text": "hello\n"}, {"type": "stderr", "text": "careful\n"}, END)
+RAISED = (BEGIN, {"type": "error", "name": "E", "value": "v", "traceback": "Traceback: E: v"}, END)
 
 
 class Stub(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    seen = []
+    seen, events, kill_status = [], RUN, 204
 
     def answer(self, status, body=b""):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.seen.append(f"{self.command} {self.path}")
+        asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        template = json.loads(asked)["templateID"] if self.path == "/v2/sandboxes" else ""
+        self.seen.append(f"{self.command} {self.path} {template}".rstrip())
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -21,12 +23,12 @@ class Stub(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         if self.path == "/execute":
-            self.answer(200, b"".join(json.dumps(event).encode() + b"\n" for event in RUN))
+            self.answer(200, b"".join(json.dumps(event).encode() + b"\n" for event in self.events))
         else:
             self.answer(201, json.dumps({"sandboxID": "i1", "templateID": "t", "envdAccessToken": "a"}).encode())
 
     def do_DELETE(self):
-        self.answer(204)
+        self.answer(self.kill_status)
 
     def log_message(self, *_):
         pass
@@ -60,12 +62,21 @@ with tempfile.TemporaryDirectory() as stage:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    for program in (hello, stage + "/b/s"):
+    answering = dict(os.environ, E2B_API_KEY="e2b_0", E2B_API_URL=url, E2B_SANDBOX_URL=url)
+    everything = ["POST /v2/sandboxes code-interpreter-v1", "POST /execute", "DELETE /sandboxes/i1"]
+
+    def tell(program, status, printed, complained, seen, **environment):
         Stub.seen.clear()
-        printed = run(program, env=dict(os.environ, E2B_API_KEY="e2b_0", E2B_API_URL=url, E2B_SANDBOX_URL=url), timeout=30)
-        assert printed == "hello\n", printed
-        assert Stub.seen == ["POST /v2/sandboxes", "POST /execute", "DELETE /sandboxes/i1"], Stub.seen
+        told = subprocess.run([program], env={**answering, **environment}, text=True, capture_output=True, timeout=30)
+        assert (told.returncode, told.stdout) == (status, printed) and complained in told.stderr, told
+        assert Stub.seen == seen, Stub.seen
+
+    for program in (hello, stage + "/b/s"):
+        tell(program, 0, "hello\n", "careful\n", everything)
+    tell(hello, 1, "", "hello: Failed to connect to 127.0.0.1", [], E2B_API_URL="http://127.0.0.1:1")
+    tell(hello, 1, "", "hello: no api_key", [], E2B_API_KEY="", E2B_API_URL="")
+    Stub.events = RAISED
+    tell(hello, 1, "", "hello: Traceback: E: v\n", everything)
+    Stub.events, Stub.kill_status = RUN, 400
+    tell(hello, 1, "hello\n", "hello: ", everything)
     server.shutdown()
-    failed = subprocess.run([hello], env=dict(os.environ, E2B_API_KEY="e2b_0", E2B_API_URL="http://127.0.0.1:1"),
-                            text=True, capture_output=True, timeout=30)
-    assert failed.returncode == 1 and failed.stderr.startswith("create: "), failed

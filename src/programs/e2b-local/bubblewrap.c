@@ -42,7 +42,8 @@ static void add_system_folder(char **arguments, int *count, const char *path)
     }
 }
 
-static void add_arguments(char **arguments, const char *root, const char *const *extra_folders)
+static void add_arguments(char **arguments, const char *root, const char *const *extra_folders,
+                          const char *group_folder)
 {
     static const char *const first[] = {
         "bwrap",         "--die-with-parent", "--new-session", "--unshare-pid",
@@ -58,6 +59,8 @@ static void add_arguments(char **arguments, const char *root, const char *const 
         add_system_folder(arguments, &count, folders[i]);
     for (const char *const *extra = extra_folders; extra && *extra && count < 70; extra++)
         add_bind(arguments, &count, "--ro-bind", *extra, *extra);
+    if (group_folder)
+        add_bind(arguments, &count, "--ro-bind-try", group_folder, group_folder);
     add(arguments, &count, "--dev");
     add(arguments, &count, "/dev");
     add(arguments, &count, "--proc");
@@ -94,8 +97,8 @@ static void exec_bubblewrap(char **arguments, int info_fd, int ready_fd)
     _exit(127);
 }
 
-bool bubblewrap_start(const char *root, const char *const *extra_folders, const int *group_fds,
-                      int group_count, struct bubblewrap *ret)
+bool bubblewrap_start(const char *root, const char *const *extra_folders, const char *group_folder,
+                      const int *group_fds, int group_count, struct bubblewrap *ret)
 {
     int info[2], ready[2];
     if (pipe2(info, O_CLOEXEC) != 0)
@@ -106,7 +109,7 @@ bool bubblewrap_start(const char *root, const char *const *extra_folders, const 
         return false;
     }
     char *arguments[MAX_ARGUMENTS] = {NULL};
-    add_arguments(arguments, root, extra_folders);
+    add_arguments(arguments, root, extra_folders, group_folder);
     pid_t pid = fork();
     if (pid == 0) {
         for (int i = 0; i < group_count; i++) {
@@ -141,7 +144,8 @@ bool bubblewrap_probe(const char *root)
     if (geteuid() != 0 || mkdir(root, 0755) != 0)
         return false;
     bool is_up = false;
-    if (bubblewrap_start(root, /* extra_folders= */ NULL, /* group_fds= */ NULL, 0, &probe)) {
+    if (bubblewrap_start(root, /* extra_folders= */ NULL, /* group_folder= */ NULL, /* group_fds= */ NULL, 0,
+                         &probe)) {
         char byte;
         is_up = read(probe.ready_fd, &byte, 1) == 1;
         pid_t first = is_up ? bubblewrap_read_first(&probe) : 0;

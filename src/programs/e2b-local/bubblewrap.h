@@ -13,9 +13,10 @@ struct bubblewrap {
     int info_fd;
 };
 
-/* Starts it inside the control groups whose descriptors are given. Returns: false with errno. */
-bool bubblewrap_start(const char *root, const char *const *extra_folders, const int *group_fds,
-                      int group_count, struct bubblewrap *ret) MUST_USE;
+/* Starts it inside the control groups whose descriptors are given; `group_folder`, which may be NULL, is to
+ * be seen inside where it is outside. Returns: false with errno. */
+bool bubblewrap_start(const char *root, const char *const *extra_folders, const char *group_folder,
+                      const int *group_fds, int group_count, struct bubblewrap *ret) MUST_USE;
 /* Returns: process 1 of its namespace, as we see it; only once it is ready. */
 pid_t bubblewrap_read_first(const struct bubblewrap *bubblewrap);
 

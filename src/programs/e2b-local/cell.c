@@ -3,10 +3,10 @@
 
 #include "bubblewrap.h"
 #include "loop/loop.h"
+#include "strays.h"
 #include "tree.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -154,8 +154,9 @@ static void start_holder(struct cell *cell)
     struct cells *cells = cell->cells;
     int groups[CGROUP_MAX_HIERARCHIES];
     int group_count = cgroups_open(cells->cgroups, cell->name, groups);
-    bool is_started =
-        bubblewrap_start(cell->path, cells->options.extra_folders, groups, group_count, &cell->holder);
+    CLEANUP(base_freep) char *group_folder = cgroups_memory_folder(cells->cgroups, cell->name);
+    bool is_started = bubblewrap_start(cell->path, cells->options.extra_folders, group_folder, groups,
+                                       group_count, &cell->holder);
     close_all(groups, group_count);
     if (!is_started) {
         fail(cell, "no further process can be made");
@@ -229,6 +230,8 @@ pid_t cell_fork(struct cell *cell)
             if (setns(cell->namespaces[i], namespace_kinds[i].kind) != 0)
                 _exit(126);
         (void)setsid();
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0,
+                    0); /* what it starts itself is the next start's to sweep */
         drop_privileges();
         return 0;
     }
@@ -341,47 +344,11 @@ static void bury(struct cell *cell)
     loop_work(cell->cells->loop, remove_traces, free_cell, cell);
 }
 
-static bool is_variable_in(const char *text, size_t length, const char *variable)
-{
-    for (size_t i = 0; i < length; i += strnlen(text + i, length - i) + 1)
-        if (strcmp(text + i, variable) == 0)
-            return true;
-    return false;
-}
-
-/* With neither namespace nor group a process that left its session is known by its environment only.
- * Returns: how many there were. */
-static int signal_by_environment(const struct cell *cell)
-{
-    CLEANUP(base_freep) char *variable = base_printf("E2B_SANDBOX_ID=%s", cell->name);
-    static const size_t size = 128 * 1024;
-    CLEANUP(base_freep) char *text = base_alloc(size + 1);
-    DIR *folder = opendir("/proc");
-    int count = 0;
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        char path[64];
-        long pid = strtol(entry->d_name, NULL, 10);
-        (void)snprintf(path, sizeof path, "/proc/%ld/environ", pid);
-        int fd = pid > 1 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-        ssize_t length = fd >= 0 ? read(fd, text, size) : -1;
-        if (fd >= 0)
-            (void)close(fd);
-        if (length <= 0)
-            continue;
-        text[length] = '\0';
-        if (is_variable_in(text, (size_t)length, variable) && kill((pid_t)pid, SIGKILL) == 0)
-            count++;
-    }
-    if (folder)
-        (void)closedir(folder);
-    return count;
-}
-
 static int signal_all(const struct cell *cell)
 {
     if (cell->has_group)
         return cgroups_signal(cell->cells->cgroups, cell->name, SIGKILL);
-    return cell->cells->is_isolated || !cell->was_used ? 0 : signal_by_environment(cell);
+    return cell->cells->is_isolated || !cell->was_used ? 0 : strays_kill(cell->name);
 }
 
 /* Without namespaces there is no process whose end means that all ended: look until none is found. */

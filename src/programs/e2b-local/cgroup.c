@@ -17,7 +17,12 @@ struct cgroups {
     char *roots[CGROUP_MAX_HIERARCHIES]; /* our folder in each hierarchy */
 };
 
+enum { REMOVE_TRIES = 200, REMOVE_PAUSE_US = 5000 };
+#define UNIFIED "/sys/fs/cgroup"
+
 static const char *const version_1[CGROUP_MAX_HIERARCHIES] = {"memory", "pids", "cpu", "freezer"};
+static const char *const version_1_paths[CGROUP_MAX_HIERARCHIES] = {UNIFIED "/memory", UNIFIED "/pids",
+                                                                    UNIFIED "/cpu", UNIFIED "/freezer"};
 
 static bool write_text(const char *folder, const char *name, const char *text)
 {
@@ -37,39 +42,82 @@ static void write_number(const char *folder, const char *name, int64_t number)
     (void)write_text(folder, name, text);
 }
 
-/* ---- finding a place ---- */
+/* ---- what predecessors left ---- */
 
-static void remove_group_and_children(const char *path)
-{
-    DIR *folder = opendir(path);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-            continue;
-        CLEANUP(base_freep) char *child = base_printf("%s/%s", path, entry->d_name);
-        (void)rmdir(child);
-    }
-    if (folder)
-        (void)closedir(folder);
-    (void)rmdir(path);
-}
-
-static void remove_leftovers(const char *hierarchy)
+/* Calls fn for every folder below one that belonged to a dead e2b-local, then for that one. */
+static void each_leftover(const char *hierarchy, void (*fn)(const char *path))
 {
     DIR *folder = opendir(hierarchy);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         long pid = 0;
-        if (sscanf(entry->d_name, "e2b-local-%ld", &pid) != 1 || pid <= 0 || kill((pid_t)pid, 0) == 0)
+        if (sscanf(entry->d_name, "e2b-local-%ld", &pid) != 1 || pid <= 0 || kill((pid_t)pid, 0) == 0 ||
+            errno != ESRCH)
             continue;
         CLEANUP(base_freep) char *path = base_printf("%s/%s", hierarchy, entry->d_name);
-        remove_group_and_children(path);
+        DIR *groups = opendir(path);
+        for (struct dirent *group; groups && (group = readdir(groups));) {
+            if (group->d_type != DT_DIR || group->d_name[0] == '.')
+                continue;
+            CLEANUP(base_freep) char *child = base_printf("%s/%s", path, group->d_name);
+            fn(child);
+        }
+        if (groups)
+            (void)closedir(groups);
+        fn(path);
     }
     if (folder)
         (void)closedir(folder);
 }
 
+static int signal_processes(const char *path, int signal)
+{
+    CLEANUP(base_freep) char *list = base_printf("%s/cgroup.procs", path);
+    FILE *file = fopen(list, "re");
+    int count = 0;
+    for (long pid; file && fscanf(file, "%ld", &pid) == 1; count++)
+        if (pid > 0)
+            (void)kill((pid_t)pid, signal);
+    if (file)
+        (void)fclose(file);
+    return count;
+}
+
+/* A frozen process dies when it is thawed. */
+static void end_group(const char *path)
+{
+    (void)signal_processes(path, SIGKILL);
+    (void)write_text(path, "freezer.state", "THAWED");
+    (void)write_text(path, "cgroup.freeze", "0");
+}
+
+/* The kernel may need a moment after the last exit before it lets a group go. */
+static void remove_group(const char *path)
+{
+    for (int i = 0; i < REMOVE_TRIES && rmdir(path) != 0 && errno == EBUSY; i++)
+        (void)usleep(REMOVE_PAUSE_US);
+}
+
+static bool is_unified(void)
+{
+    return access(UNIFIED "/cgroup.controllers", F_OK) == 0;
+}
+
+/* In all hierarchies before the first removal: what is frozen in one of them is busy in the others. */
+void cgroups_sweep(void)
+{
+    static const char *const unified = UNIFIED;
+    const char *const *hierarchies = is_unified() ? &unified : version_1_paths;
+    int count = is_unified() ? 1 : CGROUP_MAX_HIERARCHIES;
+    for (int i = 0; i < count; i++)
+        each_leftover(hierarchies[i], end_group);
+    for (int i = 0; i < count; i++)
+        each_leftover(hierarchies[i], remove_group);
+}
+
+/* ---- finding a place ---- */
+
 static bool add_root(struct cgroups *cgroups, const char *hierarchy)
 {
-    remove_leftovers(hierarchy);
     char *path = base_printf("%s/e2b-local-%ld", hierarchy, (long)getpid());
     if (mkdir(path, 0755) != 0) {
         free(path);
@@ -82,18 +130,15 @@ static bool add_root(struct cgroups *cgroups, const char *hierarchy)
 struct cgroups *cgroups_new(void)
 {
     struct cgroups *cgroups = base_alloc(sizeof *cgroups);
-    static const char unified[] = "/sys/fs/cgroup";
-    if (access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0) {
+    if (is_unified()) {
         cgroups->is_version_2 = true;
-        (void)write_text(unified, "cgroup.subtree_control", "+memory +pids +cpu");
-        if (add_root(cgroups, unified))
+        (void)write_text(UNIFIED, "cgroup.subtree_control", "+memory +pids +cpu");
+        if (add_root(cgroups, UNIFIED))
             (void)write_text(cgroups->roots[0], "cgroup.subtree_control", "+memory +pids +cpu");
         return cgroups;
     }
     for (int i = 0; i < CGROUP_MAX_HIERARCHIES; i++) {
-        char path[64];
-        (void)snprintf(path, sizeof path, "%s/%s", unified, version_1[i]);
-        if (!add_root(cgroups, path)) { /* all or nothing: half a set would be a surprise */
+        if (!add_root(cgroups, version_1_paths[i])) { /* all or nothing: half a set would be a surprise */
             while (cgroups->count > 0) {
                 (void)rmdir(cgroups->roots[--cgroups->count]);
                 free(TAKE(cgroups->roots[cgroups->count]));
@@ -134,9 +179,11 @@ static char *group_path(const struct cgroups *cgroups, int i, const char *name)
 
 static void limit_version_1(const char *controller, const char *path, const struct cgroup_limits *limits)
 {
-    if (strcmp(controller, "memory") == 0)
+    if (strcmp(controller, "memory") == 0) {
         write_number(path, "memory.limit_in_bytes", limits->memory_bytes);
-    else if (strcmp(controller, "pids") == 0)
+        /* And with swap, or it would be paged for minutes before it is killed. */
+        write_number(path, "memory.memsw.limit_in_bytes", limits->memory_bytes);
+    } else if (strcmp(controller, "pids") == 0)
         write_number(path, "pids.max", limits->process_count);
     else if (strcmp(controller, "cpu") == 0)
         write_number(path, "cpu.cfs_quota_us", (int64_t)limits->cpu_percent * 1000);
@@ -177,6 +224,11 @@ int cgroups_open(struct cgroups *cgroups, const char *name, int ret_fds[CGROUP_M
     return count;
 }
 
+char *cgroups_memory_folder(struct cgroups *cgroups, const char *name)
+{
+    return cgroups->count > 0 ? group_path(cgroups, 0, name) : NULL;
+}
+
 static void set_frozen(struct cgroups *cgroups, const char *name, const char *word_1, const char *word_2)
 {
     if (cgroups->count == 0)
@@ -203,15 +255,8 @@ int cgroups_signal(struct cgroups *cgroups, const char *name, int signal)
 {
     if (cgroups->count == 0)
         return 0;
-    CLEANUP(base_freep) char *path = base_printf("%s/%s/cgroup.procs", cgroups->roots[0], name);
-    FILE *file = fopen(path, "re");
-    int count = 0;
-    for (long pid; file && fscanf(file, "%ld", &pid) == 1; count++)
-        if (pid > 0)
-            (void)kill((pid_t)pid, signal);
-    if (file)
-        (void)fclose(file);
-    return count;
+    CLEANUP(base_freep) char *path = group_path(cgroups, 0, name);
+    return signal_processes(path, signal);
 }
 
 bool cgroups_remove(struct cgroups *cgroups, const char *name)

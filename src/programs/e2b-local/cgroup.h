@@ -18,7 +18,11 @@ struct cgroup_limits {
 
 enum { CGROUP_MAX_HIERARCHIES = 4 };
 
-/* Probes; takes away groups that a dead predecessor left. Never NULL. */
+/* Ends the processes in the groups that dead predecessors left, frozen ones too, and removes these. Blocks.
+ */
+void cgroups_sweep(void);
+
+/* Probes. Never NULL. */
 struct cgroups *cgroups_new(void) MUST_USE;
 void cgroups_free(struct cgroups *cgroups); /* all groups must have been removed; may be NULL */
 
@@ -29,6 +33,8 @@ const char *cgroups_kind(const struct cgroups *cgroups); /* "v1", "v2", "none" *
 void cgroups_make(struct cgroups *cgroups, const char *name, const struct cgroup_limits *limits);
 /* Opens what a process must write "0" to in order to enter. Returns: how many; the caller closes. */
 int cgroups_open(struct cgroups *cgroups, const char *name, int ret_fds[CGROUP_MAX_HIERARCHIES]);
+/* The folder in which the kernel counts what it kills in the group for memory. NULL: there is none. */
+char *cgroups_memory_folder(struct cgroups *cgroups, const char *name) MUST_USE;
 void cgroups_freeze(struct cgroups *cgroups, const char *name);
 void cgroups_thaw(struct cgroups *cgroups, const char *name);
 /* Signals every process. Returns: how many there were. */

@@ -1,13 +1,13 @@
 /* e2b-local: starts the parts, runs until a signal, and leaves nothing behind. */
 #include "base/clock.h"
 #include "control.h"
+#include "home.h"
 #include "http/server.h"
 #include "loop/loop.h"
 #include "loop/on_uv.h"
 #include "options.h"
 #include "sandbox.h"
 #include "service.h"
-#include "tree.h"
 #include "zygote.h"
 
 #include <errno.h>
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -31,7 +30,7 @@ enum { EXIT_STOPPED = 0, EXIT_CANNOT_START = 1, EXIT_WRONG_USE = 2 };
 struct program {
     struct options options;
     struct service service;
-    char *directory; /* our own, removed at the end */
+    struct home *home;
     struct signal_watch *signals[2];
     struct timer stop_timer;
     int64_t stop_until_ms;
@@ -79,26 +78,6 @@ static void raise_file_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static bool make_directory(struct program *program, struct error *reterr)
-{
-    const char *base = program->options.directory;
-    if (base && mkdir(base, 0755) != 0 && errno != EEXIST)
-        return error_set(reterr, ERROR_REJECTED, "e2b-local", errno, "cannot make %s: %s", base,
-                         strerror(errno));
-    CLEANUP(base_freep) char *given = base ? realpath(base, NULL) : base_strdup("/tmp");
-    if (!given)
-        return error_set(reterr, ERROR_REJECTED, "e2b-local", errno, "cannot use %s: %s", base,
-                         strerror(errno));
-    program->directory = base_printf("%s/e2b-local.XXXXXX", given);
-    if (!mkdtemp(program->directory)) {
-        free(TAKE(program->directory));
-        return error_set(reterr, ERROR_REJECTED, "e2b-local", errno, "cannot write to %s: %s", given,
-                         strerror(errno));
-    }
-    (void)chmod(program->directory, 0755);
-    return true;
-}
-
 static bool write_port(const struct program *program, struct error *reterr)
 {
     const char *path = program->options.port_file;
@@ -122,13 +101,18 @@ static bool start(struct program *program, struct error *reterr)
     struct service *service = &program->service;
     const struct options *options = &program->options;
     struct zygote_options zygote = {.python = options->python, .node = options->node};
-    if (!make_directory(program, reterr))
+    if (options->port_file)
+        (void)unlink(
+            options->port_file); /* a predecessor's that was killed: whoever waits for it waits for ours */
+    cgroups_sweep();
+    program->home = home_new(options->directory, &service->log, reterr);
+    if (!program->home)
         return false;
-    zygote.directory = program->directory;
+    zygote.directory = home_path(program->home);
     service->zygote = zygote_new(service->loop, &service->log, &zygote, reterr);
     if (!service->zygote)
         return false;
-    struct cells_options cells = {.directory = program->directory,
+    struct cells_options cells = {.directory = home_path(program->home),
                                   .isolation = options->isolation,
                                   .extra_folders = zygote_folders(service->zygote)};
     service->cells = cells_new(service->loop, &service->log, &cells, reterr);
@@ -169,11 +153,9 @@ static void release(struct program *program)
     zygote_free(service->zygote);
     loop_timer_stop(service->loop, &program->stop_timer);
     loop_free(service->loop, NULL, NULL);
-    if (program->directory)
-        (void)tree_remove(program->directory);
+    home_free(program->home);
     if (program->options.port_file)
         (void)unlink(program->options.port_file);
-    free(program->directory);
     options_release(&program->options);
 }
 

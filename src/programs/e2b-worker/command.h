@@ -7,11 +7,10 @@
 /* Exit codes that scripts can use; the upper ones are those of sysexits.h. */
 enum exit_code {
     EXIT_OK = 0,
-    EXIT_FAILED =
-        1, /* the work was done and failed: a job that did not succeed, a check that found something */
+    EXIT_FAILED = 1,       /* done, and it failed: a job that did not succeed, a check that found something */
     EXIT_USAGE = 2,        /* the words of the call are wrong */
     EXIT_NO_INPUT = 66,    /* a file cannot be read */
-    EXIT_UNAVAILABLE = 69, /* Kafka, Redis or E2B does not answer */
+    EXIT_UNAVAILABLE = 69, /* Kafka does not answer, or an address of ours cannot be used */
     EXIT_TIMED_OUT = 75,   /* no answer within the time that was given */
     EXIT_CONFIG = 78,      /* the configuration is wrong */
 };
@@ -29,8 +28,9 @@ extern const struct command command_run, command_submit, command_watch, command_
 int command_usage(const struct command *command, const char *format, ...) PRINTF_LIKE(2, 3);
 void command_help(const struct command *command);
 
-/* ---- Options that every subcommand with a configuration takes: --config FILE, --env-file FILE, --set
- * KEY=VALUE ---- */
+/* ---- Options ---- */
+
+/* Of every subcommand with a configuration: --config FILE, --env-file FILE, --set KEY=VALUE. */
 
 #define COMMAND_CONFIG_HELP                                                                                  \
     "  --config FILE      configuration (JSON); default: none, localhost\n"                                  \
@@ -38,7 +38,12 @@ void command_help(const struct command *command);
     "  --set KEY=VALUE    overrides one key, e.g. --set limits.global=50; repeatable\n"                      \
     "  --help             this text\n"
 
-enum { COMMAND_SETS_MAX = 64 };
+/* Of those that follow Kafka: --connect-timeout SECONDS. */
+#define COMMAND_CONNECT_HELP                                                                                 \
+    "  --connect-timeout SECONDS\n"                                                                          \
+    "                     how long Kafka may take to answer at the start; default: 5\n"
+
+enum { COMMAND_SETS_MAX = 64, COMMAND_CONNECT_S = 5, COMMAND_CONNECT_MAX_S = 86400 };
 
 struct command_options {
     struct config_input input;

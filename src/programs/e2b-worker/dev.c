@@ -15,15 +15,18 @@ const struct command command_dev = {
     .name = "dev",
     .arguments = "broker [TOPIC...] [OPTIONS]",
     .summary = "a Kafka broker for trying things out, in memory",
-    .help = "Runs librdkafka's mock cluster on 127.0.0.1 with the topics of the configuration, and those "
-            "named, until\n"
-            "SIGTERM or SIGINT. It speaks Kafka's protocol to any client, forgets everything at its end, "
-            "keeps at\n"
-            "most 100,000 records a partition, and has no Admin API: no topics are made later.\n"
-            "Exit codes: 0 ended by a signal, 2 usage, 66 the file cannot be written, 69 it does not start, "
-            "78 configuration.\n\n"
-            "  --port-file FILE   the bootstrap address is written there once it listens\n"
-            "  --partitions N     of topics of jobs and of results; default: 4\n" COMMAND_CONFIG_HELP,
+    .help =
+        "Runs librdkafka's mock cluster on 127.0.0.1 with the topics of the configuration, and those "
+        "named, until\n"
+        "SIGTERM or SIGINT. It speaks Kafka's protocol to any client, forgets everything at its end, "
+        "keeps at\n"
+        "most 100,000 records a partition, and has no Admin API: no topics are made later. It answers a "
+        "fetch that\n"
+        "waits when its time is over, not when a record comes: with the usual 500 ms jobs lie that long.\n"
+        "Exit codes: 0 ended by a signal, 2 usage, 66 the file cannot be written, 69 it does not start, "
+        "78 configuration.\n\n"
+        "  --port-file FILE   the bootstrap address is written there once it listens\n"
+        "  --partitions N     of topics of jobs, retries and results; default: 4\n" COMMAND_CONFIG_HELP,
     .run = run,
 };
 
@@ -69,7 +72,9 @@ static int run_broker(const struct topic_list *list, const char *port_file)
         printf("%s\n", bootstrap);
         for (size_t i = 0; i < list->count; i++)
             printf("  topic %s, %d partitions\n", list->items[i].name, (int)list->items[i].partitions);
-        printf("use it: export KAFKA_BOOTSTRAP_SERVERS=%s\n", bootstrap);
+        printf("use it: export KAFKA_BOOTSTRAP_SERVERS=%s\n"
+               "        e2b-worker run --set kafka.properties.fetch.wait.max.ms=20\n",
+               bootstrap);
         (void)fflush(stdout);
         wait_for_end(&ends);
         status = EXIT_OK;

@@ -14,11 +14,10 @@ enum {
     REDIS_MS = 5000,
     CLOCK_AHEAD_MS = 1000,   /* more is told: messages carry wall time */
     OTHER_DESCRIPTORS = 200, /* beside those of sandboxes: Kafka, Redis, the control plane, logs */
-    GOOD_RDKAFKA = 0x020a01, /* 2.10.1 */
     GOOD_REDIS = 0x060200,   /* 6.2 */
 };
 
-/* "2.10.1" -> 0x020a01; what is not there is 0. */
+/* "6.2.7" -> 0x060207; what is not there is 0. */
 static int version_number(const char *text)
 {
     unsigned major = 0, minor = 0, patch = 0;
@@ -58,15 +57,21 @@ void check_system(const struct config *config, struct report *report)
 
 /* ---- Kafka ---- */
 
-static void check_library(struct report *report)
+static void check_library(const struct config *config, struct report *report)
 {
-    const char *version = kafka_library_version();
-    bool is_good = version_number(version) >= GOOD_RDKAFKA;
-    report_add(report, "kafka", is_good ? FINDING_OK : FINDING_WARN, "librdkafka %s%s", version,
-               is_good
-                   ? ""
-                   : ": before 2.10.1 a commit during a cooperative rebalance loses the assignment, and a "
-                     "topic's first record may wait 1 s; the worker keeps to eager rebalances");
+    bool is_wanted = strcmp(config->kafka_assignor, "cooperative-sticky") == 0;
+    if (kafka_library_is_cooperative())
+        report_add(report, "kafka", FINDING_OK, "librdkafka %s", kafka_library_version());
+    else if (!is_wanted)
+        report_add(report, "kafka", FINDING_OK,
+                   "librdkafka %s; before " KAFKA_COOPERATIVE_SINCE
+                   " only eager rebalances are safe, as kafka.assignor says",
+                   kafka_library_version());
+    else
+        report_add(report, "kafka", FINDING_FAIL,
+                   "librdkafka %s: kafka.assignor=cooperative-sticky needs " KAFKA_COOPERATIVE_SINCE
+                   "; set eager, or use a newer library",
+                   kafka_library_version());
 }
 
 static void report_topic(const struct config *config, const struct kafka_topic *topic,
@@ -88,7 +93,7 @@ void check_kafka(const struct config *config, struct report *report)
     struct topic_list list = topic_list_of(config, &shape, report->arena);
     struct kafka_topic_report *found = ARENA_ARRAY(report->arena, struct kafka_topic_report, list.count + 1);
     size_t good = 0;
-    check_library(report);
+    check_library(config, report);
     if (!kafka_topics_check(&cluster, list.items, list.count, KAFKA_MS, found, &error)) {
         report_add(report, "kafka", FINDING_FAIL, "%s: %s", config->kafka_bootstrap_servers, error.text);
         return;

@@ -43,28 +43,21 @@ static int64_t lap_ms(struct e2b_look *look)
 
 static const char *advice(const struct config *config, const struct e2b_error *error)
 {
-    if (error->kind == E2B_AUTH)
+    if (error->kind == E2B_ERROR_AUTH)
         return "E2B_AUTH: set E2B_API_KEY to a key of the account";
-    if (error->kind == E2B_BROKEN || error->kind == E2B_TIMEOUT)
+    if (error->kind == E2B_ERROR_BROKEN || error->kind == E2B_ERROR_TIMEOUT)
         return config->mode == MODE_SIMULATION ? "start e2b-local, or set E2B_API_KEY"
                                                : "check the network, E2B_DOMAIN and E2B_API_URL";
-    if (error->kind == E2B_NOT_FOUND)
+    if (error->kind == E2B_ERROR_NOT_FOUND)
         return "the account has no such template: set templates.default.template_id";
-    if (error->kind == E2B_QUOTA || error->kind == E2B_RATE_LIMITED)
+    if (error->kind == E2B_ERROR_QUOTA || error->kind == E2B_ERROR_RATE_LIMITED)
         return "the account's limit is reached: wait, or end sandboxes";
     return "try again later";
 }
 
-static const char *place_of(const struct config *config)
-{
-    if (config->e2b_api_url)
-        return config->e2b_api_url;
-    return config->e2b_domain ? config->e2b_domain : "e2b.app";
-}
-
 static void fail(struct e2b_look *look, const char *what, const struct e2b_error *error)
 {
-    report_add(look->report, "e2b", FINDING_FAIL, "%s: %s: %s; %s", place_of(look->config), what,
+    report_add(look->report, "e2b", FINDING_FAIL, "%s: %s: %s; %s", config_e2b_place(look->config), what,
                error->message, advice(look->config, error));
 }
 
@@ -87,7 +80,7 @@ static void on_killed(struct e2b_call *call, const struct e2b_error *error)
 static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     struct e2b_look *look = call->arg;
-    if (output->kind == E2B_STDOUT && memmem(output->bytes.data, output->bytes.length, "hello", 5))
+    if (output->kind == E2B_OUTPUT_STDOUT && memmem(output->bytes.data, output->bytes.length, "hello", 5))
         look->said_hello = true;
 }
 
@@ -159,7 +152,7 @@ static void on_page(struct e2b_call *call, const struct e2b_error *error, const 
         look->report, "e2b", running >= limit ? FINDING_WARN : FINDING_OK,
         "%s answers in %lld ms and takes the key; %s%lld sandboxes run in the account, limits.global is "
         "%lld%s",
-        place_of(look->config), (long long)list_ms, is_least ? "at least " : "", (long long)running,
+        config_e2b_place(look->config), (long long)list_ms, is_least ? "at least " : "", (long long)running,
         (long long)limit,
         running >= limit ? ": workers wait until some have ended; those of others count as well" : "");
     if (look->is_run)

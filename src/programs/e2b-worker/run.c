@@ -80,6 +80,16 @@ static void log_start(const struct running *running, const struct config *config
     arena_release(&arena);
 }
 
+/* It does not begin: what did begin already is ended in order. */
+static void end_early(struct running *running)
+{
+    if (running->worker)
+        worker_stop(running->worker);
+    loop_run(running->loop);
+    worker_free(running->worker);
+    loop_free(running->loop, NULL, NULL);
+}
+
 static int run_worker(const struct config *config)
 {
     struct error error;
@@ -96,11 +106,13 @@ static int run_worker(const struct config *config)
     running.worker = worker_new(&options, &error);
     if (!running.worker) {
         fprintf(stderr, "e2b-worker: %s\n", error.text);
+        end_early(&running);
         return EXIT_CONFIG;
     }
     struct health *health = health_new(running.loop, running.worker, config->http_listen, &error);
     if (!health) {
         fprintf(stderr, "e2b-worker: http.listen=%s: %s\n", config->http_listen, error.text);
+        end_early(&running);
         return EXIT_UNAVAILABLE;
     }
     log_start(&running, config);

@@ -23,7 +23,7 @@ const struct command command_submit = {
         "  --wait             shows progress on standard error, then the result: what the job printed goes "
         "to\n"
         "                     standard output and standard error\n"
-        "  --timeout SECONDS  how long to wait for results; default: 3600\n"
+        "  --timeout SECONDS  how long to wait for results; default: 3600\n" COMMAND_CONNECT_HELP
         "  --dry-run          shows the plan (template and why, steps, clocks, limits, cost), sends nothing\n"
         "  --json             plan, result, or where the record is, as one line of JSON each\n"
         "  --topic TOPIC      instead of the chosen one\n"
@@ -34,7 +34,7 @@ const struct command command_submit = {
         "a single\n"
         "job: the exit code of its program where that is between 1 and 63); 2 usage; 66 the file cannot be "
         "read;\n"
-        "69 Kafka does not answer; 75 no result in time; 78 configuration; 130 interrupted.\n",
+        "69 Kafka cannot be used; 75 no result in time; 78 configuration; 130 interrupted.\n",
     .run = run,
 };
 
@@ -75,6 +75,17 @@ static size_t tell_bad_ones(const struct submissions *submissions)
     return bad;
 }
 
+/* What a worker would pass over; of several copies of a job the first speaks for all. */
+static void tell_warnings(const struct submissions *submissions, size_t copies)
+{
+    for (size_t i = 0; i < submissions->count; i += copies) {
+        const struct submission *submission = &submissions->items[i];
+        for (size_t k = 0; k < submission->job.warnings.count; k++)
+            fprintf(stderr, "e2b-worker submit: job %s: warning: %s\n", submission->job_id,
+                    submission->job.warnings.items[k]);
+    }
+}
+
 static int work(const struct config *config, const struct submit_options *options, struct bytes text,
                 struct arena *arena)
 {
@@ -91,6 +102,7 @@ static int work(const struct config *config, const struct submit_options *option
                 submit_print_plan(&submissions.items[i], config, options->json != NULL);
         return bad > 0 ? EXIT_FAILED : EXIT_OK;
     }
+    tell_warnings(&submissions, (size_t)options->count);
     if (bad > 0 && !options->force) {
         fprintf(stderr, "e2b-worker submit: nothing was sent; --force sends it anyway\n");
         return EXIT_FAILED;
@@ -116,10 +128,11 @@ static int run(const struct command *command, int argc, char **argv)
 {
     struct command_options common;
     struct submit_options options = {.file = "-", .count = 1};
-    const char *timeout = NULL, *count = NULL;
-    int64_t timeout_s = TIMEOUT_S;
+    const char *timeout = NULL, *connect_timeout = NULL, *count = NULL;
+    int64_t timeout_s = TIMEOUT_S, connect_s = COMMAND_CONNECT_S;
     const struct command_option own[] = {{"--wait", false, &options.wait},
                                          {"--timeout", true, &timeout},
+                                         {"--connect-timeout", true, &connect_timeout},
                                          {"--dry-run", false, &options.dry_run},
                                          {"--json", false, &options.json},
                                          {"--topic", true, &options.topic},
@@ -134,9 +147,12 @@ static int run(const struct command *command, int argc, char **argv)
     if (common.rest_count == 1)
         options.file = common.rest[0];
     if (!command_number(command, "--timeout", timeout, 1, 7 * 86400, &timeout_s) ||
+        !command_number(command, "--connect-timeout", connect_timeout, 1, COMMAND_CONNECT_MAX_S,
+                        &connect_s) ||
         !command_number(command, "--count", count, 1, 1000000, &options.count))
         return EXIT_USAGE;
     options.timeout_ms = timeout_s * 1000;
+    options.connect_timeout_ms = connect_s * 1000;
     (void)signal(SIGPIPE, SIG_IGN);
     return with_config(&common, &options);
 }

@@ -12,7 +12,7 @@ struct submit_options {
     const char *file;                          /* "-": standard input */
     const char *topic, *key;                   /* NULL: chosen; the job's id */
     const char *dry_run, *wait, *json, *force; /* NULL: no */
-    int64_t timeout_ms;
+    int64_t timeout_ms, connect_timeout_ms;
     int64_t count; /* so often each job, every time under another id */
 };
 

@@ -9,8 +9,8 @@
  * JSON alone, as a line. */
 void submit_show_result(const struct event_view *view, bool is_json);
 
-/* Returns: EXIT_OK for a success, the program's own exit code where it is between 1 and 63, else EXIT_FAILED.
- */
+/* Returns: EXIT_OK for a success, the program's own exit code where it is between 1 and 63,
+ * else EXIT_FAILED. */
 int submit_exit_code(const struct event_view *view) MUST_USE;
 
 #endif

@@ -1,5 +1,5 @@
-/* submit on the loop: results are listened to first, then all is sent, then each job is followed to its end.
- */
+/* submit on the loop: results are listened to first, then all is sent, then each job is followed to
+ * its end. */
 #include "submit.h"
 
 #include "codec/event_view.h"
@@ -14,8 +14,17 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A cluster that has not answered for so long is told as not reachable. */
-enum { REACH_MS = 30000, CLOSE_MS = 2000, EXIT_INTERRUPTED = 130 };
+enum {
+    STALL_MS = 30000, /* a cluster that takes no record for so long is given up */
+    CLOSE_MS = 2000,
+    EXIT_INTERRUPTED = 130,
+};
+
+/* A client of Kafka as we see it. */
+struct link_state {
+    bool was_usable;
+    char why[500];
+};
 
 struct delivery {
     struct loop *loop;
@@ -27,12 +36,24 @@ struct delivery {
     struct kafka_sink *sink;
     struct kafka_reader *reader; /* NULL: nobody waits */
     struct signal_watch *interrupt, *terminate;
-    struct timer deadline, reach;
+    struct link_state sending, reading;
+    struct timer deadline, stall; /* stall: until Kafka answers, then until it takes the next record */
     size_t sent, done;
     int status;
     bool is_sending, is_closing;
-    char why[200];
 };
+
+/* Whether Kafka has answered all that must be known before the first record. */
+static bool is_reached(const struct delivery *delivery)
+{
+    return delivery->sending.was_usable && (!delivery->options->wait || delivery->reading.was_usable);
+}
+
+/* Returns: what is in the way, "" when nothing is known to be. */
+static const char *trouble_of(const struct delivery *delivery)
+{
+    return delivery->sending.why[0] ? delivery->sending.why : delivery->reading.why;
+}
 
 /* ---- the end ---- */
 
@@ -48,7 +69,7 @@ static void on_reader_closed(void *arg)
 {
     struct delivery *delivery = arg;
     if (delivery->sink)
-        kafka_sink_close(TAKE(delivery->sink), CLOSE_MS, on_sink_closed, delivery);
+        kafka_sink_close(TAKE(delivery->sink), is_reached(delivery) ? CLOSE_MS : 0, on_sink_closed, delivery);
     else
         on_sink_closed(delivery);
 }
@@ -60,7 +81,7 @@ static void finish(struct delivery *delivery, int status)
     delivery->is_closing = true;
     delivery->status = status;
     loop_timer_stop(delivery->loop, &delivery->deadline);
-    loop_timer_stop(delivery->loop, &delivery->reach);
+    loop_timer_stop(delivery->loop, &delivery->stall);
     kafka_reader_close(TAKE(delivery->reader), on_reader_closed, delivery);
 }
 
@@ -71,13 +92,22 @@ static void on_signal(void *arg)
     finish(delivery, EXIT_INTERRUPTED);
 }
 
-static void on_unreachable(void *arg)
+static void on_stalled(void *arg)
 {
     struct delivery *delivery = arg;
-    fprintf(stderr, "e2b-worker submit: Kafka at %s does not take the jobs: %s\n",
-            delivery->config->kafka_bootstrap_servers,
-            delivery->why[0] ? delivery->why : "no answer; is the address right?");
+    const char *why = trouble_of(delivery);
+    fprintf(stderr, "e2b-worker submit: Kafka at %s %s: %s\n", delivery->config->kafka_bootstrap_servers,
+            is_reached(delivery) ? "takes no more jobs" : "cannot be used",
+            *why ? why : "it does not answer; check KAFKA_BOOTSTRAP_SERVERS and the network");
     finish(delivery, EXIT_UNAVAILABLE);
+}
+
+/* Many records take their time; what counts is that it goes on. */
+static void watch_for_stalls(struct delivery *delivery)
+{
+    loop_timer_stop(delivery->loop, &delivery->stall);
+    if (delivery->sent < delivery->submissions->count)
+        loop_timer_start(delivery->loop, &delivery->stall, STALL_MS, on_stalled, delivery);
 }
 
 static void on_deadline(void *arg)
@@ -86,18 +116,34 @@ static void on_deadline(void *arg)
     size_t missing = delivery->submissions->count - delivery->done;
     fprintf(stderr, "e2b-worker submit: no result of %zu of %zu jobs within %lld s; they go on%s%s\n",
             missing, delivery->submissions->count, (long long)delivery->options->timeout_ms / 1000,
-            delivery->why[0] ? "; Kafka: " : "", delivery->why);
+            *trouble_of(delivery) ? "; Kafka: " : "", trouble_of(delivery));
     finish(delivery, EXIT_TIMED_OUT);
 }
 
-static void on_state(void *arg, bool is_usable, const char *why)
+static void hear_state(struct delivery *delivery, struct link_state *state, bool is_usable, const char *why)
 {
-    struct delivery *delivery = arg;
-    bool is_new = !is_usable && strcmp(why, delivery->why) != 0;
-    (void)snprintf(delivery->why, sizeof delivery->why, "%s", is_usable ? "" : why);
-    if (is_new && !delivery->is_closing)
+    bool was_reached = is_reached(delivery), is_new = !is_usable && strcmp(why, state->why) != 0;
+    state->was_usable = state->was_usable || is_usable;
+    (void)snprintf(state->why, sizeof state->why, "%s", is_usable ? "" : why);
+    if (delivery->is_closing)
+        return;
+    if (is_new && was_reached)
         fprintf(stderr, "e2b-worker submit: Kafka at %s: %s\n", delivery->config->kafka_bootstrap_servers,
                 why);
+    if (!was_reached && is_reached(delivery))
+        watch_for_stalls(delivery);
+}
+
+static void on_sink_state(void *arg, bool is_usable, const char *why)
+{
+    struct delivery *delivery = arg;
+    hear_state(delivery, &delivery->sending, is_usable, why);
+}
+
+static void on_reader_state(void *arg, bool is_usable, const char *why)
+{
+    struct delivery *delivery = arg;
+    hear_state(delivery, &delivery->reading, is_usable, why);
 }
 
 /* ---- following ---- */
@@ -217,10 +263,8 @@ static void on_sent(struct kafka_send *send, const struct error *error, int32_t 
         if (!delivery->options->wait || submission->is_unreadable)
             end_one(delivery, submission, EXIT_OK); /* no result would come of what is no job */
     }
-    loop_timer_stop(delivery->loop, &delivery->reach);
-    if (delivery->sent < delivery->submissions->count &&
-        !delivery->is_closing) /* many of them take their time */
-        loop_timer_start(delivery->loop, &delivery->reach, REACH_MS, on_unreachable, delivery);
+    if (!delivery->is_closing)
+        watch_for_stalls(delivery);
 }
 
 static void send_all(void *arg)
@@ -247,32 +291,48 @@ static void send_all(void *arg)
 
 /* ---- the beginning ---- */
 
+/* The topics of all submissions, each once. */
+static struct text_list topics_of(const struct submissions *submissions, struct arena *arena)
+{
+    struct text_list topics = {.items = ARENA_ARRAY(arena, const char *, submissions->count)};
+    for (size_t i = 0; i < submissions->count; i++) {
+        const char *topic = submissions->items[i].topic;
+        size_t k = 0;
+        while (k < topics.count && strcmp(topics.items[k], topic) != 0)
+            k++;
+        if (k == topics.count)
+            topics.items[topics.count++] = topic;
+    }
+    return topics;
+}
+
 static bool open_sink(struct delivery *delivery, struct error *reterr)
 {
-    const char *first = delivery->submissions->items[0].topic;
+    const struct text_list topics = topics_of(delivery->submissions, &delivery->arena);
     const struct kafka_sink_options options = {.loop = delivery->loop,
                                                .log = &delivery->log,
                                                .cluster = cluster_of(delivery->config, &delivery->arena),
                                                .client_id = "e2b-worker-submit",
-                                               .topics = &first,
-                                               .topic_count = 1,
+                                               .topics = topics.items,
+                                               .topic_count = topics.count,
                                                .arg = delivery,
-                                               .on_state = on_state};
+                                               .on_state = on_sink_state};
     delivery->sink = kafka_sink_new(&options, reterr);
     return delivery->sink != NULL;
 }
 
 static bool open_reader(struct delivery *delivery, struct error *reterr)
 {
-    const struct kafka_reader_options options = {
-        .loop = delivery->loop,
-        .log = &delivery->log,
-        .cluster = cluster_of(delivery->config, &delivery->arena),
-        .client_id = "e2b-worker-submit",
-        .topic = delivery->config->topics.results,
-        .from_unix_ms = KAFKA_READER_FROM_END,
-        .events = {
-            .arg = delivery, .on_message = on_message, .on_caught_up = send_all, .on_state = on_state}};
+    const struct kafka_reader_options options = {.loop = delivery->loop,
+                                                 .log = &delivery->log,
+                                                 .cluster = cluster_of(delivery->config, &delivery->arena),
+                                                 .client_id = "e2b-worker-submit",
+                                                 .topic = delivery->config->topics.results,
+                                                 .from_unix_ms = KAFKA_READER_FROM_END,
+                                                 .events = {.arg = delivery,
+                                                            .on_message = on_message,
+                                                            .on_caught_up = send_all,
+                                                            .on_state = on_reader_state}};
     delivery->reader = kafka_reader_new(&options, reterr);
     return delivery->reader != NULL;
 }
@@ -287,8 +347,9 @@ static void begin(struct delivery *delivery)
         finish(delivery, EXIT_CONFIG);
         return;
     }
-    loop_timer_start(delivery->loop, &delivery->reach, MIN(REACH_MS, delivery->options->timeout_ms),
-                     on_unreachable, delivery);
+    loop_timer_start(delivery->loop, &delivery->stall,
+                     MIN(delivery->options->connect_timeout_ms, delivery->options->timeout_ms), on_stalled,
+                     delivery);
     if (delivery->options->wait)
         loop_timer_start(delivery->loop, &delivery->deadline, delivery->options->timeout_ms, on_deadline,
                          delivery);

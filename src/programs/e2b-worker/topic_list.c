@@ -1,6 +1,8 @@
 /* From the configuration to the cluster and its topics. */
 #include "topic_list.h"
 
+#include "core/retry.h"
+
 #include <regex.h>
 #include <string.h>
 
@@ -101,6 +103,8 @@ struct topic_list topic_list_of(const struct config *config, const struct topic_
         else
             topic_list_add(&list, topics->jobs.items[i], shape, arena);
     }
+    for (size_t i = 0; i < RETRY_TIER_COUNT; i++)
+        topic_list_add(&list, arena_printf(arena, "%s%s", topics->retry, retry_tiers[i].name), shape, arena);
     topic_list_add(&list, topics->results, shape, arena);
     const char *const small[] = {topics->stats, topics->control, topics->dlq};
     for (size_t i = 0; i < ARRAY_LENGTH(small); i++) {

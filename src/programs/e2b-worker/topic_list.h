@@ -7,7 +7,7 @@
  * worker reads or writes. Everything lies in the arena. */
 
 struct topic_shape {
-    int64_t partitions;  /* of jobs and results; the others need no more than a few */
+    int64_t partitions;  /* of jobs, retries and results; the others need no more than a few */
     int64_t replication; /* -1: the cluster's default */
     int64_t retention_ms;
     struct text_list task_types; /* empty: those of the catalogue */

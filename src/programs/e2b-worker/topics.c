@@ -12,23 +12,30 @@ const struct command command_topics = {
     .name = "topics",
     .arguments = "create|check [OPTIONS]",
     .summary = "makes or checks the Kafka topics",
-    .help = "Topics of jobs are those that topics.jobs names; for a pattern, one for each task type of the\n"
-            "catalogue. What exists is left as it is: too few partitions, or a results topic that is "
-            "compacted,\n"
-            "are told.\n"
-            "Exit codes: 0 all is well, 1 something is missing or wrong, 2 usage, 69 Kafka does not answer,\n"
-            "78 configuration.\n\n"
-            "  --partitions N       of topics of jobs and of results; default: 12 to create, any number to "
-            "check\n"
-            "  --replication N      copies of each; default: the cluster's own\n"
-            "  --retention-hours N  how long records are kept; default: 120; below the broker's\n"
-            "                       offsets.retention, or finished jobs may be read again\n"
-            "  --task-types A,B,C   instead of those of the catalogue\n"
-            "  --timeout SECONDS    for Kafka to answer; default: 15\n" COMMAND_CONFIG_HELP,
+    .help =
+        "Topics of jobs are those that topics.jobs names; for a pattern, one for each task type of the\n"
+        "catalogue. What exists is left as it is: too few partitions, or a results topic that is "
+        "compacted,\n"
+        "are told.\n"
+        "Exit codes: 0 all is well, 1 something is missing or wrong, 2 usage, 69 Kafka cannot be used,\n"
+        "78 configuration.\n\n"
+        "  --partitions N       of topics of jobs, retries and results; default: 12 to create, any "
+        "number to check\n"
+        "  --replication N      copies of each; default: the cluster's own\n"
+        "  --retention-hours N  how long records are kept; default: 120; below the broker's\n"
+        "                       offsets.retention, or finished jobs may be read again\n"
+        "  --task-types A,B,C   instead of those of the catalogue\n"
+        "  --timeout SECONDS    for Kafka to answer; default: 5 to check, 15 to create\n" COMMAND_CONFIG_HELP,
     .run = run,
 };
 
-enum { PARTITIONS = 12, RETENTION_HOURS = 120, TIMEOUT_S = 15, MS_PER_HOUR = 3600 * 1000 };
+enum {
+    PARTITIONS = 12,
+    RETENTION_HOURS = 120,
+    CHECK_TIMEOUT_S = 5,
+    CREATE_TIMEOUT_S = 15,
+    MS_PER_HOUR = 3600 * 1000,
+};
 
 static const char *state_text(enum kafka_topic_state state)
 {
@@ -89,6 +96,18 @@ static bool create_missing(const struct kafka_cluster *cluster, const struct top
     return true;
 }
 
+static int tell_unusable(const struct kafka_cluster *cluster, const struct error *error)
+{
+    if (strcmp(error->origin, "config") == 0) {
+        fprintf(stderr, "e2b-worker topics: %s\n", error->text);
+        return EXIT_CONFIG;
+    }
+    fprintf(stderr, "e2b-worker topics: Kafka at %s cannot be used: %s\n", cluster->bootstrap_servers,
+            error->text);
+    return EXIT_UNAVAILABLE;
+}
+
+/* timeout_ms: 0 is the default of each question. */
 static int work(const struct config *config, const struct topic_shape *shape, bool is_create,
                 int64_t timeout_ms, struct arena *arena)
 {
@@ -101,11 +120,11 @@ static int work(const struct config *config, const struct topic_shape *shape, bo
                 "e2b-worker topics: no topic's name is known for the pattern %s; name task types with "
                 "--task-types\n",
                 list.unmatched.items[i]);
-    if (!kafka_topics_check(&cluster, list.items, list.count, timeout_ms, reports, &error)) {
-        fprintf(stderr, "e2b-worker topics: Kafka at %s: %s\n", cluster.bootstrap_servers, error.text);
-        return EXIT_UNAVAILABLE;
-    }
-    if (is_create && !create_missing(&cluster, &list, timeout_ms, reports, arena, &error)) {
+    if (!kafka_topics_check(&cluster, list.items, list.count,
+                            timeout_ms ? timeout_ms : CHECK_TIMEOUT_S * 1000, reports, &error))
+        return tell_unusable(&cluster, &error);
+    if (is_create && !create_missing(&cluster, &list, timeout_ms ? timeout_ms : CREATE_TIMEOUT_S * 1000,
+                                     reports, arena, &error)) {
         fprintf(
             stderr,
             "e2b-worker topics: Kafka at %s answers, but makes no topics: %s. A broker of 'e2b-worker dev' "
@@ -138,7 +157,7 @@ static int run(const struct command *command, int argc, char **argv)
     bool is_create = strcmp(options.rest[0], "create") == 0;
     if (!is_create && strcmp(options.rest[0], "check") != 0)
         return command_usage(command, "'%s' is neither create nor check", options.rest[0]);
-    int64_t hours = RETENTION_HOURS, timeout_s = TIMEOUT_S;
+    int64_t hours = RETENTION_HOURS, timeout_s = 0;
     struct topic_shape shape = {.partitions = is_create ? PARTITIONS : 1, .replication = -1};
     if (!command_number(command, "--partitions", partitions, 1, 10000, &shape.partitions) ||
         !command_number(command, "--replication", replication, 1, 100, &shape.replication) ||

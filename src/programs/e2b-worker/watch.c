@@ -22,14 +22,16 @@ const struct command command_watch = {
     .help = "Reads the results topic without a group, commits nothing, and connects again by itself, until "
             "SIGINT or\n"
             "SIGTERM.\n"
-            "Exit codes: 0 ended by a signal or by whoever reads its output, 2 usage, 78 configuration.\n\n"
+            "Exit codes: 0 ended by a signal or by whoever reads its output, 2 usage, 69 Kafka could not be "
+            "used\n"
+            "from the start, 78 configuration.\n\n"
             "  --since SECONDS    begins with what was written so long ago; default: with what comes now\n"
             "  --type A,B         only these: submitted, started, waiting, retrying, finished, duplicate, "
             "stats\n"
             "  --tenant TENANT    only jobs of this tenant\n"
             "  --stats            the workers' statistics, too\n"
             "  --json             events as JSON lines: type, time, partition, offset, "
-            "data\n" COMMAND_CONFIG_HELP,
+            "data\n" COMMAND_CONNECT_HELP COMMAND_CONFIG_HELP,
     .run = run,
 };
 
@@ -40,10 +42,12 @@ struct watching {
     struct arena arena; /* of the call */
     const char *tenant, *json;
     unsigned kinds; /* bits 1 << enum event_kind */
-    int64_t from_unix_ms;
+    int64_t from_unix_ms, connect_timeout_ms;
     struct kafka_reader *readers[2]; /* results, and statistics where they have a topic of their own */
     size_t open;
     struct signal_watch *interrupt, *terminate;
+    struct timer connecting; /* until Kafka has answered once: whoever began to read goes on */
+    char why[500];
     bool is_closing, has_header;
     int status;
 };
@@ -66,6 +70,7 @@ static void finish(struct watching *watching, int status)
         return;
     watching->is_closing = true;
     watching->status = status;
+    loop_timer_stop(watching->loop, &watching->connecting);
     watching->open = ARRAY_LENGTH(watching->readers);
     for (size_t i = 0; i < ARRAY_LENGTH(watching->readers); i++)
         kafka_reader_close(TAKE(watching->readers[i]), on_closed, watching);
@@ -148,11 +153,25 @@ static void on_message(void *arg, const struct kafka_message *message)
 static void on_state(void *arg, bool is_usable, const char *why)
 {
     struct watching *watching = arg;
-    if (is_usable)
+    bool is_connecting = timer_is_active(&watching->connecting);
+    (void)snprintf(watching->why, sizeof watching->why, "%s", why);
+    if (is_usable) {
+        loop_timer_stop(watching->loop, &watching->connecting);
         fprintf(stderr, "e2b-worker watch: reading at %s\n", watching->config->kafka_bootstrap_servers);
-    else
+    } else if (!is_connecting) {
         fprintf(stderr, "e2b-worker watch: Kafka at %s: %s; trying again\n",
                 watching->config->kafka_bootstrap_servers, why);
+    }
+}
+
+static void on_unreachable(void *arg)
+{
+    struct watching *watching = arg;
+    fprintf(stderr, "e2b-worker watch: Kafka at %s cannot be used: %s\n",
+            watching->config->kafka_bootstrap_servers,
+            watching->why[0] ? watching->why
+                             : "it does not answer; check KAFKA_BOOTSTRAP_SERVERS and the network");
+    finish(watching, EXIT_UNAVAILABLE);
 }
 
 /* ---- the beginning ---- */
@@ -181,8 +200,11 @@ static void begin(struct watching *watching)
     watching->readers[0] = open_reader(watching, topics->results, &error);
     if (watching->readers[0] && needs_stats)
         watching->readers[1] = open_reader(watching, topics->stats, &error);
-    if (watching->readers[0] && (!needs_stats || watching->readers[1]))
+    if (watching->readers[0] && (!needs_stats || watching->readers[1])) {
+        loop_timer_start(watching->loop, &watching->connecting, watching->connect_timeout_ms, on_unreachable,
+                         watching);
         return;
+    }
     fprintf(stderr, "e2b-worker watch: %s\n", error.text);
     finish(watching, EXIT_CONFIG);
 }
@@ -224,23 +246,25 @@ static int run(const struct command *command, int argc, char **argv)
     struct command_options options;
     struct watching watching = {.log = {.level = LOG_LEVEL_ERROR, .component = "watch"},
                                 .from_unix_ms = KAFKA_READER_FROM_END};
-    const char *types = NULL, *since = NULL, *stats = NULL;
-    int64_t since_s = -1;
-    const struct command_option own[] = {{"--json", false, &watching.json},
-                                         {"--tenant", true, &watching.tenant},
-                                         {"--type", true, &types},
-                                         {"--since", true, &since},
-                                         {"--stats", false, &stats}};
+    const char *types = NULL, *since = NULL, *stats = NULL, *connect_timeout = NULL;
+    int64_t since_s = -1, connect_s = COMMAND_CONNECT_S;
+    const struct command_option own[] = {
+        {"--json", false, &watching.json}, {"--tenant", true, &watching.tenant},
+        {"--type", true, &types},          {"--since", true, &since},
+        {"--stats", false, &stats},        {"--connect-timeout", true, &connect_timeout}};
     int status = command_parse(command, argc, argv, own, ARRAY_LENGTH(own), &options);
     if (status != EXIT_OK)
         return status < 0 ? EXIT_OK : status;
     if (options.rest_count > 0)
         return command_usage(command, "unexpected argument '%s'", options.rest[0]);
     if (!command_number(command, "--since", since, 0, INT32_MAX, &since_s) ||
+        !command_number(command, "--connect-timeout", connect_timeout, 1, COMMAND_CONNECT_MAX_S,
+                        &connect_s) ||
         !read_kinds(command, types, stats != NULL, &watching.kinds))
         return EXIT_USAGE;
     if (since_s >= 0)
         watching.from_unix_ms = clock_unix_ms() - since_s * 1000;
+    watching.connect_timeout_ms = connect_s * 1000;
     (void)signal(SIGPIPE, SIG_IGN);
     struct arena arena;
     struct config config;

@@ -50,7 +50,7 @@ local is_same = is_now and c.owner == owner and c.permit == permit
 local refused = permit ~= '' and 'superseded' or 'elsewhere'
 if c.state == 'done' then return 'done' end
 if status ~= '' and c.state == 'sealed' and is_now then
-    if is_same then return call('GET', O) == record and 'ok' or 'elsewhere' end
+    if c.owner == owner then return call('GET', O) == record and 'ok' or 'elsewhere' end
     return refused
 elseif status == '' then
     if c.state == 'sealed' then return refused end

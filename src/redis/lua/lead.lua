@@ -6,4 +6,4 @@ local lock, since, behind = L .. 'lock:rebuild', tonumber(led.since), tonumber(l
 local leads = call('SET', lock, A[1], 'NX', 'PX', 10000) or call('GET', lock) == A[1]
 if leads then call('PEXPIRE', lock, 10000) end
 if behind >= 0 then behind = behind + math.max(0, now - since) end
-return {leads and 1 or 0, tonumber(led.fresh), behind, count_missing(since)}
+return {leads and 1 or 0, tonumber(led.fresh), behind, count_missing()}

@@ -4,8 +4,10 @@
 local L, A, call = KEYS[1], ARGV, redis.call
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local GAP = 10000  -- the ledger is unattended when no pulse came for so long
-local LATE = 120000 -- a create from before is over: grant 10 s + deadline 30 s + late execution 75 s, and a little
+local GAP = 10000 -- the ledger is unattended when no pulse came for so long
+local LEASE = 30000
+local LATE = 120000 -- creates from before a loss are over: grant 10 s + deadline 30 s + late execution 75 s
+local AFTER = 110000 -- ... and of a worker so long after its lease: deadline + late execution
 local DAY = 86400000
 
 -- Nothing is granted, sealed or bound while the ledger is rebuilt, or while its clock stands unexplained: between
@@ -68,16 +70,14 @@ local function superseded(worker, permit, claim_state, claim_owner, claim_permit
     return 'superseded'
 end
 
--- Who must still say what it holds before a ledger that is rebuilt since `since` can be opened: see ready.
-local function count_missing(since)
-    local count, alive = 0, {}
-    for _, worker in ipairs(call('ZRANGEBYSCORE', L .. 'w', '(' .. string.format('%.0f', now), '+inf')) do
-        alive[worker] = true
+-- Who must still say what it holds before a ledger that is rebuilt can be opened: see ready.
+local function count_missing()
+    local count, at = 0, '(' .. string.format('%.0f', now)
+    for _, worker in ipairs(call('ZRANGEBYSCORE', L .. 'w', at, '+inf')) do
         count = count + 1 - call('SISMEMBER', L .. 'said', worker)
     end
-    if now - since >= LATE then return count end
-    for _, worker in ipairs(call('SDIFF', L .. 'crew', L .. 'said')) do
-        if not alive[worker] then count = count + 1 end
+    for _, worker in ipairs(call('ZRANGEBYSCORE', L .. 'crew', at, '+inf')) do
+        if call('SISMEMBER', L .. 'said', worker) == 0 and not is_alive(worker) then count = count + 1 end
     end
     return count
 end

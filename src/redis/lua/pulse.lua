@@ -1,7 +1,8 @@
 -- pulse: worker, lease, since (ms since the sending of its last accepted pulse, -1: none), crew (the last list that it
 --        was told, '' none), [permit, horizon]...
 --   -> state (ready | rebuilding | doubt), epoch, lapsed 0|1, [permits that name another], [permits that are not there],
---      [cancelled jobs], crew, [workers, unless the caller knows this list]
+--      [cancelled jobs], crew, [worker, for how long its creates may yet come | -1: it is alive]... unless the caller
+--      knows this list
 -- pulse: worker, 0 | -1 -> ok: the lease goes back; -1: of a worker whose permits stay.
 -- Writes led, w, p (only later), x:. A horizon of 0 asks whose the permit is.
 --
@@ -13,14 +14,18 @@
 -- sending, does not explain it. Such a pulse moves nothing and answers `doubt`; the same worker's next one, sent
 -- after that answer, explains the gap or proves that the clock was stepped. Nothing is granted in between, because
 -- clk stands.
--- Every worker remembers who the others are, and those that went within 150 s: an emptied Redis does not know whose
--- creates may be under way, and they do (see ready).
-local LEASE = 30000
+-- Every worker remembers who the others are, and who went lately: an emptied Redis does not know whose creates may be
+-- under way, and they do (see ready).
 local worker, lease, since, crew = A[1], tonumber(A[2]), tonumber(A[3]), A[4]
 
 if lease <= 0 then
-    if lease == 0 then call('ZREM', L .. 'w', worker) else call('ZADD', L .. 'w', 'XX', 'LT', now, worker) end
-    call('HINCRBY', L .. 'led', 'crew', 1)
+    if lease == 0 then
+        call('ZREM', L .. 'w', worker)
+        call('HINCRBY', L .. 'led', 'crew', 1)
+        if call('HGET', L .. 'led', 'state') == 'rebuilding' then call('SADD', L .. 'said', worker) end
+    else
+        call('ZADD', L .. 'w', 'XX', 'LT', now, worker)
+    end
     return 'ok'
 end
 
@@ -59,7 +64,7 @@ if lost then
         local before = tonumber(led.behind)
         behind = before < 0 and -1 or math.max(0, now - tonumber(led.since)) + before
     end
-    state, epoch = 'rebuilding', string.format('%.0f', now) .. '-' .. worker
+    state, epoch = 'rebuilding', time[1] .. '.' .. time[2] .. '-' .. worker -- no two in one microsecond
     call('HSET', L .. 'led', 'run', server, 'state', state, 'epoch', epoch, 'hold', now + LEASE, 'since', now,
          'fresh', fresh, 'behind', behind)
     call('HDEL', L .. 'led', 'doubt')
@@ -78,11 +83,19 @@ local workers = {}
 if state ~= 'doubt' then
     call('HSET', L .. 'led', 'clk', now)
     call('ZADD', L .. 'w', now + lease, worker)
-    local gone = call('ZREMRANGEBYSCORE', L .. 'w', '-inf', now - LATE)
-    if not lease_end or gone > 0 then call('HINCRBY', L .. 'led', 'crew', 1) end
+    local over = call('ZREMRANGEBYSCORE', L .. 'w', '-inf', now - AFTER)
+    if not lease_end or over > 0 then call('HINCRBY', L .. 'led', 'crew', 1) end
     if state == 'ready' then
-        local list = epoch .. ':' .. call('HGET', L .. 'led', 'crew')
-        if list ~= crew then crew, workers = list, call('ZRANGE', L .. 'w', 0, -1) end
+        local list = epoch .. ':' .. call('HGET', L .. 'led', 'crew') .. ':' .. call('ZCOUNT', L .. 'w', '-inf', now)
+        if list ~= crew then
+            crew = list
+            local ends = call('ZRANGE', L .. 'w', 0, -1, 'WITHSCORES')
+            for i = 1, #ends, 2 do
+                local left = tonumber(ends[i + 1]) - now
+                workers[#workers + 1] = ends[i]
+                workers[#workers + 1] = left > 0 and -1 or left + AFTER
+            end
+        end
     end
 end
 

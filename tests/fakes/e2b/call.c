@@ -73,7 +73,7 @@ static void fail(struct e2b_operation *operation, const struct e2b_error *error)
 
 static void fail_kind(struct e2b_operation *operation, enum e2b_error_kind kind, const char *message)
 {
-    struct e2b_error error = {.kind = kind, .undecided = kind == E2B_TIMEOUT};
+    struct e2b_error error = {.kind = kind, .undecided = kind == E2B_ERROR_TIMEOUT};
     (void)snprintf(error.message, sizeof error.message, "%s", message);
     fail(operation, &error);
 }
@@ -92,7 +92,7 @@ static void hear_output(struct e2b_operation *operation, const struct e2b_output
 {
     operation->output(operation->call, output);
     if (operation->call && operation->cut_after > 0 && ++operation->events >= operation->cut_after)
-        fail_kind(operation, E2B_BROKEN, "the stream was cut");
+        fail_kind(operation, E2B_ERROR_BROKEN, "the stream was cut");
 }
 
 static void hear(struct e2b_operation *operation, const struct letter *letter)
@@ -165,7 +165,7 @@ void operation_receive(struct e2b_operation *operation, struct letter *letter)
 
 static void on_deadline(void *arg)
 {
-    fail_kind(arg, E2B_TIMEOUT, "no answer in time");
+    fail_kind(arg, E2B_ERROR_TIMEOUT, "no answer in time");
 }
 
 static const char *job_of(const struct e2b_operation *operation)
@@ -254,7 +254,7 @@ static void on_closing(void *arg)
 {
     struct e2b_client *client = arg;
     while (!list_is_empty(&client->operations))
-        fail_kind(LIST_OBJECT(client->operations.next, struct e2b_operation, link), E2B_CLOSED,
+        fail_kind(LIST_OBJECT(client->operations.next, struct e2b_operation, link), E2B_ERROR_CLOSED,
                   "the client was closed");
     link_remove(&client->link);
     client->closed(client->closed_arg);

@@ -13,7 +13,7 @@ enum { CREATE_TIMEOUT_MS = 30000, CONTROL_TIMEOUT_MS = 10000, PAGE_MAX = 100 };
 static void refuse(struct e2b_request *request)
 {
     struct letter *letter = letter_new(LETTER_ERROR);
-    letter->is.error = (struct e2b_error){.kind = E2B_QUOTA, .http_status = 429};
+    letter->is.error = (struct e2b_error){.kind = E2B_ERROR_QUOTA, .http_status = 429};
     (void)snprintf(
         letter->is.error.message, sizeof letter->is.error.message,
         "you have reached the maximum number of concurrent E2B sandboxes (%lld). If you need more, "
@@ -53,7 +53,7 @@ static void keep_metadata(struct e2b_request *request, struct e2b_pairs metadata
 
 static void do_expire(struct e2b_request *request)
 {
-    request_fail(request, E2B_EXPIRED, "too late to be sent");
+    request_fail(request, E2B_ERROR_EXPIRED, "too late to be sent");
 }
 
 void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,

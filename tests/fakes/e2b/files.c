@@ -40,7 +40,7 @@ static void do_read(struct e2b_request *request)
         return;
     const struct stored_file *file = place_file(place, request->text);
     if (!file) {
-        request_fail(request, E2B_NOT_FOUND, "no such file");
+        request_fail(request, E2B_ERROR_NOT_FOUND, "no such file");
         return;
     }
     struct letter *letter = letter_new(LETTER_BYTES);
@@ -72,14 +72,14 @@ static void do_stat(struct e2b_request *request)
     const struct stored_file *file = place_file(place, request->text);
     const struct program *program = file ? NULL : program_find(place, request->text);
     if (!file && !program) {
-        request_fail(request, E2B_NOT_FOUND, "no such file");
+        request_fail(request, E2B_ERROR_NOT_FOUND, "no such file");
         return;
     }
     struct letter *letter = letter_new(LETTER_FILE);
     const char *path = arena_strdup(&letter->arena, request->text);
     letter->is.file = (struct e2b_file_info){.name = path,
                                              .path = path,
-                                             .kind = file ? E2B_FILE : E2B_DIRECTORY,
+                                             .kind = file ? E2B_FILE_REGULAR : E2B_FILE_DIRECTORY,
                                              .bytes = file ? (int64_t)file->content.length : 0};
     request_answer(request, letter);
 }
@@ -128,13 +128,13 @@ static void do_list(struct e2b_request *request)
         const char *whole = arena_strdup(arena, file->path);
         items[page.count++] = (struct e2b_file_info){.name = strrchr(whole, '/') + 1,
                                                      .path = whole,
-                                                     .kind = E2B_FILE,
+                                                     .kind = E2B_FILE_REGULAR,
                                                      .bytes = (int64_t)file->content.length,
                                                      .mode = 0644};
     }
     if (page.count == 0 && !is_home) {
         letter_free(letter);
-        request_fail(request, E2B_NOT_FOUND, "no such directory");
+        request_fail(request, E2B_ERROR_NOT_FOUND, "no such directory");
         return;
     }
     letter->is.files = page;

@@ -117,7 +117,7 @@ struct place *request_place(struct e2b_request *request)
 {
     struct place *place = place_find(request->world, request->sandbox ? request->sandbox : request->id);
     if (!place)
-        request_fail(request, E2B_GONE, "the sandbox is gone");
+        request_fail(request, E2B_ERROR_GONE, "the sandbox is gone");
     return place;
 }
 

@@ -53,18 +53,19 @@ static void end_process(struct e2b_request *request)
     CLEANUP(buffer_release) struct buffer report = {0};
     const char *how = program->is_timed_out ? "timeout" : program->signal ? "signal" : "exit";
     int number = program->is_timed_out ? 0 : program->signal ? program->signal : program->exit_code;
-    buffer_append_format(&report, "%s %s %d 7 1024 0 0\n", request->mark, how, number);
-    say(request, E2B_STDERR, buffer_bytes(&report));
+    buffer_append_format(&report, "%s %s %d 7 1024 0 0 %zu %zu\n", request->mark, how, number,
+                         program->out.length, program->err.length);
+    say(request, E2B_OUTPUT_STDERR, buffer_bytes(&report));
     request_answer(request, letter_new(LETTER_EXIT));
 }
 
 static void follow(struct e2b_request *request)
 {
     struct program *program = request->program;
-    say_rest(request, E2B_STDOUT, &program->out, &request->out_at);
-    say_rest(request, E2B_STDERR, &program->err, &request->err_at);
+    say_rest(request, E2B_OUTPUT_STDOUT, &program->out, &request->out_at);
+    say_rest(request, E2B_OUTPUT_STDERR, &program->err, &request->err_at);
     if (program->is_cut)
-        request_fail(request, E2B_BROKEN, "the stream was cut");
+        request_fail(request, E2B_ERROR_BROKEN, "the stream was cut");
     else if (program->has_ended && request->kind == E2B_WORLD_CODE)
         end_code(request);
     else if (program->has_ended)
@@ -80,7 +81,7 @@ void program_tell(struct program *program)
 
 static void on_gone(void *arg)
 {
-    request_fail(arg, E2B_GONE, "the sandbox is gone");
+    request_fail(arg, E2B_ERROR_GONE, "the sandbox is gone");
 }
 
 void program_tell_gone(struct program *program)
@@ -100,7 +101,7 @@ static void attach(struct e2b_request *request, struct program *program)
 {
     request->program = program;
     list_push_back(&program->followers, &request->follow);
-    say(request, E2B_STARTED, (struct bytes){"", 0});
+    say(request, E2B_OUTPUT_STARTED, (struct bytes){"", 0});
 }
 
 static void do_code(struct e2b_request *request)
@@ -197,7 +198,7 @@ static void keep_words(struct e2b_request *request, const char *const *argv, siz
         request->paths[i] = base_strdup(argv[i]);
 }
 
-/* bash -c THIS step DIR LIMIT OUT_FROM ERR_FROM OUT_MAX ERR_MAX MARK CPU CWD INPUT -- program args
+/* bash -c THIS step DIR LIMIT OUT_FROM ERR_FROM OUT_KEEP ERR_KEEP MARK CPU CWD INPUT -- program args
  * bash -c THIS stop DIR; whatever else is run ends well at once. */
 void e2b_process_start(struct e2b_sandbox *sandbox, struct e2b_call *call,
                        const struct e2b_process_options *options, e2b_output_fn output, e2b_exit_fn done)

@@ -112,14 +112,14 @@ struct kafka_source {
     size_t topic_count;
     struct partition **partitions;
     size_t count, turn;
-    bool is_held, is_resting, is_expelled, is_delivering, has_joined, is_committing;
+    bool is_held, is_expelled, is_delivering, has_joined, is_committing;
     int generation;
     struct member *member;        /* the cluster's; NULL: not any more, or not yet */
     struct link outgoing, coming; /* parcels */
     struct timer sending;         /* the world's */
     struct timer arrival, waking; /* ours, from outside */
     struct task deliver;
-    struct timer tick, next;
+    struct timer tick, next, due;
     struct timer closing;
     void (*closed)(void *arg);
     void *closed_arg;

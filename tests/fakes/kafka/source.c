@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_MS = 1000, COMMIT_AFTER = 500, RECORDS_PER_TURN = 64, AWAY_MAX_MS = 60000, FORGET_MS = 600000 };
+enum {
+    TICK_MS = 1000,
+    COMMIT_AFTER = 500,
+    RECORDS_PER_TURN = 64,
+    WAIT_MOST_MS = 60000,
+    AWAY_MAX_MS = 60000,
+    FORGET_MS = 600000
+};
 
 const char *kafka_library_version(void)
 {
@@ -119,7 +126,41 @@ void kafka_world_commit(struct kafka_source *source)
 
 /* ---- delivery ---- */
 
-static void deliver(void *arg);
+static struct kafka_message message_at(const struct partition *partition, const struct world_partition *log,
+                                       int64_t offset)
+{
+    const struct kafka_record *record = log->records[offset];
+    return (struct kafka_message){.topic = partition->topic,
+                                  .partition = partition->number,
+                                  .offset = offset,
+                                  .timestamp_unix_ms = log->stamps[offset],
+                                  .key = record->key,
+                                  .value = record->value,
+                                  .headers = record->headers,
+                                  .header_count = record->header_count};
+}
+
+/* As the real one: asked about again once a minute at least. */
+static bool is_waiting(struct kafka_source *source, struct partition *partition,
+                       const struct kafka_message *message)
+{
+    int64_t now_ms = loop_now_ms(source->loop);
+    if (!source->events.wait_ms)
+        return false;
+    if (partition->wait_until_ms <= now_ms) {
+        int64_t wait_ms = source->events.wait_ms(source->events.arg, message);
+        partition->wait_until_ms = wait_ms > 0 ? now_ms + MIN(wait_ms, WAIT_MOST_MS) : 0;
+    }
+    return partition->wait_until_ms > now_ms;
+}
+
+static bool has_room(struct kafka_source *source, struct partition *partition)
+{
+    if (partition->is_resting || !partition_has_room(partition))
+        return false;
+    partition->is_resting = !source->events.has_room(source->events.arg, partition->topic);
+    return !partition->is_resting;
+}
 
 static bool deliver_one(struct kafka_source *source, struct partition *partition)
 {
@@ -131,27 +172,15 @@ static bool deliver_one(struct kafka_source *source, struct partition *partition
     partition->high = MAX(partition->high, log->count);
     if (offset >= log->count)
         return false;
+    struct kafka_message message = message_at(partition, log, offset);
     enum partition_verdict verdict = partition_judge(partition, offset);
-    if (verdict == PARTITION_DELIVER) {
-        if (source->is_resting || !partition_has_room(partition))
-            return false;
-        source->is_resting = !source->events.has_room(source->events.arg);
-        if (source->is_resting)
-            return false;
-    }
+    if (verdict == PARTITION_DELIVER &&
+        (is_waiting(source, partition, &message) || !has_room(source, partition)))
+        return false;
     partition_pass(partition, offset, verdict);
+    message.was_pulled = verdict == PARTITION_RECOVER;
     if (verdict == PARTITION_SKIP)
         return true;
-    const struct kafka_record *record = log->records[offset];
-    struct kafka_message message = {.topic = partition->topic,
-                                    .partition = partition->number,
-                                    .offset = offset,
-                                    .timestamp_unix_ms = log->stamps[offset],
-                                    .key = record->key,
-                                    .value = record->value,
-                                    .headers = record->headers,
-                                    .header_count = record->header_count,
-                                    .was_pulled = verdict == PARTITION_RECOVER};
     const struct kafka_world_eye *eye = source->world->eye;
     if (eye && eye->on_delivered)
         eye->on_delivered(eye->arg, source, &message);
@@ -162,6 +191,19 @@ static bool deliver_one(struct kafka_source *source, struct partition *partition
 static bool is_stopped(const struct kafka_source *source)
 {
     return source->closed || source->is_held || !source->world->is_up;
+}
+
+static void deliver(void *arg);
+
+static void wait_for_due(struct kafka_source *source)
+{
+    int64_t first_ms = INT64_MAX;
+    for (size_t i = 0; i < source->count; i++)
+        if (source->partitions[i]->wait_until_ms > 0)
+            first_ms = MIN(first_ms, source->partitions[i]->wait_until_ms);
+    if (first_ms != INT64_MAX && !is_stopped(source))
+        loop_timer_start(source->loop, &source->due, MAX(first_ms - loop_now_ms(source->loop), 1), deliver,
+                         source);
 }
 
 static void deliver(void *arg)
@@ -178,6 +220,7 @@ static void deliver(void *arg)
     source->is_delivering = false;
     if (budget == 0)
         loop_timer_start(source->loop, &source->next, 0, deliver, source);
+    wait_for_due(source);
 }
 
 static void deliver_soon(struct kafka_source *source)
@@ -440,6 +483,7 @@ static void stop(struct kafka_source *source)
     parcels_stop(source);
     loop_timer_stop(loop, &source->tick);
     loop_timer_stop(loop, &source->next);
+    loop_timer_stop(loop, &source->due);
     loop_timer_stop(loop, &source->closing);
     virtual_arrive_cancel(loop, &source->waking);
     loop_defer_cancel(loop, &source->deliver);
@@ -515,7 +559,8 @@ void fake_source_take(struct kafka_source *source, struct parcel *parcel)
 
 void kafka_source_pull(struct kafka_source *source)
 {
-    source->is_resting = false;
+    for (size_t i = 0; i < source->count; i++)
+        source->partitions[i]->is_resting = false;
     deliver_soon(source);
 }
 
@@ -561,5 +606,6 @@ void kafka_source_stats(const struct kafka_source *source, struct kafka_source_s
         ret->partitions++;
         ret->in_flight += partition->in_flight;
         ret->backlog += partition_backlog(partition);
+        ret->deferred += partition_deferred(partition);
     }
 }

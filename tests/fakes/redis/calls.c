@@ -245,11 +245,20 @@ static enum ledger_answer do_condemn(struct ledger *ledger, struct ledger_reques
     return store_condemn(store_of(ledger), ledger->worker, request->limit, now_of(ledger));
 }
 
+static void settle_condemned(struct ledger *ledger, struct ledger_request *request)
+{
+    if (request->is.word != LEDGER_OK)
+        return;
+    (void)fake_ledger_let_go(ledger, request->limit);
+    fake_ledger_hold(ledger, request->limit);
+}
+
 void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char *permit,
                     ledger_answer_fn done)
 {
     struct ledger_request *request = ask_word(ledger, call, done, do_condemn);
-    request->limit = arena_strdup(&request->arena, permit); /* not request->permit: it is not ours */
+    request->settle = settle_condemned;
+    request->limit = arena_strdup(&request->arena, permit); /* not request->permit: it may not be ours */
 }
 
 /* ---- the rebuild ---- */
@@ -285,7 +294,7 @@ void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct
 
 static enum ledger_answer do_asserted(struct ledger *ledger, struct ledger_request *request)
 {
-    return store_asserted(store_of(ledger), ledger->worker, request->epoch, request->status);
+    return store_asserted(store_of(ledger), ledger->worker, request->epoch, request->status, now_of(ledger));
 }
 
 static void settle_asserted(struct ledger *ledger, struct ledger_request *request)
@@ -301,7 +310,9 @@ void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_ans
     request->settle = settle_asserted;
     request->epoch = ledger->epoch;
     request->epoch_number = ledger->epoch_number;
-    request->status = arena_strdup(&request->arena, ledger->crew);
+    CLEANUP(base_freep)
+    char *crew = fake_ledger_move_ends(ledger->crew, -loop_boot_ms(ledger->options.loop));
+    request->status = arena_strdup(&request->arena, crew);
 }
 
 static void do_lead(struct ledger *ledger, struct ledger_request *request)
@@ -316,12 +327,17 @@ void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn
 
 static enum ledger_answer do_ready(struct ledger *ledger, struct ledger_request *request)
 {
-    return store_ready(store_of(ledger), ledger->worker, request->amount, now_of(ledger));
+    if (request->what > 0) /* something waited in the background when it was asked */
+        return LEDGER_NOT_NOW;
+    return store_ready(store_of(ledger), ledger->worker, request->epoch, request->amount, now_of(ledger));
 }
 
 void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done)
 {
-    ask_word(ledger, call, done, do_ready)->amount = listed;
+    struct ledger_request *request = ask_word(ledger, call, done, do_ready);
+    request->amount = listed;
+    request->epoch = ledger->epoch;
+    request->what = ledger->background_count > 0;
     fake_pulse_now(ledger); /* behind it in the pipeline: our own state follows at once */
 }
 
@@ -352,6 +368,20 @@ void ledger_census(struct ledger *ledger, struct ledger_call *call, ledger_censu
 static void do_look(struct ledger *ledger, struct ledger_request *request)
 {
     store_look(store_of(ledger), request->job, now_of(ledger), &request->arena, &request->is.claim);
+}
+
+static void do_peek(struct ledger *ledger, struct ledger_request *request)
+{
+    do_look(ledger, request);
+    request->is.claim.waits_at = "";
+    request->is.claim.waits_ms = 0;
+}
+
+void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
+{
+    struct ledger_request *request = ask(ledger, call, do_peek);
+    request->on_claim = done;
+    request->job = arena_strdup(&request->arena, job);
 }
 
 void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)

@@ -66,6 +66,23 @@ void fake_ledger_lose(struct ledger *ledger, const char *permit, enum ledger_los
         ledger->options.events.on_lost(ledger->options.events.arg, permit, loss);
 }
 
+/* ---- who is there ---- */
+
+char *fake_ledger_move_ends(const char *crew, int64_t by_ms)
+{
+    struct buffer moved = {0};
+    CLEANUP(base_freep) char *names = base_strdup(crew);
+    char *rest = NULL;
+    for (char *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+        char *value = strchr(name, '=');
+        int64_t end_ms = strtoll(value + 1, NULL, 10);
+        *value = '\0';
+        if (end_ms < 0 || end_ms + by_ms > 0)
+            buffer_append_format(&moved, "%s=%" PRId64 " ", name, end_ms < 0 ? -1 : end_ms + by_ms);
+    }
+    return buffer_take(&moved);
+}
+
 /* ---- state ---- */
 
 void fake_ledger_set_state(struct ledger *ledger, enum ledger_state state, const char *why)

@@ -41,8 +41,8 @@ struct ledger {
     int64_t accepted_boot_ms, lease_boot_ms;
     int epoch; /* the store's */
     unsigned epoch_number, told_epoch, asserted_epoch;
-    char *crew; /* the workers when the ledger was last ready */
-    int crew_version;
+    char *crew; /* the workers when the ledger was last ready, "<worker>=<over, boot ms | -1> ..." */
+    int64_t crew_version;
     struct ledger_call nothing;
 
     struct link held; /* permits */
@@ -86,7 +86,7 @@ struct ledger_request {
         struct {
             int64_t since_ms, boot_ms;
             bool has_crew;
-            int crew_version;
+            int64_t crew_version;
             struct link extensions;
         } pulse;
     } ask;
@@ -107,7 +107,7 @@ struct ledger_request {
             struct store_pulse answer;
             char **cancelled;
             size_t cancelled_count;
-            char *crew; /* NULL: as the caller knows it */
+            char *crew; /* as store_workers says it; NULL: as the caller knows it */
         } pulse;
     } is;
     const char *job, *permit, *status, *limit;
@@ -129,6 +129,8 @@ bool fake_ledger_let_go(struct ledger *ledger, const char *permit); /* Returns: 
 bool fake_ledger_holds(const struct ledger *ledger, const char *permit);
 void fake_ledger_each_held(struct ledger *ledger, void (*fn)(struct ledger *ledger, const char *permit));
 void fake_ledger_lose(struct ledger *ledger, const char *permit, enum ledger_loss loss);
+/* The crew's ends, moved; those that are over then are left out. Owns: the caller frees. */
+char *fake_ledger_move_ends(const char *crew, int64_t by_ms);
 void fake_ledger_on_quiet(struct ledger *ledger); /* the background is empty */
 void fake_ledger_on_left(struct ledger *ledger);
 

@@ -144,7 +144,7 @@ static void do_pulse(struct ledger *ledger, struct ledger_request *request)
     extend(ledger, LIST_OBJECT(link, struct extension, link));
     take_cancels(ledger, request);
     if (answer->is_ready && answer->crew != request->ask.pulse.crew_version)
-        request->is.pulse.crew = store_workers(store);
+        request->is.pulse.crew = store_workers(store, fake_redis_now_ms(ledger->redis));
 }
 
 /* ---- here ---- */
@@ -182,7 +182,7 @@ static void accept(struct ledger *ledger, struct ledger_request *request)
     ledger->epoch_number += is_new;
     if (request->is.pulse.crew) {
         free(ledger->crew);
-        ledger->crew = TAKE(request->is.pulse.crew);
+        ledger->crew = fake_ledger_move_ends(request->is.pulse.crew, request->ask.pulse.boot_ms);
         ledger->crew_version = answer->crew;
     }
     if (is_new || answer->has_lapsed) {

@@ -357,21 +357,26 @@ char *store_take_cancel(struct store *store, const char *worker)
     return NULL;
 }
 
-bool store_has_name(const struct link *names, const char *text)
+struct name *store_find_name(const struct link *names, const char *text)
 {
     LIST_EACH(names, link)
-    if (strcmp(LIST_OBJECT(link, struct name, link)->text, text) == 0)
-        return true;
-    return false;
+    {
+        struct name *name = LIST_OBJECT(link, struct name, link);
+        if (strcmp(name->text, text) == 0)
+            return name;
+    }
+    return NULL;
 }
 
-void store_add_name(struct link *names, const char *text)
+void store_add_name(struct link *names, const char *text, int64_t over_ms)
 {
-    if (store_has_name(names, text))
-        return;
-    struct name *name = base_alloc(sizeof *name);
-    name->text = base_strdup(text);
-    list_push_back(names, &name->link);
+    struct name *name = store_find_name(names, text);
+    if (!name) {
+        name = base_alloc(sizeof *name);
+        name->text = base_strdup(text);
+        list_push_back(names, &name->link);
+    }
+    name->over_ms = MAX(name->over_ms, over_ms);
 }
 
 void store_clear_names(struct link *names)

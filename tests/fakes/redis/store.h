@@ -83,14 +83,15 @@ void store_note_cancel(struct store *store, const char *worker, const char *job)
 struct store_pulse {
     bool is_ready, has_lapsed;
     bool is_in_doubt; /* nothing was renewed */
-    int epoch, crew;
+    int epoch;
+    int64_t crew; /* which list of workers it is; 0: none */
 };
 /* has_crew: the caller remembers workers from a ledger that was ready. */
 struct store_pulse store_pulse(struct store *store, const char *worker, int64_t lease_ms, int64_t since_ms,
                                bool has_crew, int64_t now_ms);
 void store_leave(struct store *store, const char *worker, bool has_permits, int64_t now_ms);
-/* Owns: the caller frees. Space-separated. */
-char *store_workers(const struct store *store);
+/* "<worker>=<ms for which its creates may come | -1: it is alive> ...". Owns: the caller frees. */
+char *store_workers(const struct store *store, int64_t now_ms);
 /* OK, SUPERSEDED_PERMIT, SUPERSEDED: it is not there. */
 enum ledger_answer store_extend(struct store *store, const char *worker, const char *id, int64_t horizon_ms,
                                 int64_t now_ms);
@@ -98,9 +99,11 @@ char *store_take_cancel(struct store *store, const char *worker); /* Owns: the c
 
 enum ledger_answer store_assert(struct store *store, const char *worker,
                                 const struct ledger_assertion *assertion, int64_t now_ms);
-enum ledger_answer store_asserted(struct store *store, const char *worker, int epoch, const char *crew);
+enum ledger_answer store_asserted(struct store *store, const char *worker, int epoch, const char *crew,
+                                  int64_t now_ms);
 void store_lead(struct store *store, const char *worker, int64_t now_ms, struct ledger_lead *ret);
-enum ledger_answer store_ready(struct store *store, const char *worker, int64_t listed, int64_t now_ms);
+enum ledger_answer store_ready(struct store *store, const char *worker, int epoch, int64_t listed,
+                               int64_t now_ms);
 
 /* The answer's texts live in `arena`. */
 void store_acquire(struct store *store, const char *worker, const struct ledger_acquire *acquire,

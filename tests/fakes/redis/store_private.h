@@ -8,6 +8,7 @@ enum {
     STORE_GAP_MS = 10000,
     STORE_FRESH_MS = 3000,
     STORE_LATE_MS = 120000,
+    STORE_AFTER_MS = 110000,
     STORE_DAY_MS = 24 * 3600 * 1000,
     STORE_UNLIMITED_MILLI = 20000 /* what a create rate without limit counts as once it was halved */
 };
@@ -38,6 +39,7 @@ struct note {
 struct name {
     struct link link;
     char *text;
+    int64_t over_ms; /* of the remembered: its creates are over */
 };
 
 void store_put(char **place, const char *text); /* a copy; NULL: not set */
@@ -54,8 +56,8 @@ struct lease *store_find_lease(const struct store *store, const char *worker);
 void store_lease_free(struct lease *lease);
 const char *store_not_ready(const struct store *store, int64_t now_ms); /* NULL: it is */
 
-bool store_has_name(const struct link *names, const char *text);
-void store_add_name(struct link *names, const char *text); /* once */
+struct name *store_find_name(const struct link *names, const char *text);
+void store_add_name(struct link *names, const char *text, int64_t over_ms); /* once, the latest end */
 void store_clear_names(struct link *names);
 bool store_has_word(const char *words, const char *word); /* of a space-separated list */
 

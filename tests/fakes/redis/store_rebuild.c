@@ -1,6 +1,7 @@
 /* The fake ledger's pulse, and its rebuild. */
 #include "fakes/redis/store_private.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,7 +67,7 @@ static bool forget_leases(struct store *store, int64_t now_ms)
     LIST_EACH(&store->leases, link)
     {
         struct lease *lease = LIST_OBJECT(link, struct lease, link);
-        if (lease->ends_ms > now_ms - STORE_LATE_MS)
+        if (lease->ends_ms > now_ms - STORE_AFTER_MS)
             continue;
         store_lease_free(lease);
         has_forgotten = true;
@@ -94,24 +95,38 @@ struct store_pulse store_pulse(struct store *store, const char *worker, int64_t 
     store_set_lease(store, worker, now_ms + lease_ms);
     if (forget_leases(store, now_ms) || !has_lease)
         store->crew = ++store->last_crew;
-    return (struct store_pulse){
-        .is_ready = store->is_ready, .has_lapsed = has_lapsed, .epoch = store->epoch, .crew = store->crew};
+    int64_t lapsed = 0;
+    LIST_EACH(&store->leases, link)
+    lapsed += LIST_OBJECT(link, struct lease, link)->ends_ms <= now_ms;
+    return (struct store_pulse){.is_ready = store->is_ready,
+                                .has_lapsed = has_lapsed,
+                                .epoch = store->epoch,
+                                .crew = (int64_t)store->crew * 1000000 + lapsed};
 }
 
 void store_leave(struct store *store, const char *worker, bool has_permits, int64_t now_ms)
 {
     struct lease *lease = store_find_lease(store, worker);
-    if (lease)
-        store_set_lease(store, worker, has_permits ? MIN(lease->ends_ms, now_ms) : 0);
+    if (lease && has_permits) {
+        store_set_lease(store, worker, MIN(lease->ends_ms, now_ms));
+        return;
+    }
+    store_set_lease(store, worker, 0);
     store->crew = ++store->last_crew;
+    if (store->is_there && !store->is_ready)
+        store_add_name(&store->said, worker, 0);
 }
 
-char *store_workers(const struct store *store)
+char *store_workers(const struct store *store, int64_t now_ms)
 {
     struct buffer names = {0};
     LIST_EACH(&store->leases, link)
-    buffer_append_format(&names, "%s%s", names.length > 0 ? " " : "",
-                         LIST_OBJECT(link, struct lease, link)->worker);
+    {
+        const struct lease *lease = LIST_OBJECT(link, struct lease, link);
+        int64_t left_ms = lease->ends_ms - now_ms;
+        buffer_append_format(&names, "%s=%" PRId64 " ", lease->worker,
+                             left_ms > 0 ? -1 : left_ms + STORE_AFTER_MS);
+    }
     return buffer_take(&names);
 }
 
@@ -194,7 +209,7 @@ static enum ledger_answer refuse(const struct store *store, const struct claim *
     if (assertion->status[0] != '\0') {
         if (claim->state != CLAIM_SEALED || !is_now)
             return 0;
-        if (!is_same)
+        if (!store_is(claim->owner, owner))
             return refused;
         return store_is_record(claim, assertion->record) ? LEDGER_OK : LEDGER_SEAL_ELSEWHERE;
     }
@@ -272,15 +287,20 @@ enum ledger_answer store_assert(struct store *store, const char *worker,
 
 /* ---- asserted, lead, ready ---- */
 
-enum ledger_answer store_asserted(struct store *store, const char *worker, int epoch, const char *crew)
+enum ledger_answer store_asserted(struct store *store, const char *worker, int epoch, const char *crew,
+                                  int64_t now_ms)
 {
     if (!store->is_there || store->is_ready || store->epoch != epoch)
         return LEDGER_NOT_NOW;
-    store_add_name(&store->said, worker);
+    store_add_name(&store->said, worker, 0);
     CLEANUP(base_freep) char *names = base_strdup(crew);
     char *rest = NULL;
-    for (char *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
-        store_add_name(&store->remembered, name);
+    for (char *name = strtok_r(names, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+        char *value = strchr(name, '=');
+        *value++ = '\0';
+        int64_t left_ms = strtoll(value, NULL, 10), late_ms = store->since_ms + STORE_LATE_MS;
+        store_add_name(&store->remembered, name, left_ms < 0 ? late_ms : MIN(now_ms + left_ms, late_ms));
+    }
     return LEDGER_OK;
 }
 
@@ -290,14 +310,13 @@ static size_t count_missing(const struct store *store, int64_t now_ms)
     LIST_EACH(&store->leases, link)
     {
         const struct lease *lease = LIST_OBJECT(link, struct lease, link);
-        count += lease->ends_ms > now_ms && !store_has_name(&store->said, lease->worker);
+        count += lease->ends_ms > now_ms && !store_find_name(&store->said, lease->worker);
     }
-    if (now_ms - store->since_ms >= STORE_LATE_MS)
-        return count;
     LIST_EACH(&store->remembered, link)
     {
         const struct name *name = LIST_OBJECT(link, struct name, link);
-        count += !store_has_name(&store->said, name->text) && !store_is_alive(store, name->text, now_ms);
+        count += name->over_ms > now_ms && !store_find_name(&store->said, name->text) &&
+                 !store_is_alive(store, name->text, now_ms);
     }
     return count;
 }
@@ -322,12 +341,14 @@ void store_lead(struct store *store, const char *worker, int64_t now_ms, struct 
     ret->waiting_for = (int64_t)count_missing(store, now_ms);
 }
 
-enum ledger_answer store_ready(struct store *store, const char *worker, int64_t listed, int64_t now_ms)
+enum ledger_answer store_ready(struct store *store, const char *worker, int epoch, int64_t listed,
+                               int64_t now_ms)
 {
     int64_t gap_ms = now_ms - store->clk_ms;
     if (store->is_there && store->is_ready)
         return LEDGER_OK;
-    if (!store->is_there || gap_ms > STORE_GAP_MS || gap_ms < -1000 || !take_lock(store, worker, now_ms))
+    if (!store->is_there || store->epoch != epoch || gap_ms > STORE_GAP_MS || gap_ms < -1000 ||
+        !take_lock(store, worker, now_ms))
         return LEDGER_NOT_NOW;
     bool is_known = !list_is_empty(&store->remembered) || (store->is_fresh && listed == 0);
     if (now_ms - store->since_ms < (is_known ? QUIET_MS : STORE_LATE_MS) || count_missing(store, now_ms) > 0)

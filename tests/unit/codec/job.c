@@ -3,12 +3,15 @@
 #include "codec/job.h"
 #include "base/buffer.h"
 #include "base/uuid.h"
+#include "codec/hop.h"
 #include "test.h"
 
 #include <stdio.h>
 
-static const struct job_rules usual_rules = {
-    .cluster_id = "cluster", .max_value_bytes = 1024 * 1024, .max_code_bytes = 1024 * 1024};
+static const struct job_rules usual_rules = {.cluster_id = "cluster",
+                                             .max_value_bytes = 1024 * 1024,
+                                             .max_code_bytes = 1024 * 1024,
+                                             .now_unix_ms = 1700000000000};
 
 struct decoded {
     struct arena arena;
@@ -153,6 +156,9 @@ static void a_wrong_field_is_named_with_what_was_found(void **state)
         {"\"created_at\":12", CODE_INVALID_JOB, "/created_at: ", "found 12"},
         {"\"expires_at\":\"2026-02-30T00:00:00Z\"", CODE_INVALID_JOB, "/expires_at: ", "RFC 3339"},
         {"\"not_before\":\"soon\"", CODE_INVALID_JOB, "/not_before: ", "RFC 3339"},
+        {"\"not_before\":\"2023-12-15T22:13:21Z\"", CODE_INVALID_JOB, "/not_before: ", "31 days"},
+        {"\"not_before\":\"2023-11-15T00:00:00Z\",\"expires_at\":\"2023-11-15T00:00:00Z\"", CODE_INVALID_JOB,
+         "/expires_at: ", "not_before"},
         {"\"language\":\"cobol\"", CODE_UNSUPPORTED_LANGUAGE, "/language: ", "python, javascript"},
         {"\"language\":true", CODE_INVALID_JOB, "/language: ", "found true"},
         {"\"commands\":[]", CODE_INVALID_JOB, "/commands: ", "another kind"},
@@ -261,7 +267,6 @@ static void what_comes_later_is_unsupported(void **state)
     static const struct {
         const char *member, *begins;
     } samples[] = {
-        {"\"not_before\":\"2026-01-31T09:30:00Z\"", "/not_before: "},
         {"\"files\":[{\"path\":\"a\",\"url\":\"https://x/y\",\"sha256\":\"" LONG_64 "\"}]", "/files/0/url: "},
         {"\"secrets\":[{\"name\":\"x\",\"env\":\"X\"}]", "/secrets: "},
         {"\"network\":\"off\"", "/network: "},
@@ -309,6 +314,88 @@ static void unknown_fields_are_warnings_with_the_name_that_was_meant(void **stat
     assert_text(it.job.warnings.items[1],
                 "/requirements/memry_mb: unknown field, ignored; did you mean \"memory_mb\"?");
     assert_text(it.job.warnings.items[2], "/zzzzzz: unknown field, ignored");
+}
+
+static void an_unknown_field_is_told_at_every_level(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *member, *warning;
+    } samples[] = {
+        {"\"timeout\":5", "/timeout: unknown field, ignored; did you mean \"timeout_ms\"?"},
+        {"\"lang\":\"python\"", "/lang: unknown field, ignored; did you mean \"language\"?"},
+        {"\"Priority\":\"batch\"", "/Priority: unknown field, ignored; did you mean \"priority\"?"},
+        {"\"file\":[]", "/file: unknown field, ignored; did you mean \"files\"?"},
+        {"\"tenant\":\"acme\"", "/tenant: unknown field, ignored; did you mean \"tenant_id\"?"},
+        {"\"files\":[{\"path\":\"a\",\"content\":\"\",\"Mode\":7}]",
+         "/files/0/Mode: unknown field, ignored; did you mean \"mode\"?"},
+        {"\"requirements\":{\"memory\":1}",
+         "/requirements/memory: unknown field, ignored; did you mean \"memory_mb\"?"},
+        {"\"requirements\":{\"cpu\":1}",
+         "/requirements/cpu: unknown field, ignored; did you mean \"cpu_count\"?"},
+        {"\"limits\":{\"stdout\":1}",
+         "/limits/stdout: unknown field, ignored; did you mean \"stdout_bytes\"?"},
+        {"\"retry\":{\"max_attempt\":1}",
+         "/retry/max_attempt: unknown field, ignored; did you mean \"max_attempts\"?"},
+        {"\"retry\":{\"backoff\":1}", "/retry/backoff: unknown field, ignored"},
+        {"\"network\":{\"alow\":[]}", "/network/alow: unknown field, ignored; did you mean \"allow\"?"},
+        {"\"cache\":{\"ttl\":1}", "/cache/ttl: unknown field, ignored; did you mean \"ttl_ms\"?"},
+        {"\"validation\":{\"secret\":\"off\"}",
+         "/validation/secret: unknown field, ignored; did you mean \"secrets\"?"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
+        WITH_MEMBER(it, samples[i].member);
+        if (it.job.warnings.count != 1 || strcmp(it.job.warnings.items[0], samples[i].warning) != 0)
+            fail_msg("%s: %zu warnings, the first: %s", samples[i].member, it.job.warnings.count,
+                     it.job.warnings.count > 0 ? it.job.warnings.items[0] : "");
+    }
+}
+
+static void a_required_field_that_is_misspelt_is_told_by_the_name_it_has(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *job, *message;
+    } samples[] = {
+        {"{\"cod\":\"1\",\"timeout\":5}",
+         "/code: is missing: a job of this kind needs it; there is \"cod\": did you mean \"code\"?"},
+        {"{\"code\":null,\"Code\":\"1\"}",
+         "/code: is missing: a job of this kind needs it; there is \"Code\": did you mean \"code\"?"},
+        {"{\"source\":\"1\"}", "/code: is missing: a job of this kind needs it"},
+        {"{\"kind\":\"commands\",\"command\":[]}",
+         "/commands: is missing: a job of this kind needs it; there is \"command\": did you mean "
+         "\"commands\"?"},
+        {"{\"kind\":\"agent\",\"agents\":{}}",
+         "/agent: is missing: a job of this kind needs it; there is \"agents\": did you mean \"agent\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"paht\":\"a\",\"content\":\"\"}]}",
+         "/files/0: lacks \"path\"; there is \"paht\": did you mean \"path\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"contents\":\"\"}]}",
+         "/files/0: needs exactly one of \"content\", \"content_base64\" and \"url\", found 0; there is "
+         "\"contents\": did you mean \"content\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"content_b64\":\"\"}]}",
+         "/files/0: needs exactly one of \"content\", \"content_base64\" and \"url\", found 0; there is "
+         "\"content_b64\": did you mean \"content_base64\"?"},
+        {"{\"code\":\"1\",\"files\":[{\"path\":\"a\",\"url\":\"https://x/y\",\"sha\":\"\"}]}",
+         "/files/0: a file by \"url\" needs its \"sha256\"; there is \"sha\": did you mean \"sha256\"?"},
+        {"{\"kind\":\"commands\",\"commands\":[{\"rum\":\"ls\"}]}",
+         "/commands/0: lacks \"run\"; there is \"rum\": did you mean \"run\"?"},
+        {"{\"kind\":\"agent\",\"agent\":{\"promt\":\"x\"}}",
+         "/agent: lacks \"prompt\"; there is \"promt\": did you mean \"prompt\"?"},
+        {"{\"kind\":\"agent\",\"agent\":{\"prompt\":\"x\",\"repo\":{\"uri\":\"u\"}}}",
+         "/agent/repo: lacks \"url\"; there is \"uri\": did you mean \"url\"?"},
+        {"{\"code\":\"1\",\"secrets\":[{\"nmae\":\"x\",\"env\":\"X\"}]}",
+         "/secrets/0: lacks \"name\"; there is \"nmae\": did you mean \"name\"?"},
+        {"{\"code\":\"1\",\"session\":{\"Id\":\"s\"}}",
+         "/session: lacks \"id\"; there is \"Id\": did you mean \"id\"?"},
+        {"{\"co\\nde\":\"1\"}",
+         "/code: is missing: a job of this kind needs it; there is \"co?de\": did you mean \"code\"?"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++) {
+        CLEANUP(release) struct decoded it;
+        decode(&it, samples[i].job);
+        if (it.code != CODE_INVALID_JOB || strcmp(it.message, samples[i].message) != 0)
+            fail_msg("%s: %s: %s", samples[i].job, code_name(it.code), it.message);
+    }
 }
 
 static void warnings_are_bounded(void **state)
@@ -383,10 +470,8 @@ static void identity_comes_from_the_job_the_event_or_the_record(void **state)
     (void)state;
     static const char json[] = "{\"code\":\"1\"}";
     struct bytes value = {json, strlen(json)};
-    struct header named[] = {text_header("ce_id", "event-7")}, odd[] = {text_header("ce_id", "a b")},
-                  hop[] = {text_header("x-job-id", "first"), text_header("x-origin", "0123abcd"),
-                           text_header("x-hop", "3")};
-    CLEANUP(release) struct decoded by_event, by_hash, by_record, again, after_hop;
+    struct header named[] = {text_header("ce_id", "event-7")}, odd[] = {text_header("ce_id", "a b")};
+    CLEANUP(release) struct decoded by_event, by_hash, by_record, again;
     decode_record(&by_event, &usual_rules, value, named, 1);
     assert_text(by_event.job.job_id, "event-7");
     decode_record(&by_hash, &usual_rules, value, odd, 1);
@@ -397,10 +482,62 @@ static void identity_comes_from_the_job_the_event_or_the_record(void **state)
     assert_string_not_equal(by_record.job.job_id, by_hash.job.job_id);
     assert_true(by_record.job.from.id_is_derived);
     assert_text(by_record.job.from.origin, again.job.from.origin);
-    decode_record(&after_hop, &usual_rules, value, hop, 3);
-    assert_text(after_hop.job.job_id, "first");
-    assert_text(after_hop.job.from.origin, "0123abcd");
-    assert_int_equal(after_hop.job.from.hop, 3);
+}
+
+static void a_copy_in_a_retry_topic_is_the_same_job(void **state)
+{
+    (void)state;
+    struct bytes value = {"{\"code\":\"1\"}", 12};
+    CLEANUP(release) struct decoded first, copied, empty;
+    decode_record(&first, &usual_rules, value, NULL, 0);
+    assert_text(first.job.from.first_topic, "e2b.jobs.general");
+    assert_int_equal(first.job.from.not_before_unix_ms, -1);
+    struct hop hop = {.number = 3,
+                      .not_before_unix_ms = 1700000060000,
+                      .first_seen_unix_ms = first.job.from.timestamp_unix_ms,
+                      .topic = "e2b.jobs.general"};
+    (void)snprintf(hop.job_id, sizeof hop.job_id, "%s", first.job.job_id);
+    (void)snprintf(hop.origin, sizeof hop.origin, "%s", first.job.from.origin);
+    struct job_record copy = {.topic = "e2b.retry.1m",
+                              .partition = 1,
+                              .offset = 7,
+                              .timestamp_unix_ms = 1700000001234,
+                              .value = value,
+                              .hop = &hop};
+    copied = (struct decoded){0};
+    copied.verdict =
+        job_decode(&copy, &usual_rules, &copied.arena, &copied.job, &copied.code, &copied.message);
+    assert_int_equal(copied.verdict, JOB_ACCEPTED);
+    assert_text(copied.job.key, first.job.key);
+    assert_true(copied.job.from.id_is_derived);
+    assert_text(copied.job.from.origin, first.job.from.origin);
+    assert_text(copied.job.from.payload, first.job.from.payload);
+    assert_text(copied.job.from.topic, "e2b.retry.1m");
+    assert_text(copied.job.from.first_topic, "e2b.jobs.general");
+    assert_int_equal(copied.job.from.timestamp_unix_ms, first.job.from.timestamp_unix_ms);
+    assert_int_equal(copied.job.from.not_before_unix_ms, 1700000060000);
+    assert_int_equal(copied.job.from.hop, 3);
+    hop = (struct hop){.not_before_unix_ms = -1, .first_seen_unix_ms = -1};
+    empty = (struct decoded){0};
+    empty.verdict = job_decode(&copy, &usual_rules, &empty.arena, &empty.job, &empty.code, &empty.message);
+    assert_int_equal(empty.verdict, JOB_ACCEPTED); /* nothing said: as any other record */
+    assert_string_not_equal(empty.job.key, first.job.key);
+    assert_text(empty.job.from.first_topic, "e2b.retry.1m");
+    assert_int_equal(empty.job.from.timestamp_unix_ms, 1700000001234);
+    assert_int_equal(empty.job.from.hop, 0);
+}
+
+static void a_job_that_starts_later_waits_since_it_might_have_begun(void **state)
+{
+    (void)state;
+    WITH_MEMBER(later, "\"not_before\":\"2023-11-15T00:00:00Z\",\"expires_at\":\"2023-11-15T00:00:01Z\"");
+    assert_int_equal(later.verdict, JOB_ACCEPTED);
+    assert_int_equal(later.job.not_before_unix_ms, 1700006400000);
+    assert_int_equal(job_waits_since_unix_ms(&later.job), 1700006400000);
+    WITH_MEMBER(now, "\"not_before\":\"2023-11-14T00:00:00Z\"");
+    assert_int_equal(job_waits_since_unix_ms(&now.job), now.job.from.timestamp_unix_ms);
+    WITH_MEMBER(furthest, "\"not_before\":\"2023-12-15T22:13:20Z\"");
+    assert_int_equal(furthest.verdict, JOB_ACCEPTED);
 }
 
 static void what_is_not_json_is_answered_only_if_it_is_known_whose_it_is(void **state)
@@ -547,10 +684,14 @@ int main(void)
         cmocka_unit_test(what_comes_later_is_unsupported),
         cmocka_unit_test(a_mistake_is_told_before_what_is_unsupported),
         cmocka_unit_test(unknown_fields_are_warnings_with_the_name_that_was_meant),
+        cmocka_unit_test(an_unknown_field_is_told_at_every_level),
+        cmocka_unit_test(a_required_field_that_is_misspelt_is_told_by_the_name_it_has),
         cmocka_unit_test(warnings_are_bounded),
         cmocka_unit_test(bounds_are_kept),
         cmocka_unit_test(code_beyond_its_limit_is_too_large),
         cmocka_unit_test(identity_comes_from_the_job_the_event_or_the_record),
+        cmocka_unit_test(a_copy_in_a_retry_topic_is_the_same_job),
+        cmocka_unit_test(a_job_that_starts_later_waits_since_it_might_have_begun),
         cmocka_unit_test(what_is_not_json_is_answered_only_if_it_is_known_whose_it_is),
         cmocka_unit_test(an_array_without_any_id_is_answered_under_a_derived_one),
         cmocka_unit_test(topic_and_job_must_agree_on_the_task_type),

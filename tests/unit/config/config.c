@@ -114,11 +114,15 @@ static void a_key_means_production(void **state)
     assert_true(it.is_good);
     assert_int_equal(it.config.mode, MODE_PRODUCTION);
     assert_null(it.config.e2b_api_url);
+    assert_text(config_e2b_place(&it.config), "e2b.app");
     assert_int_equal(it.config.create_milli_per_s, 1000);
     assert_int_equal(it.config.create_burst, 1);
     LOAD(local, .environment = {"E2B_API_URL=http://127.0.0.1:4444"});
     assert_int_equal(local.config.mode, MODE_SIMULATION);
     assert_text(local.config.e2b_sandbox_url, "http://127.0.0.1:4444");
+    assert_text(config_e2b_place(&local.config), "http://127.0.0.1:4444");
+    LOAD(own, .environment = {"E2B_API_KEY=e2b_x", "E2B_DOMAIN=e2b.example"});
+    assert_text(config_e2b_place(&own.config), "e2b.example");
     LOAD(refused, .sets = {"mode=production"});
     assert_false(refused.is_good);
     assert_non_null(strstr(refused.error.text, "E2B_API_KEY"));

@@ -281,7 +281,7 @@ struct world {
     enum custody_order call; /* WAIT: none, or the create while CREATING */
     bool was_yielded;
     bool is_ledger_away; /* in all of this walk, but for what bind said */
-    bool is_leaky; /* E2B answers nothing well in this walk's later part */
+    bool is_leaky;       /* E2B answers nothing well in this walk's later part */
 };
 
 static bool is_alive_at(const struct world *world, int64_t at_ms)

@@ -135,6 +135,40 @@ static void only_a_leaving_worker_gives_an_attempt_up(void **state)
     assert_true(flight.holds_claim);
 }
 
+/* It may not begin earlier because the retry topic is set up wrong. */
+static void a_copy_that_no_topic_takes_waits_here_as_long(void **state)
+{
+    (void)state;
+    struct flight flight;
+    flight_init(&flight, 3, 3);
+    assert_int_equal(TELL(&flight, BEGIN, .park_ms = 7200000), FLIGHT_ORDER_PARK);
+    assert_int_equal(flight.delay_ms, 7200000);
+    assert_int_equal(TELL(&flight, TOO_LARGE), FLIGHT_ORDER_SLEEP);
+    assert_int_equal(flight.delay_ms, 7200000);
+    assert_int_equal(TELL(&flight, WAKE), FLIGHT_ORDER_ENQUEUE);
+}
+
+/* Which is said before it is known: the record is kept for it. */
+static void only_many_attempts_end_in_a_retry_topic(void **state)
+{
+    (void)state;
+    for (int64_t max = 1; max <= 10; max++) {
+        bool is_parked = false;
+        for (int64_t attempt = 1; attempt <= max; attempt++) {
+            struct flight flight;
+            flight_init(&flight, max, 3);
+            (void)TELL(&flight, BEGIN);
+            (void)TELL(&flight, TURN);
+            (void)TELL(&flight, GRANTED, .attempt = attempt);
+            is_parked |= TELL(&flight, ENDED, .code = CODE_SANDBOX_LOST) == FLIGHT_ORDER_PARK;
+        }
+        struct flight flight;
+        flight_init(&flight, max, 3);
+        assert_int_equal(flight_may_park(&flight), is_parked);
+        assert_int_equal(is_parked, max >= 8);
+    }
+}
+
 /* ---- every state and every event ---- */
 
 enum situation {
@@ -170,6 +204,7 @@ enum column {
     BEGIN_PARKED,
     TURN,
     TURN_REFUSED,
+    TURN_PARKED,
     WAKE,
     GRANTED,
     GRANTED_TOO_OFTEN, /* the fourth attempt */
@@ -211,6 +246,7 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [BEGIN_PARKED] = {.kind = FLIGHT_EVENT_BEGIN, .park_ms = 60000},
     [TURN] = {.kind = FLIGHT_EVENT_TURN},
     [TURN_REFUSED] = {.kind = FLIGHT_EVENT_TURN, .code = CODE_JOB_EXPIRED},
+    [TURN_PARKED] = {.kind = FLIGHT_EVENT_TURN, .park_ms = 60000},
     [WAKE] = {.kind = FLIGHT_EVENT_WAKE},
     [GRANTED] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1},
     [GRANTED_TOO_OFTEN] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 4},
@@ -252,6 +288,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [QUEUED] = {
         [BEGIN] = "enqueue queued", [BEGIN_REFUSED] = "seal sealing INVALID_JOB", [BEGIN_PARKED] = "park parking",
         [TURN] = "acquire acquiring", [TURN_REFUSED] = "seal sealing JOB_EXPIRED",
+        [TURN_PARKED] = "park parking", [FOUND_DONE] = "note duplicate finished", [STALE] = "finish finished",
+        [FOUND_CANCELLED] = "seal sealing CANCELLED",
         [CANCEL] = "seal sealing CANCELLED", [LEAVE] = "drop finished"},
     [ACQUIRING] = {
         [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
@@ -466,7 +504,7 @@ struct world {
     bool is_process; /* its run can be followed by another */
     int64_t attempt, crashes;
     /* what happened here */
-    bool has_begun, is_final, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale,
+    bool has_begun, has_run, is_final, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale,
         was_found_sealed, was_final_grant, is_parking;
     unsigned publishes;
 };
@@ -615,8 +653,30 @@ static struct flight_event begin_event(struct world *world)
                                  .park_ms = sometimes(world, 8) ? 60000 : 0};
 }
 
+static struct flight_event turn_event(struct world *world)
+{
+    return (struct flight_event){.kind = FLIGHT_EVENT_TURN,
+                                 .code = sometimes(world, 8) ? CODE_JOB_EXPIRED : CODE_NONE,
+                                 .park_ms = !world->has_run && sometimes(world, 12) ? 60000 : 0};
+}
+
+/* Returns: false when the claim says nothing to a job that waits. */
+static bool look_script(const struct world *world, enum flight_event_kind *ret)
+{
+    if (world->claim == DONE)
+        *ret = FLIGHT_EVENT_FOUND_DONE;
+    else if (world->is_parked)
+        *ret = FLIGHT_EVENT_STALE;
+    else if (world->is_cancelled && world->claim == IDLE)
+        *ret = FLIGHT_EVENT_FOUND_CANCELLED;
+    else
+        return false;
+    return true;
+}
+
 static struct flight_event next_event(struct world *world)
 {
+    struct flight_event event = {.kind = FLIGHT_EVENT_COUNT};
     if (sometimes(world, 50))
         return (struct flight_event){.kind = FLIGHT_EVENT_LEAVE};
     if (sometimes(world, 60)) {
@@ -625,10 +685,9 @@ static struct flight_event next_event(struct world *world)
     }
     switch (world->flight.state) {
     case FLIGHT_QUEUED:
-        if (!world->has_begun)
-            return begin_event(world);
-        return (struct flight_event){.kind = FLIGHT_EVENT_TURN,
-                                     .code = sometimes(world, 8) ? CODE_JOB_EXPIRED : CODE_NONE};
+        if (sometimes(world, 6) && look_script(world, &event.kind))
+            return event;
+        return world->has_begun ? turn_event(world) : begin_event(world);
     case FLIGHT_WAITING:
         return (struct flight_event){.kind = FLIGHT_EVENT_WAKE};
     case FLIGHT_ACQUIRING:
@@ -646,7 +705,7 @@ static struct flight_event next_event(struct world *world)
         break;
     }
     WALK_HOLDS(&world->walk, false);
-    return (struct flight_event){.kind = FLIGHT_EVENT_COUNT};
+    return event;
 }
 
 static void note_event(struct world *world, const struct flight_event *event)
@@ -694,9 +753,11 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, flight->refusal == CODE_NONE && flight->attempt <= ATTEMPTS_MAX);
         WALK_HOLDS(&world->walk, flight->holds_claim && !flight->is_leaving);
         WALK_HOLDS(&world->walk, world->crashes < CRASHES_MAX && !world->was_final_grant);
+        world->has_run = true;
     } else if (order == FLIGHT_ORDER_ATTACH) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken && world->is_process);
         world->is_taken = false;
+        world->has_run = true;
         world->crashes--;
     } else if (order == FLIGHT_ORDER_RETURN) {
         WALK_HOLDS(&world->walk, world->crashes > 0);
@@ -727,7 +788,8 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, world->publishes == 0 && world->was_diverted);
     }
     if (order == FLIGHT_ORDER_SLEEP || order == FLIGHT_ORDER_SET_ASIDE || order == FLIGHT_ORDER_GIVE_BACK)
-        WALK_HOLDS(&world->walk, flight->delay_ms >= 100 && flight->delay_ms <= 30000);
+        WALK_HOLDS(&world->walk,
+                   flight->delay_ms >= 100 && flight->delay_ms <= (world->is_parking ? 3600000 : 30000));
 }
 
 static bool is_last(enum flight_order order)
@@ -787,6 +849,8 @@ int main(void)
         cmocka_unit_test(a_job_that_waits_for_e2b_asks_less_and_less_often),
         cmocka_unit_test(an_acquire_without_an_answer_is_given_back_by_a_drain),
         cmocka_unit_test(only_a_leaving_worker_gives_an_attempt_up),
+        cmocka_unit_test(a_copy_that_no_topic_takes_waits_here_as_long),
+        cmocka_unit_test(only_many_attempts_end_in_a_retry_topic),
         cmocka_unit_test(every_state_answers_every_event_as_the_table_says),
         cmocka_unit_test(a_million_random_walks_keep_the_promise),
     };

@@ -93,6 +93,47 @@ static void no_character_is_cut_at_the_seam(void **state)
     capture_release(&capture);
 }
 
+static void what_was_never_seen_is_counted(void **state)
+{
+    (void)state;
+    struct capture capture;
+    capture_init(&capture, 10);
+    append_text(&capture, "abcdevwxyz"); /* both halves of thirty bytes */
+    capture_skip(&capture, 0);
+    assert_false(capture_is_truncated(&capture));
+    capture_skip(&capture, 20);
+    assert_true(capture_is_truncated(&capture));
+    assert_int_equal(capture.total_bytes, 30);
+    assert_capture(&capture, "abcde\n[... 20 bytes are missing here ...]\nvwxyz");
+    append_text(&capture, "012"); /* of a further program */
+    assert_capture(&capture, "abcde\n[... 23 bytes are missing here ...]\nyz012");
+    capture_release(&capture);
+    assert_int_equal(capture.total_bytes, 0);
+}
+
+static void what_was_never_seen_though_there_was_room_comes_last(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *seen, *expected;
+    } cases[] = {
+        {"", "[... 7 bytes are missing here ...]\n"},
+        {"abc", "abc\n[... 7 bytes are missing here ...]\n"},
+        {"abcdefg", "abcdefg\n[... 7 bytes are missing here ...]\n"},
+        {"abcdef\n", "abcdef\n[... 7 bytes are missing here ...]\n"},
+        {"abcdef\xe2\x82", "abcdef\n[... 9 bytes are missing here ...]\n"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct capture capture;
+        capture_init(&capture, 10);
+        append_text(&capture, cases[i].seen);
+        capture_skip(&capture, 7);
+        assert_true(capture_is_truncated(&capture));
+        assert_capture(&capture, cases[i].expected);
+        capture_release(&capture);
+    }
+}
+
 static void broken_text_is_repaired(void **state)
 {
     (void)state;
@@ -361,6 +402,8 @@ int main(void)
         cmocka_unit_test(a_newline_before_the_gap_is_not_doubled),
         cmocka_unit_test(no_room_at_all_leaves_the_count),
         cmocka_unit_test(no_character_is_cut_at_the_seam),
+        cmocka_unit_test(what_was_never_seen_is_counted),
+        cmocka_unit_test(what_was_never_seen_though_there_was_room_comes_last),
         cmocka_unit_test(broken_text_is_repaired),
         cmocka_unit_test(captures_agree_with_a_naive_model),
         cmocka_unit_test(random_bytes_always_show_as_valid_text),

@@ -26,7 +26,7 @@ static void an_empty_queue_gives_nothing(void **state)
     queue_free_limit(queue, "g", SIZE_MAX);
     assert_int_equal(queue_count(queue), 0);
     assert_int_equal(queue_aside_count(queue, "g"), 0);
-    assert_int_equal(queue_tenant_bytes(queue, "a"), 0);
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_BATCH).bytes, 0);
     queue_free(queue);
     queue_free(NULL);
 }
@@ -41,7 +41,7 @@ static void classes_come_in_their_order(void **state)
     queue_push(queue, &batch);
     queue_push(queue, &standard);
     queue_push(queue, &interactive);
-    assert_int_equal(queue_tenant_bytes(queue, "a"), 20);
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_BATCH).bytes, 20);
     assert_ptr_equal(queue_pop(queue), &interactive);
     assert_ptr_equal(queue_pop(queue), &standard);
     assert_ptr_equal(queue_pop(queue), &batch);
@@ -94,6 +94,31 @@ static void a_freed_limit_frees_the_higher_class_first(void **state)
     queue_free(queue);
 }
 
+/* Else the tenant whose job has waited longest asks for ever, and the others, who may have a right to the
+ * next place, are not even known to the ledger. */
+static void a_tenant_that_is_denied_again_lets_the_others_ask(void **state)
+{
+    (void)state;
+    struct queue_entry entries[6];
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < 6; i++) {
+        entries[i] = entry_of(i < 4 ? "a" : i == 4 ? "b" : "c", PRIORITY_STANDARD, 1);
+        queue_push(queue, &entries[i]);
+    }
+    for (size_t i = 0; i < 6; i++)
+        queue_set_aside(queue, queue_pop(queue), "g");
+    bool has_asked[6] = {false};
+    for (int n = 0; n < 3; n++) {
+        queue_free_limit(queue, "g", 1);
+        struct queue_entry *entry = queue_pop(queue);
+        has_asked[entry - entries] = true;
+        queue_set_aside(queue, entry, "g");
+    }
+    assert_true(has_asked[0] && has_asked[4] && has_asked[5]); /* and of "a" its oldest */
+    queue_free_limit(queue, "g", SIZE_MAX);
+    drain(queue);
+}
+
 static void every_limit_frees_its_oldest_at_once(void **state)
 {
     (void)state;
@@ -117,6 +142,49 @@ static void every_limit_frees_its_oldest_at_once(void **state)
 }
 
 enum { TENANTS = 3, BACKLOG = 20 };
+
+static void a_held_entry_counts_and_is_not_served(void **state)
+{
+    (void)state;
+    struct queue_entry held = entry_of("a", PRIORITY_STANDARD, 1), other = entry_of("a", PRIORITY_BATCH, 1);
+    struct queue *queue = queue_new();
+    queue_hold(queue, &held);
+    queue_push(queue, &other);
+    assert_int_equal(queue_count(queue), 2);
+    assert_int_equal(queue_ready_count(queue), 1);
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_BATCH).count, 2);
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_STANDARD).count, 1);
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_INTERACTIVE).count, 0);
+    assert_ptr_equal(queue_pop(queue), &other);
+    assert_null(queue_pop(queue));
+    queue_push(queue, &held);
+    assert_ptr_equal(queue_pop(queue), &held);
+    queue_hold(queue, &held);
+    queue_remove(queue, &held);
+    assert_int_equal(queue_count(queue), 0);
+    queue_free(queue);
+}
+
+static void what_is_set_aside_again_was_not_served(void **state)
+{
+    (void)state;
+    struct queue_entry entries[4];
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < 4; i++) {
+        entries[i] = entry_of("a", PRIORITY_STANDARD, 1);
+        queue_push(queue, &entries[i]);
+    }
+    assert_ptr_equal(queue_pop(queue), &entries[0]);
+    assert_ptr_equal(queue_pop(queue), &entries[1]);
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_BATCH).served, 2);
+    queue_set_aside(queue, &entries[1], "n:a");
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_BATCH).served, 1);
+    queue_free_limit(queue, "n:a", 1);
+    assert_ptr_equal(queue_pop(queue), &entries[1]);
+    queue_remove(queue, &entries[3]); /* nor what leaves in another way */
+    assert_int_equal(queue_share_of(queue, "a", PRIORITY_BATCH).served, 2);
+    drain(queue);
+}
 
 static void backlogged_tenants_share_by_weight(void **state)
 {
@@ -222,7 +290,7 @@ static void ten_thousand_entries_of_ten_thousand_tenants_pass(void **state)
  */
 
 enum { ENTRIES = 60, LIMITS = 4, NAMES = 5 };
-enum where { OUT, POPPED, READY, ASIDE };
+enum where { OUT, POPPED, READY, ASIDE, HELD };
 
 static const char *const limit_names[LIMITS] = {"g", "n:a", "t:x", "c:batch"};
 static const char *const tenant_names[NAMES] = {"a", "b", "c", "dd", "e"};
@@ -242,8 +310,18 @@ static bool is_same_line(const struct queue_entry *a, const struct queue_entry *
     return a->priority == b->priority && strcmp(a->tenant_id, b->tenant_id) == 0;
 }
 
+static void model_ready(struct model *model, size_t i)
+{
+    queue_push(model->queue, &model->entries[i]);
+    model->where[i] = READY;
+    model->is_freed[i] = false;
+    model->arrival[i] = ++model->arrivals;
+}
+
 static void model_push(struct model *model, size_t i)
 {
+    if (model->where[i] == HELD)
+        model_ready(model, i);
     if (model->where[i] == READY || model->where[i] == ASIDE)
         return;
     struct queue_entry *entry = &model->entries[i];
@@ -251,10 +329,12 @@ static void model_push(struct model *model, size_t i)
                       (enum priority)random_below(&model->random, PRIORITY_COUNT),
                       1 + (int64_t)random_below(&model->random, 9));
     entry->bytes = random_below(&model->random, 1000);
-    queue_push(model->queue, entry);
-    model->where[i] = READY;
-    model->is_freed[i] = false;
-    model->arrival[i] = ++model->arrivals;
+    if (random_below(&model->random, 5) == 0) {
+        queue_hold(model->queue, entry);
+        model->where[i] = HELD;
+    } else {
+        model_ready(model, i);
+    }
 }
 
 /* Whatever comes is of the first class that has something ready, and its tenant's oldest there. */
@@ -285,24 +365,35 @@ static void model_pop(struct model *model)
     }
 }
 
+/* Likewise of those that the limit keeps. */
+static bool model_free_one(struct model *model, size_t limit)
+{
+    const struct queue_entry *freed = NULL;
+    queue_free_limit(model->queue, limit_names[limit], 1);
+    for (size_t i = 0; i < ENTRIES && !freed; i++)
+        if (model->where[i] == ASIDE && !model->entries[i].aside)
+            freed = &model->entries[i];
+    size_t of_freed = freed ? (size_t)(freed - model->entries) : ENTRIES;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        if (model->where[i] != ASIDE || model->limit[i] != limit)
+            continue;
+        assert_non_null(freed);
+        assert_true(freed->priority <= model->entries[i].priority);
+        if (is_same_line(freed, &model->entries[i]))
+            assert_true(model->arrival[of_freed] <= model->arrival[i]);
+    }
+    if (!freed)
+        return false;
+    assert_int_equal(model->limit[of_freed], limit);
+    model->where[of_freed] = READY;
+    model->is_freed[of_freed] = true;
+    return true;
+}
+
 static void model_free_limit(struct model *model, size_t limit, size_t count)
 {
-    queue_free_limit(model->queue, limit_names[limit], count);
-    for (; count > 0; count--) {
-        size_t first = ENTRIES;
-        for (size_t i = 0; i < ENTRIES; i++) {
-            if (model->where[i] != ASIDE || model->limit[i] != limit)
-                continue;
-            if (first == ENTRIES || model->entries[i].priority < model->entries[first].priority ||
-                (model->entries[i].priority == model->entries[first].priority &&
-                 model->arrival[i] < model->arrival[first]))
-                first = i;
-        }
-        if (first == ENTRIES)
-            return;
-        model->where[first] = READY;
-        model->is_freed[first] = true;
-    }
+    while (count-- > 0 && model_free_one(model, limit))
+        ;
 }
 
 static void model_remove(struct model *model, size_t i)
@@ -313,30 +404,37 @@ static void model_remove(struct model *model, size_t i)
 
 static void model_check(const struct model *model)
 {
-    size_t ready = 0, count = 0, bytes = 0, of_limit[LIMITS] = {0}, of_tenant[NAMES] = {0};
+    size_t ready = 0, count = 0, bytes = 0, of_limit[LIMITS] = {0}, of_tenant[NAMES] = {0},
+           count_of_tenant[NAMES] = {0};
     for (size_t i = 0; i < ENTRIES; i++) {
         const struct queue_entry *entry = &model->entries[i];
-        bool is_queued = model->where[i] == READY || model->where[i] == ASIDE;
+        bool is_queued = model->where[i] == READY || model->where[i] == ASIDE || model->where[i] == HELD;
         assert_int_equal(entry->tenant != NULL, is_queued);
         assert_int_equal(entry->aside != NULL, model->where[i] == ASIDE);
         if (!is_queued)
             continue;
-        assert_int_equal(entry->sequence, model->arrival[i]);
+        assert_true(model->where[i] == HELD || entry->sequence == model->arrival[i]);
         count++;
         ready += model->where[i] == READY;
         bytes += entry->bytes;
         if (model->where[i] == ASIDE)
             of_limit[model->limit[i]]++;
-        for (size_t t = 0; t < NAMES; t++)
-            of_tenant[t] += strcmp(entry->tenant_id, tenant_names[t]) == 0 ? entry->bytes : 0;
+        for (size_t t = 0; t < NAMES; t++) {
+            bool is_its = strcmp(entry->tenant_id, tenant_names[t]) == 0;
+            of_tenant[t] += is_its ? entry->bytes : 0;
+            count_of_tenant[t] += is_its;
+        }
     }
     assert_int_equal(queue_count(model->queue), count);
     assert_int_equal(queue_ready_count(model->queue), ready);
     assert_int_equal(queue_bytes(model->queue), bytes);
     for (size_t l = 0; l < LIMITS; l++)
         assert_int_equal(queue_aside_count(model->queue, limit_names[l]), of_limit[l]);
-    for (size_t t = 0; t < NAMES; t++)
-        assert_int_equal(queue_tenant_bytes(model->queue, tenant_names[t]), of_tenant[t]);
+    for (size_t t = 0; t < NAMES; t++) {
+        struct queue_share share = queue_share_of(model->queue, tenant_names[t], PRIORITY_BATCH);
+        assert_int_equal(share.bytes, of_tenant[t]);
+        assert_int_equal(share.count, count_of_tenant[t]);
+    }
 }
 
 static void random_walks_agree_with_a_naive_model(void **state)
@@ -372,7 +470,10 @@ int main(void)
         cmocka_unit_test(classes_come_in_their_order),
         cmocka_unit_test(a_tenant_keeps_its_order_over_being_set_aside),
         cmocka_unit_test(a_freed_limit_frees_the_higher_class_first),
+        cmocka_unit_test(a_tenant_that_is_denied_again_lets_the_others_ask),
         cmocka_unit_test(every_limit_frees_its_oldest_at_once),
+        cmocka_unit_test(a_held_entry_counts_and_is_not_served),
+        cmocka_unit_test(what_is_set_aside_again_was_not_served),
         cmocka_unit_test(backlogged_tenants_share_by_weight),
         cmocka_unit_test(newcomers_and_one_at_a_time_senders_starve_nobody),
         cmocka_unit_test(a_pause_saves_up_no_turns),

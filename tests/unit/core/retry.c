@@ -34,11 +34,24 @@ static void delays_never_fall_below_what_was_asked_and_are_spread(void **state)
     assert_true(at_once < 10);
 }
 
+static void a_delay_waits_in_the_longest_tier_that_it_fills(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t delay_ms;
+        const char *name;
+    } samples[] = {{0, "1m"},       {31000, "1m"},    {60000, "1m"},   {599999, "1m"},
+                   {600000, "10m"}, {3599999, "10m"}, {3600000, "1h"}, {INT64_MAX, "1h"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(samples); i++)
+        assert_text(retry_tier_of(samples[i].delay_ms)->name, samples[i].name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delays_double_up_to_the_most),
         cmocka_unit_test(delays_never_fall_below_what_was_asked_and_are_spread),
+        cmocka_unit_test(a_delay_waits_in_the_longest_tier_that_it_fills),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,17 +69,17 @@ static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     assert_true(e2b_call_is_active(call));
     switch (output->kind) {
-    case E2B_STARTED:
+    case E2B_OUTPUT_STARTED:
         outcome.started++;
         outcome.pid = output->pid;
         break;
-    case E2B_STDOUT:
+    case E2B_OUTPUT_STDOUT:
         outcome.out += output->bytes.length;
         break;
-    case E2B_STDERR:
+    case E2B_OUTPUT_STDERR:
         outcome.err += output->bytes.length;
         break;
-    case E2B_RESULT:
+    case E2B_OUTPUT_RESULT:
         outcome.results++;
         assert_int_equal(((const char *)output->bytes.data)[0], '{');
         assert_int_equal(((const char *)output->bytes.data)[output->bytes.length - 1], '}');

@@ -136,7 +136,7 @@ static void cancel_while_waiting_closes_the_connection_in_silence(void **state)
 static void on_output_cancel(struct e2b_call *call, const struct e2b_output *output)
 {
     world_on_output(call, output);
-    if (output->kind != E2B_STDOUT)
+    if (output->kind != E2B_OUTPUT_STDOUT)
         return;
     e2b_call_cancel(call);
     assert_false(e2b_call_is_active(call));
@@ -160,7 +160,7 @@ static void on_output_restart(struct e2b_call *call, const struct e2b_output *ou
 {
     struct world *world = call->arg;
     world_on_output(call, output);
-    if (output->kind != E2B_STDOUT)
+    if (output->kind != E2B_OUTPUT_STDOUT)
         return;
     e2b_call_cancel(call);
     e2b_sandbox_kill(world->client, call, "isandbox1", world_on_done);
@@ -285,7 +285,7 @@ static void on_output_close(struct e2b_call *call, const struct e2b_output *outp
 {
     struct world *world = call->arg;
     world_on_output(call, output);
-    if (output->kind == E2B_STARTED)
+    if (output->kind == E2B_OUTPUT_STARTED)
         world_close(world);
 }
 

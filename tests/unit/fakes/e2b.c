@@ -26,7 +26,7 @@ static void on_sandbox(struct e2b_call *call, const struct e2b_error *error, str
 static void on_output(struct e2b_call *call, const struct e2b_output *output)
 {
     struct fixture *fixture = call->arg;
-    fixture->events += output->kind == E2B_STDOUT;
+    fixture->events += output->kind == E2B_OUTPUT_STDOUT;
 }
 
 static void on_ran(struct e2b_call *call, const struct e2b_error *error,
@@ -100,7 +100,7 @@ static void a_silent_create_may_come_late(void **state)
                    &(struct e2b_world_fault){.call = E2B_WORLD_CREATE, .is_silent = true, .late_ms = 60000});
     create(fixture, 2000);
     virtual_loop_advance(fixture->loop, 31000);
-    assert_int_equal(fixture->error.kind, E2B_TIMEOUT);
+    assert_int_equal(fixture->error.kind, E2B_ERROR_TIMEOUT);
     assert_true(fixture->error.undecided);
     assert_int_equal(e2b_world_max_live(fixture->world), 0);
     virtual_loop_advance(fixture->loop, 30000);
@@ -119,7 +119,7 @@ static void code_prints_and_dies_with_its_sandbox(void **state)
     assert_int_equal(fixture->answers, 1);
     assert_true(e2b_world_vanish(fixture->world, "j"));
     virtual_loop_advance(fixture->loop, 100);
-    assert_int_equal(fixture->error.kind, E2B_GONE);
+    assert_int_equal(fixture->error.kind, E2B_ERROR_GONE);
     assert_int_equal(e2b_world_starts(fixture->world, "j"), 1);
 }
 

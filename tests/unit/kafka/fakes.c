@@ -8,13 +8,15 @@
 enum { RECORDS = 50 };
 
 struct member {
+    struct loop *loop;
     struct kafka_source *source;
     int delivered[2][RECORDS], total, revoked, lost, limit, pulled_before;
     bool is_usable, is_closed;
 };
 
-static bool has_room(void *arg)
+static bool has_room(void *arg, const char *topic)
 {
+    (void)topic;
     struct member *member = arg;
     return member->total < member->limit;
 }
@@ -55,12 +57,14 @@ static void on_closed(void *arg)
     ((struct member *)arg)->is_closed = true;
 }
 
+static int64_t wait_ms(void *arg, const struct kafka_message *message);
+
 static struct kafka_source *join(struct loop *loop, struct kafka_world *world, struct member *member,
                                  int limit)
 {
     static const char *const topics[] = {"^jobs\\..*$"};
     struct error error;
-    *member = (struct member){.limit = limit};
+    *member = (struct member){.loop = loop, .limit = limit};
     return member->source = kafka_source_new(
                &(struct kafka_source_options){.loop = loop,
                                               .cluster = {.bootstrap_servers = kafka_world_address(world)},
@@ -69,6 +73,7 @@ static struct kafka_source *join(struct loop *loop, struct kafka_world *world, s
                                               .topic_count = 1,
                                               .events = {.arg = member,
                                                          .has_room = has_room,
+                                                         .wait_ms = wait_ms,
                                                          .on_message = on_message,
                                                          .on_revoked = on_revoked,
                                                          .on_assigned = on_assigned,
@@ -147,6 +152,49 @@ static void two_members_share_and_an_expelled_one_commits_nothing(void **state)
     virtual_loop_free(loop);
 }
 
+enum { HEAD_THAT_WAITS = 10 };
+static int64_t due_ms;
+
+static int64_t wait_ms(void *arg, const struct kafka_message *message)
+{
+    const struct member *member = arg;
+    bool waits = message->partition == 0 && message->offset == HEAD_THAT_WAITS;
+    return waits ? MAX(due_ms - loop_now_ms(member->loop), 0) : 0;
+}
+
+static void a_head_that_waits_holds_back_its_own_partition_only(void **state)
+{
+    (void)state;
+    struct loop *loop = virtual_loop_new();
+    struct kafka_world *world = kafka_world_new(loop);
+    struct member first, second;
+    struct kafka_source_stats stats;
+    fill(world);
+    due_ms = loop_now_ms(loop) + 3600000;
+    join(loop, world, &first, 2 * RECORDS);
+    virtual_loop_advance(loop, 3500000);
+    assert_int_equal(first.total, RECORDS + HEAD_THAT_WAITS);
+    kafka_source_stats(first.source, &stats);
+    assert_int_equal(stats.deferred, RECORDS - HEAD_THAT_WAITS);
+    assert_int_equal(stats.backlog, RECORDS + HEAD_THAT_WAITS);
+    for (int64_t offset = 0; offset < HEAD_THAT_WAITS; offset++)
+        kafka_source_finish(first.source, "jobs.a", 0, offset);
+    virtual_loop_advance(loop, 2000);
+    assert_int_equal(kafka_world_committed(world, "g", "jobs.a", 0), HEAD_THAT_WAITS);
+    kafka_world_kill_source(first.source);
+    join(loop, world, &second, 2 * RECORDS);
+    virtual_loop_advance(loop, 10);
+    assert_int_equal(second.pulled_before, RECORDS); /* of the other partition */
+    assert_int_equal(second.total, RECORDS);
+    due_ms = loop_now_ms(loop) + 500; /* a clock was set */
+    virtual_loop_advance(loop, 60000);
+    assert_int_equal(second.total, 2 * RECORDS - HEAD_THAT_WAITS);
+    kafka_source_close(second.source, 1000, NULL, NULL);
+    virtual_loop_advance(loop, 10);
+    kafka_world_free(world);
+    virtual_loop_free(loop);
+}
+
 struct item {
     struct kafka_send send;
     int good, refused;
@@ -209,6 +257,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_members_successor_gets_what_was_not_finished),
         cmocka_unit_test(two_members_share_and_an_expelled_one_commits_nothing),
+        cmocka_unit_test(a_head_that_waits_holds_back_its_own_partition_only),
         cmocka_unit_test(records_are_sent_until_they_are_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

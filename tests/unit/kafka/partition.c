@@ -53,6 +53,24 @@ static void gaps_count_as_finished(void **state)
     partition_free(partition);
 }
 
+static void what_stands_behind_a_waiting_head_is_no_backlog(void **state)
+{
+    (void)state;
+    struct partition *partition = loaded(10, 0, 50);
+    take(partition, 10, PARTITION_DELIVER);
+    take(partition, 11, PARTITION_DELIVER);
+    assert_true(partition_finish(partition, 11));
+    assert_int_equal(partition_backlog(partition), 39);
+    assert_int_equal(partition_deferred(partition), 0);
+    partition->wait_until_ms = 5000;
+    assert_int_equal(partition_backlog(partition), 1); /* the one in flight */
+    assert_int_equal(partition_deferred(partition), 38);
+    partition_lose(partition);
+    assert_int_equal(partition_backlog(partition), 0);
+    assert_int_equal(partition_deferred(partition), 0);
+    partition_free(partition);
+}
+
 static void what_an_owner_before_us_pulled_is_recovered(void **state)
 {
     (void)state;
@@ -226,6 +244,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_run_starts_at_the_earliest_record),
         cmocka_unit_test(gaps_count_as_finished),
+        cmocka_unit_test(what_stands_behind_a_waiting_head_is_no_backlog),
         cmocka_unit_test(what_an_owner_before_us_pulled_is_recovered),
         cmocka_unit_test(a_partition_that_comes_back_keeps_its_records_in_flight),
         cmocka_unit_test(a_base_or_map_beyond_the_end_is_foreign),

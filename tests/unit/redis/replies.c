@@ -98,7 +98,7 @@ static void a_pulses_answer_is_read_or_refused(void **state)
     struct error error;
     redisReply *reply =
         REPLY("*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*1\r\n$2\r\np3\r\n"
-              "*0\r\n$3\r\ne:7\r\n*1\r\n$3\r\none\r\n");
+              "*0\r\n$3\r\ne:7\r\n*4\r\n$3\r\none\r\n:-1\r\n$3\r\ntwo\r\n:9\r\n");
     assert_true(replies_pulse(reply, &answer, &error));
     assert_true(answer.is_ready && answer.has_lapsed && !answer.is_in_doubt);
     assert_text(replies_text(answer.others, 1), "p2");
@@ -106,7 +106,12 @@ static void a_pulses_answer_is_read_or_refused(void **state)
     assert_text(replies_text(answer.gone, 0), "p3");
     assert_null(replies_text(answer.cancelled, 0));
     assert_text(answer.crew_version, "e:7");
-    assert_text(replies_text(answer.crew, 0), "one");
+    int64_t left_ms;
+    assert_int_equal(replies_crew_count(answer.crew), 2);
+    assert_text(replies_crew(answer.crew, 0, &left_ms), "one");
+    assert_int_equal(left_ms, -1);
+    assert_text(replies_crew(answer.crew, 1, &left_ms), "two");
+    assert_int_equal(left_ms, 9);
     freeReplyObject(reply);
     static const char *const bad[] = {
         "*7\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n",
@@ -117,6 +122,8 @@ static void a_pulses_answer_is_read_or_refused(void **state)
         "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*1\r\n$-1\r\n$0\r\n\r\n*0\r\n",
         "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n:1\r\n*0\r\n",
         "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n:1\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n*1\r\n$1\r\nw\r\n",
+        "*8\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*0\r\n*0\r\n*0\r\n$0\r\n\r\n*2\r\n$1\r\nw\r\n$1\r\n1\r\n",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
         reply = reply_of(bad[i], strlen(bad[i]));

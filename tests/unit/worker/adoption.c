@@ -178,6 +178,27 @@ static void runs_outlive_an_emptied_ledger(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+static void a_verdict_that_waits_for_the_ledger_outlives_its_loss(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "sleep 3000;print x");
+    world_submit_with(world, "b", "sleep 3000;print x", PROCESS);
+    world_run(world, 1000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 10000);
+    assert_int_equal(e2b_world_live(world->e2b), 0);
+    store_clear(fake_redis_store(world->redis));
+    fake_redis_set_reachable(world->redis, true);
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/b"), 1);
+    assert_int_equal(world_result(world, "b").attempts, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void a_finished_job_stays_finished_when_the_ledger_is_emptied(void **state)
 {
     struct world *world = *state;
@@ -317,6 +338,7 @@ int main(void)
         WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
         WORLD_TEST(runs_outlive_an_emptied_ledger),
+        WORLD_TEST(a_verdict_that_waits_for_the_ledger_outlives_its_loss),
         WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied),
         WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
         WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),

@@ -196,7 +196,7 @@ static void the_global_limit_is_there_before_the_first_look(void **state)
 static void metrics_tell_what_happened(void **state)
 {
     struct world *world = *state;
-    const struct e2b_world_fault lost = world_fault(E2B_WORLD_CODE, E2B_GONE);
+    const struct e2b_world_fault lost = world_fault(E2B_WORLD_CODE, E2B_ERROR_GONE);
     world->config.max_in_flight = 2;
     world_start(world, 0);
     e2b_world_fail(world->e2b, &lost);
@@ -259,7 +259,7 @@ static bool is_in_the_way(struct world *world, const char *part)
 static void a_part_has_one_name_in_readiness_and_log(void **state)
 {
     struct world *world = *state;
-    const struct e2b_world_fault refused = world_fault(E2B_WORLD_LIST, E2B_AUTH);
+    const struct e2b_world_fault refused = world_fault(E2B_WORLD_LIST, E2B_ERROR_AUTH);
     capture_log(world);
     world_start(world, 0);
     fake_redis_set_reachable(world->redis, false);

@@ -26,12 +26,12 @@ static void reads_every_end(void **state)
         enum process_end end;
         int number;
     } cases[] = {
-        {MARK " exit 0 5 4096 0 0\n", PROCESS_EXITED, 0},
-        {MARK " exit 255 5 4096 0 1\n", PROCESS_EXITED, 255},
-        {MARK " signal 9 -1 -1 1 0\n", PROCESS_SIGNALED, 9},
-        {MARK " timeout 0 5 4096 0 0\n", PROCESS_TIMED_OUT, 0},
-        {MARK " lost 0 -1 -1 1 0\n", PROCESS_LOST, 0},
-        {MARK " unstarted 0 -1 -1 0 0\n", PROCESS_UNSTARTED, 0},
+        {MARK " exit 0 5 4096 0 0 0 0\n", PROCESS_EXITED, 0},
+        {MARK " exit 255 5 4096 0 1 12 3\n", PROCESS_EXITED, 255},
+        {MARK " signal 9 -1 -1 1 0 0 0\n", PROCESS_SIGNALED, 9},
+        {MARK " timeout 0 5 4096 0 0 0 0\n", PROCESS_TIMED_OUT, 0},
+        {MARK " lost 0 -1 -1 1 0 0 0\n", PROCESS_LOST, 0},
+        {MARK " unstarted 0 -1 -1 0 0 0 0\n", PROCESS_UNSTARTED, 0},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct process_report report;
@@ -48,18 +48,20 @@ static void reads_the_measures(void **state)
     (void)state;
     struct process_report report;
     size_t at;
-    assert_true(parse("the program's own" MARK " signal 9 1234 5368709120 1 1\n", &report, &at));
+    assert_true(parse("the program's own" MARK " signal 9 1234 5368709120 1 1 314572805 7\n", &report, &at));
     assert_int_equal(at, strlen("the program's own"));
     assert_int_equal(report.cpu_ms, 1234);
     assert_int_equal(report.peak_bytes, 5368709120);
     assert_true(report.saw_oom);
     assert_true(report.has_results);
+    assert_int_equal(report.out_bytes, 314572805);
+    assert_int_equal(report.err_bytes, 7);
 }
 
 static void half_a_report_is_none(void **state)
 {
     (void)state;
-    const char whole[] = MARK " exit 0 5 4096 0 0\n";
+    const char whole[] = MARK " exit 0 5 4096 0 0 1 2\n";
     struct process_report report;
     size_t at;
     for (size_t length = 0; length < sizeof whole - 1; length++)
@@ -67,15 +69,29 @@ static void half_a_report_is_none(void **state)
     static const char *const wrong[] = {
         "",
         "\n",
-        "no mark exit 0 0 0 0 0\n",
-        MARK " exit 0 5 4096 0 0\nmore\n",
-        MARK " ended 0 5 4096 0 0\n",
-        MARK " exit zero 5 4096 0 0\n",
+        "no mark exit 0 0 0 0 0 0 0\n",
+        MARK " exit 0 5 4096 0 0 0 0\nmore\n",
+        MARK " ended 0 5 4096 0 0 0 0\n",
+        MARK " exit zero 5 4096 0 0 0 0\n",
         MARK "\n",
-        MARK " exit 0 5 4096 0 0 0\n",
+        MARK " exit 0 5 4096 0 0\n",
+        MARK " exit 0 5 4096 0 0 0 0 0\n",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++)
         assert_false(parse(wrong[i], &report, &at));
+}
+
+/* A program can forge the report of its own job, but no number that is none. */
+static void a_stream_of_an_impossible_length_is_no_report(void **state)
+{
+    (void)state;
+    struct process_report report;
+    size_t at;
+    assert_true(parse(MARK " exit 0 5 4096 0 0 1125899906842624 0\n", &report, &at));
+    assert_false(parse(MARK " exit 0 5 4096 0 0 1125899906842625 0\n", &report, &at));
+    assert_false(parse(MARK " exit 0 5 4096 0 0 0 99999999999999999999\n", &report, &at));
+    assert_false(parse(MARK " exit 0 5 4096 0 0 -1 0\n", &report, &at));
+    assert_false(parse(MARK " exit 0 5 4096 0 0 0 -1\n", &report, &at));
 }
 
 static void set_up(struct outcome *outcome)
@@ -131,6 +147,7 @@ int main(void)
         cmocka_unit_test(reads_every_end),
         cmocka_unit_test(reads_the_measures),
         cmocka_unit_test(half_a_report_is_none),
+        cmocka_unit_test(a_stream_of_an_impossible_length_is_no_report),
         cmocka_unit_test(reads_results_and_the_exception),
         cmocka_unit_test(skips_what_it_does_not_understand),
     };

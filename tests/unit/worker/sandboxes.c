@@ -7,7 +7,7 @@
 
 static void a_create_that_must_wait_is_no_attempt(void **state)
 {
-    static const enum e2b_error_kind kinds[] = {E2B_RATE_LIMITED, E2B_QUOTA, E2B_CAPACITY};
+    static const enum e2b_error_kind kinds[] = {E2B_ERROR_RATE_LIMITED, E2B_ERROR_QUOTA, E2B_ERROR_CAPACITY};
     struct world *world = *state;
     world_start(world, 0);
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
@@ -30,9 +30,9 @@ static void a_wrong_key_stops_the_pulling_and_loses_no_job(void **state)
     struct world *world = *state;
     const char *why;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_AUTH);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_AUTH);
     e2b_world_fail(world->e2b, &fault);
-    fault = world_fault(E2B_WORLD_LIST, E2B_AUTH);
+    fault = world_fault(E2B_WORLD_LIST, E2B_ERROR_AUTH);
     fault.count = 3;
     e2b_world_fail(world->e2b, &fault);
     world_submit(world, "a", "print x");
@@ -51,7 +51,7 @@ static void a_template_that_is_not_there_is_a_result(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_NOT_FOUND);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_NOT_FOUND);
     fault.error.http_status = 404;
     e2b_world_fail(world->e2b, &fault);
     world_submit(world, "a", "print x");
@@ -64,7 +64,7 @@ static void creates_that_fail_use_up_the_attempts(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_BROKEN);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_BROKEN);
     fault.error.http_status = 500; /* it was reached, and answered */
     fault.count = 3;
     e2b_world_fail(world->e2b, &fault);
@@ -83,7 +83,7 @@ static void an_unanswered_create_keeps_its_permit(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_BROKEN);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_BROKEN);
     fault.error.undecided = true;
     e2b_world_fail(world->e2b, &fault);
     world_submit(world, "a", "print x");
@@ -102,7 +102,7 @@ static void an_unanswered_create_that_was_done_is_found_and_killed(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_BROKEN);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_BROKEN);
     fault.error.undecided = true;
     fault.is_done = true;
     e2b_world_fail(world->e2b, &fault);
@@ -230,7 +230,7 @@ static void artifacts_that_break_off_are_fetched_once(void **state)
     struct world *world = *state;
     world_start(world, 0);
     const struct e2b_world_fault fault = {
-        .call = E2B_WORLD_READ, .skip = 1, .error = {.kind = E2B_BROKEN, .undecided = true}};
+        .call = E2B_WORLD_READ, .skip = 1, .error = {.kind = E2B_ERROR_BROKEN, .undecided = true}};
     e2b_world_fail(world->e2b, &fault);
     world_submit_with(world, "a", "write one.txt 1;write two.txt 2", "'artifacts':['*.txt']");
     assert_true(world_settle(world, 20000));
@@ -247,7 +247,7 @@ static void kills_are_repeated_until_they_are_answered(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_KILL, E2B_BROKEN);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_KILL, E2B_ERROR_BROKEN);
     fault.count = 4;
     e2b_world_fail(world->e2b, &fault);
     world_submit(world, "a", "print x");
@@ -299,7 +299,7 @@ static void extensions_that_fail_are_tried_again(void **state)
     struct world *world = *state;
     world->step_ms = 500;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_KEEP, E2B_BROKEN);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_KEEP, E2B_ERROR_BROKEN);
     fault.count = 20;
     fault.skip = 1;
     e2b_world_fail(world->e2b, &fault);
@@ -380,7 +380,7 @@ static void a_rolling_sandbox_that_is_gone_at_its_extension_is_lost(void **state
     struct world *world = *state;
     world->step_ms = 500;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_KEEP, E2B_GONE);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_KEEP, E2B_ERROR_GONE);
     e2b_world_fail(world->e2b, &fault);
     world_submit_with(world, "a", "sleep 150000;print x", "'template':'long'");
     assert_true(world_settle(world, 900000));
@@ -392,7 +392,7 @@ static void artifacts_that_cannot_be_had_are_warned_of(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_FILES, E2B_BROKEN);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_FILES, E2B_ERROR_BROKEN);
     fault.count = 50;
     e2b_world_fail(world->e2b, &fault);
     world_submit_with(world, "a", "print x", "'artifacts':['*.csv']");
@@ -407,7 +407,7 @@ static void an_e2b_that_cannot_be_reached_fails_no_job(void **state)
     struct world *world = *state;
     world->step_ms = 500;
     world_start(world, 0);
-    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_BROKEN);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_BROKEN);
     fault.count = 10;
     e2b_world_fail(world->e2b, &fault);
     world_submit(world, "a", "print x");

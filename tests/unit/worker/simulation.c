@@ -73,9 +73,10 @@ static void cancel(struct world *world, const char *job_id)
 
 static void disturb_e2b(struct simulation *simulation)
 {
-    static const enum e2b_error_kind kinds[] = {E2B_BROKEN, E2B_BROKEN,   E2B_BROKEN,   E2B_RATE_LIMITED,
-                                                E2B_QUOTA,  E2B_CAPACITY, E2B_GONE,     E2B_CONFLICT,
-                                                E2B_AUTH,   E2B_TIMEOUT,  E2B_TOO_LARGE};
+    static const enum e2b_error_kind kinds[] = {
+        E2B_ERROR_BROKEN, E2B_ERROR_BROKEN,   E2B_ERROR_BROKEN,   E2B_ERROR_RATE_LIMITED,
+        E2B_ERROR_QUOTA,  E2B_ERROR_CAPACITY, E2B_ERROR_GONE,     E2B_ERROR_CONFLICT,
+        E2B_ERROR_AUTH,   E2B_ERROR_TIMEOUT,  E2B_ERROR_TOO_LARGE};
     struct e2b_world_fault fault = {.call = (enum e2b_world_call)below(simulation, E2B_WORLD_CALL_COUNT),
                                     .skip = (int)below(simulation, 4),
                                     .count = 1 + (int)below(simulation, 3),
@@ -86,10 +87,11 @@ static void disturb_e2b(struct simulation *simulation)
         fault.is_silent = true;
     else
         fault.error.kind = kinds[below(simulation, ARRAY_LENGTH(kinds))];
-    fault.error.undecided = fault.is_done || fault.error.kind == E2B_TIMEOUT ||
-                            (fault.error.kind == E2B_BROKEN && below(simulation, 2));
+    fault.error.undecided = fault.is_done || fault.error.kind == E2B_ERROR_TIMEOUT ||
+                            (fault.error.kind == E2B_ERROR_BROKEN && below(simulation, 2));
     /* What says clearly that nothing was made has made nothing. */
-    if (fault.error.kind != 0 && fault.error.kind != E2B_BROKEN && fault.error.kind != E2B_TIMEOUT)
+    if (fault.error.kind != 0 && fault.error.kind != E2B_ERROR_BROKEN &&
+        fault.error.kind != E2B_ERROR_TIMEOUT)
         fault.is_done = fault.error.undecided = false;
     if (fault.call == E2B_WORLD_CREATE && (fault.error.undecided || fault.is_silent) && below(simulation, 2))
         fault.late_ms = 1 + below(simulation, 70000);

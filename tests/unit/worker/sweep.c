@@ -30,24 +30,24 @@ static void run_one(struct world *world, const char *fields)
 /* ---- E2B ---- */
 
 static const struct e2b_world_fault faults[] = {
-    {.error = {.kind = E2B_BROKEN}},
-    {.error = {.kind = E2B_BROKEN, .undecided = true}},
-    {.error = {.kind = E2B_BROKEN, .undecided = true}, .is_done = true},
+    {.error = {.kind = E2B_ERROR_BROKEN}},
+    {.error = {.kind = E2B_ERROR_BROKEN, .undecided = true}},
+    {.error = {.kind = E2B_ERROR_BROKEN, .undecided = true}, .is_done = true},
     {.is_silent = true},
     {.is_silent = true, .is_done = true},
     {.is_silent = true, .late_ms = 60000},
-    {.error = {.kind = E2B_GONE}},
-    {.error = {.kind = E2B_RATE_LIMITED, .retry_after_ms = 3000}},
-    {.error = {.kind = E2B_QUOTA}},
-    {.error = {.kind = E2B_CAPACITY}},
-    {.error = {.kind = E2B_AUTH}},
-    {.error = {.kind = E2B_INVALID}},
-    {.error = {.kind = E2B_NOT_FOUND}},
-    {.error = {.kind = E2B_CONFLICT}},
-    {.error = {.kind = E2B_PORT_CLOSED}},
-    {.error = {.kind = E2B_DISK_FULL}},
-    {.error = {.kind = E2B_TIMEOUT, .undecided = true}},
-    {.error = {.kind = E2B_TOO_LARGE}},
+    {.error = {.kind = E2B_ERROR_GONE}},
+    {.error = {.kind = E2B_ERROR_RATE_LIMITED, .retry_after_ms = 3000}},
+    {.error = {.kind = E2B_ERROR_QUOTA}},
+    {.error = {.kind = E2B_ERROR_CAPACITY}},
+    {.error = {.kind = E2B_ERROR_AUTH}},
+    {.error = {.kind = E2B_ERROR_INVALID}},
+    {.error = {.kind = E2B_ERROR_NOT_FOUND}},
+    {.error = {.kind = E2B_ERROR_CONFLICT}},
+    {.error = {.kind = E2B_ERROR_PORT_CLOSED}},
+    {.error = {.kind = E2B_ERROR_DISK_FULL}},
+    {.error = {.kind = E2B_ERROR_TIMEOUT, .undecided = true}},
+    {.error = {.kind = E2B_ERROR_TOO_LARGE}},
     {.cut_after = 1},
     {.cut_after = 2},
 };
@@ -55,8 +55,8 @@ static const struct e2b_world_fault faults[] = {
 /* What may well end the job instead of being overcome. */
 static bool may_fail(const struct e2b_world_fault *fault)
 {
-    static const enum e2b_error_kind kinds[] = {E2B_NOT_FOUND, E2B_INVALID, E2B_PORT_CLOSED, E2B_DISK_FULL,
-                                                E2B_TIMEOUT};
+    static const enum e2b_error_kind kinds[] = {E2B_ERROR_NOT_FOUND, E2B_ERROR_INVALID, E2B_ERROR_PORT_CLOSED,
+                                                E2B_ERROR_DISK_FULL, E2B_ERROR_TIMEOUT};
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
         if (fault->error.kind == kinds[i])
             return true;

@@ -39,6 +39,7 @@ static void fill_config(struct world *world)
         .kafka_assignor = "eager",
         .topics = {.jobs = {jobs, 1},
                    .jobs_prefix = "e2b.jobs.",
+                   .retry = "e2b.retry.",
                    .results = "e2b.results",
                    .stats = "e2b.stats",
                    .control = "e2b.control",
