@@ -176,7 +176,7 @@ struct e2b_sandbox_page {
     const struct e2b_sandbox_info *items;
     size_t count;
     const char *next;      /* for the filter of the next page; NULL: this was the last */
-    int64_t total_running; /* in the account, as far as the key sees; -1: not said */
+    int64_t total_running; /* that the filter lets through, on all pages; -1: not said */
 };
 
 struct e2b_sandbox_filter {

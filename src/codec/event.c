@@ -86,6 +86,31 @@ void event_duplicate(const struct job *job, const struct event_duplicate *duplic
     writer_end_object(&writer);
 }
 
+void event_reaped(const struct event_reaped *reaped, struct buffer *out)
+{
+    struct writer writer = {.out = out};
+    writer_begin_object(&writer);
+    writer_field_text(&writer, "sandbox_id", reaped->sandbox_id);
+    writer_field_text(&writer, "permit", reaped->permit);
+    writer_field_text(&writer, "job_id", reaped->job_id);
+    writer_field_text(&writer, "tenant_id", reaped->tenant_id);
+    writer_field_text(&writer, "template", reaped->template_name);
+    writer_field_text(&writer, "template_id", reaped->template_id);
+    writer_field_text(&writer, "worker_id", reaped->worker_id);
+    writer_field_text(&writer, "reason", reaped->reason);
+    writer_field_int(&writer, "age_ms", reaped->age_ms);
+    writer_key(&writer, "cost");
+    writer_begin_object(&writer);
+    writer_field_int(&writer, "nano_usd", reaped->nano_usd);
+    writer_key(&writer, "vcpu");
+    writer_milli(&writer, reaped->cpu_milli);
+    writer_field_int(&writer, "memory_mb", reaped->memory_mb);
+    writer_field_int(&writer, "seconds", (reaped->age_ms + 999) / 1000);
+    writer_field_text(&writer, "price_version", reaped->price_version);
+    writer_end_object(&writer);
+    writer_end_object(&writer);
+}
+
 const char *event_id(const struct job *job, const char *type, int64_t n, struct arena *arena)
 {
     long long number = (long long)n;

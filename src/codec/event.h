@@ -5,8 +5,9 @@
 #include "core/outcome.h"
 #include "core/plan.h"
 
-/* The other events: lifecycle of a job (started, waiting, retrying, duplicate) and the statistics of a
- * worker. Values go with schemas/<type>.json. Ids are deterministic, so that a repeat is known as one. */
+/* The other events: lifecycle of a job (started, waiting, retrying, duplicate), the end of a sandbox that was
+ * left behind, and the statistics of a worker. Values go with schemas/<type>.json. Ids are deterministic, so
+ * that a repeat is known as one. */
 
 #define EVENT_SUBMITTED "e2b-worker.job.submitted.v1"
 #define EVENT_STARTED   "e2b-worker.job.started.v1"
@@ -14,6 +15,7 @@
 #define EVENT_RETRYING  "e2b-worker.job.retrying.v1"
 #define EVENT_FINISHED  "e2b-worker.job.finished.v1"
 #define EVENT_DUPLICATE "e2b-worker.job.duplicate.v1"
+#define EVENT_REAPED    "e2b-worker.sandbox.reaped.v1"
 #define EVENT_STATS     "e2b-worker.worker.stats.v1"
 
 struct event_started {
@@ -45,6 +47,17 @@ struct event_duplicate {
     int64_t first_partition, first_offset; /* -1: not known */
 };
 void event_duplicate(const struct job *job, const struct event_duplicate *duplicate, struct buffer *out);
+
+/* What is not known is NULL. Its id is "<sandbox_id>:reaped". */
+struct event_reaped {
+    const char *worker_id; /* who killed it */
+    const char *sandbox_id, *permit, *job_id, *tenant_id, *template_name, *template_id;
+    const char *reason; /* "worker_dead", "abandoned", "no_permit" */
+    int64_t age_ms;
+    int64_t nano_usd, cpu_milli, memory_mb;
+    const char *price_version;
+};
+void event_reaped(const struct event_reaped *reaped, struct buffer *out);
 
 /* "<job_id>:finished", "<job_id>:<attempt>:started", "<job_id>:waiting:<n>", ...; job NULL: "stats:<n>", for
  * statistics, with the time as n. Into the arena. */

@@ -16,6 +16,7 @@ static const struct {
     [EVENT_KIND_RETRYING] = {EVENT_RETRYING, "retrying"},
     [EVENT_KIND_FINISHED] = {EVENT_FINISHED, "finished"},
     [EVENT_KIND_DUPLICATE] = {EVENT_DUPLICATE, "duplicate"},
+    [EVENT_KIND_REAPED] = {EVENT_REAPED, "reaped"},
     [EVENT_KIND_STATS] = {EVENT_STATS, "stats"},
 };
 
@@ -155,6 +156,8 @@ static void read_lifecycle(const json_t *root, struct arena *arena, struct event
     view->first_status = text_of(first, "status", arena);
     view->first_partition = int_of(first, "partition");
     view->first_offset = int_of(first, "offset");
+    view->age_ms = int_of(root, "age_ms");
+    view->nano_usd = int_of(json_object_get(root, "cost"), "nano_usd");
     view->in_flight = int_of(root, "in_flight");
     view->queued = int_of(root, "queued");
     view->backlog = int_of(root, "backlog");

@@ -15,6 +15,7 @@ enum event_kind {
     EVENT_KIND_RETRYING,
     EVENT_KIND_FINISHED,
     EVENT_KIND_DUPLICATE,
+    EVENT_KIND_REAPED,
     EVENT_KIND_STATS,
 };
 
@@ -30,15 +31,17 @@ struct event_view {
     int64_t time_unix_ms;                          /* -1 */
     struct bytes data;                             /* the JSON */
     const char *job_id, *tenant_id, *task_type;    /* NULL */
-    const char *worker_id, *sandbox_id, *run_mode; /* STARTED; NULL */
-    const char *template_name;                     /* STARTED, FINISHED; NULL */
+    const char *worker_id, *sandbox_id, *run_mode; /* STARTED; the first two of REAPED; NULL */
+    const char *template_name;                     /* STARTED, FINISHED, REAPED; NULL */
     int64_t attempt, max_attempts, delay_ms;       /* STARTED, RETRYING; FINISHED: how many there were; -1 */
-    const char *reason, *limit;                    /* WAITING; NULL */
+    const char *reason, *limit;                    /* WAITING; the first of REAPED; NULL */
     int64_t used, max, waited_ms, retry_ms;        /* WAITING; -1 */
     const char *code;                              /* RETRYING, FINISHED, DUPLICATE; NULL */
     const char *message;                           /* WAITING, RETRYING, FINISHED; NULL */
     const char *first_status;                      /* DUPLICATE; NULL */
     int64_t first_partition, first_offset;         /* DUPLICATE; -1 */
+    int64_t age_ms;                                /* REAPED; -1 */
+    int64_t nano_usd;                              /* FINISHED, REAPED; -1 */
 
     /* FINISHED */
     const char *status, *stage, *hint, *traceback; /* NULL */
@@ -46,7 +49,7 @@ struct event_view {
     struct text_view out, err;
     int64_t exit_code, signal;                                      /* -1 */
     int64_t queued_ms, permit_wait_ms, create_ms, run_ms, total_ms; /* -1 */
-    int64_t nano_usd, vcpu_milli, memory_mb, artifact_count;        /* -1 */
+    int64_t vcpu_milli, memory_mb, artifact_count;                  /* -1 */
     struct text_list warnings;
 
     /* STATS */

@@ -226,10 +226,15 @@ void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *
                    ledger_answer_fn done);
 
 /* The reaper asks about a sandbox just before it kills it. OK: kill; the permit, if there is one, is the
- * caller's now, to be released, and the run under it, if there was one, is given up. SUPERSEDED_PERMIT: keep,
- * somebody has a right to it. NOT_NOW. */
+ * caller's now, to be released (on_lost tells if another takes it first), and the run under it, if there was
+ * one, is given up. SUPERSEDED_PERMIT: keep, somebody has a right to it. NOT_NOW. */
 void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char *permit,
                     ledger_answer_fn done);
+
+/* One worker at a time has the lock `what`, for ttl_ms from its last asking. It saves work and carries no
+ * safety. OK, or NOT_NOW: another has it. */
+void ledger_lock(struct ledger *ledger, struct ledger_call *call, const char *what, int64_t ttl_ms,
+                 ledger_answer_fn done);
 
 /* ---- The rebuild of a lost ledger ---- */
 
@@ -280,7 +285,9 @@ void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t liste
 
 struct ledger_usage {
     const char *limit;
-    int64_t used, max, waiters, oldest_ms; /* max -1: no operator's value; oldest permit's age */
+    int64_t used, waiters, oldest_ms; /* oldest permit's age */
+    int64_t max;                      /* an operator's value or a cut, whichever is lower; -1: neither */
+    int64_t set;                      /* an operator's value alone; -1: none */
 };
 typedef void (*ledger_usage_fn)(struct ledger_call *call, const struct error *error,
                                 const struct ledger_usage *usage, size_t count);

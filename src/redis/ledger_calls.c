@@ -106,8 +106,10 @@ static void on_word(struct ledger_request *request, struct ledger_call *call, co
     if (!error && !replies_word(reply, request->script, &answer, &malformed))
         error = &malformed;
     bool is_given = request->script == SCRIPT_YIELD && answer == LEDGER_OK;
-    bool is_taken = request->script == SCRIPT_ASSERT && !error && answer != LEDGER_NOT_NOW;
-    if (request->permit && (answer == LEDGER_SUPERSEDED_PERMIT || is_given))
+    bool is_taken = (request->script == SCRIPT_ASSERT && !error && answer != LEDGER_NOT_NOW) ||
+                    (request->script == SCRIPT_CONDEMN && answer == LEDGER_OK);
+    bool is_lost = request->script != SCRIPT_CONDEMN && answer == LEDGER_SUPERSEDED_PERMIT;
+    if (request->permit && (is_lost || is_given))
         (void)permits_remove(&ledger->permits, request->permit);
     else if (request->permit && is_taken)
         permits_add(&ledger->permits, request->permit);
@@ -268,8 +270,20 @@ void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char 
 {
     struct command command = {0};
     struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_CONDEMN, done, &command);
+    request->permit = base_strdup(permit);
     command_text(&command, ledger->worker);
     command_text(&command, permit);
+    ledger_request_send(request, &command);
+}
+
+void ledger_lock(struct ledger *ledger, struct ledger_call *call, const char *what, int64_t ttl_ms,
+                 ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_LOCK, done, &command);
+    command_text(&command, ledger->worker);
+    command_text(&command, what);
+    command_int(&command, ttl_ms);
     ledger_request_send(request, &command);
 }
 

@@ -270,6 +270,8 @@ static const struct {
     {SCRIPT_READY, "ok", LEDGER_OK},
     {SCRIPT_READY, "later", LEDGER_NOT_NOW},
     {SCRIPT_LIMIT_SET, "ok", LEDGER_OK},
+    {SCRIPT_LOCK, "ok", LEDGER_OK},
+    {SCRIPT_LOCK, "taken", LEDGER_NOT_NOW},
 };
 
 bool replies_word(const redisReply *reply, enum script_name script, enum ledger_answer *ret,

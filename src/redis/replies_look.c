@@ -45,11 +45,12 @@ bool replies_claim(const redisReply *reply, struct ledger_claim *ret, struct err
 
 static bool read_usage(const redisReply *reply, struct ledger_usage *ret)
 {
-    return replies_is_array(reply, 5) && replies_read_text(replies_element(reply, 0), &ret->limit) &&
+    return replies_is_array(reply, 6) && replies_read_text(replies_element(reply, 0), &ret->limit) &&
            replies_read_count(replies_element(reply, 1), &ret->used) &&
            replies_read_int(replies_element(reply, 2), &ret->max) &&
            replies_read_count(replies_element(reply, 3), &ret->waiters) &&
-           replies_read_count(replies_element(reply, 4), &ret->oldest_ms);
+           replies_read_count(replies_element(reply, 4), &ret->oldest_ms) &&
+           replies_read_int(replies_element(reply, 5), &ret->set);
 }
 
 bool replies_snapshot(const redisReply *reply, struct ledger_usage **ret, size_t *ret_count,

@@ -24,6 +24,7 @@ enum script_name {
     SCRIPT_SNAPSHOT,
     SCRIPT_CENSUS,
     SCRIPT_LOOK,
+    SCRIPT_LOCK,
     SCRIPT_COUNT,
 };
 

@@ -31,6 +31,8 @@ struct worker {
     struct kafka_sink *sink;
     struct e2b_client *e2b;
     struct provider *provider; /* whether E2B can be used */
+    struct account *account;   /* how much of it others leave */
+    struct reaper *reaper;     /* of what dead workers left */
     struct rebuild *rebuild;
     struct rebuild_leader *rebuild_leader;
     struct observe *observe;

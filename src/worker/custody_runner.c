@@ -4,6 +4,7 @@
 #include "worker/flight_runner.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
+#include "worker/reaper.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ static void free_runner(void *object)
 {
     struct custody_runner *runner = object;
     e2b_sandbox_free(runner->sandbox);
+    reaped_free(runner->reaped);
     free(runner->job);
     free(runner->tenant);
     free(runner->limits);
@@ -58,6 +60,8 @@ static void end(struct custody_runner *runner, bool is_released)
 {
     struct worker *worker = runner->worker;
     drop_calls(runner);
+    if (runner->is_sent)
+        provider_withdraw(worker->provider);
     if (is_released && worker->ledger)
         ledger_release(worker->ledger, runner->permit, NULL, LEDGER_RELEASE_PERMIT);
     link_remove(&runner->link);
@@ -68,10 +72,23 @@ static void end(struct custody_runner *runner, bool is_released)
 
 /* ---- the calls ---- */
 
+/* The flight hears of it last: it does not hold our pointer any more then. */
+static void lose_create(struct custody_runner *runner, enum custody_event_kind kind,
+                        const struct e2b_error *error)
+{
+    struct flight_runner *flight = TAKE(runner->flight);
+    struct e2b_error copy = *error;
+    advance(runner, kind, &copy);
+    if (flight)
+        flight_runner_on_sandbox(flight, &copy);
+}
+
 static void on_created(struct e2b_call *call, const struct e2b_error *error, struct e2b_sandbox *sandbox)
 {
     struct custody_runner *runner = call->arg;
     struct flight_runner *flight = runner->flight;
+    runner->is_sent = false;
+    provider_note_create(runner->worker->provider, error);
     if (!error) {
         runner->sandbox = sandbox;
         runner->created_ms = loop_now_ms(runner->worker->loop);
@@ -81,12 +98,15 @@ static void on_created(struct e2b_call *call, const struct e2b_error *error, str
             flight_runner_on_sandbox(flight, NULL);
         return;
     }
-    provider_note(runner->worker->provider, error);
-    struct e2b_error copy = *error;
-    runner->flight = NULL;
-    advance(runner, error->undecided ? CUSTODY_EVENT_UNANSWERED : CUSTODY_EVENT_REFUSED, error);
-    if (flight)
-        flight_runner_on_sandbox(flight, &copy);
+    lose_create(runner, error->undecided ? CUSTODY_EVENT_UNANSWERED : CUSTODY_EVENT_REFUSED, error);
+}
+
+/* E2B went out of use since the job's turn came: nothing is sent. */
+static void refuse_create(struct custody_runner *runner)
+{
+    struct e2b_error error = {.kind = E2B_ERROR_CAPACITY};
+    (void)snprintf(error.message, sizeof error.message, "%s", provider_why(runner->worker->provider));
+    lose_create(runner, CUSTODY_EVENT_REFUSED, &error);
 }
 
 static void send_create(void *arg)
@@ -95,15 +115,26 @@ static void send_create(void *arg)
     struct worker *worker = runner->worker;
     const struct plan *plan = runner->plan;
     char attempt[24], digest[PLAN_DIGEST_SIZE];
+    runner->is_sent = provider_admit(worker->provider);
+    if (!runner->is_sent) {
+        refuse_create(runner);
+        return;
+    }
     (void)snprintf(attempt, sizeof attempt, "%lld", (long long)runner->attempt);
     plan_digest_text(plan, digest);
     /* The first three find it; the others say what it is for to whoever must rebuild the ledger. */
     const struct e2b_pair metadata[] = {
-        {"svc", "e2b-worker"},      {"ledger", worker->config->ledger},
-        {"permit", runner->permit}, {"deployment", worker->config->deployment},
-        {"tenant", runner->tenant}, {"job", runner->job},
-        {"limits", runner->limits}, {"mode", run_mode_name(plan->run_mode)},
-        {"plan", digest},           {"attempt", attempt},
+        {"svc", "e2b-worker"},
+        {"ledger", worker->config->ledger},
+        {"permit", runner->permit},
+        {"deployment", worker->config->deployment},
+        {"tenant", runner->tenant},
+        {"job", runner->job},
+        {"limits", runner->limits},
+        {"template", plan->placement.entry->name},
+        {"mode", run_mode_name(plan->run_mode)},
+        {"plan", digest},
+        {"attempt", attempt},
     };
     struct e2b_pair env[SANDBOX_ENV_MAX];
     assert(plan->sandbox_env.count <= ARRAY_LENGTH(env));
@@ -126,6 +157,7 @@ static void on_looked(struct e2b_call *call, const struct e2b_error *error,
                       const struct e2b_sandbox_page *page)
 {
     struct custody_runner *runner = call->arg;
+    provider_note_list(runner->worker->provider, error);
     if (error) {
         advance(runner, CUSTODY_EVENT_LOOK_FAILED, error);
         return;
@@ -290,7 +322,7 @@ static void advance(struct custody_runner *runner, enum custody_event_kind kind,
     enum custody_state from = runner->custody.state;
     const struct custody_event event = {.kind = kind, .now_ms = loop_now_ms(runner->worker->loop)};
     enum custody_order order = custody_advance(&runner->custody, &event);
-    observe_custody(runner, from, error);
+    observe_custody(runner, from, order, error);
     obey(runner, order);
 }
 
@@ -330,7 +362,7 @@ struct custody_runner *custody_runner_create(struct worker *worker, struct fligh
     custody_init(&runner->custody, &times, runner->began_ms);
     take_over_names(runner, flight);
     runner->send_before_boot_ms = send_before_boot_ms;
-    if (wait_ms > 0)
+    if (wait_ms > 0 || !provider_has_room(worker->provider)) /* a refusal never comes from inside */
         loop_timer_start(worker->loop, &runner->timer, wait_ms, send_create, runner);
     else
         send_create(runner);
@@ -350,13 +382,20 @@ struct custody_runner *custody_runner_adopt(struct worker *worker, struct flight
     return runner;
 }
 
-void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job)
+void custody_runner_reap(struct worker *worker, const char *permit, const char *sandbox_id, const char *job,
+                         struct reaped *reaped)
 {
     struct custody_runner *runner = new_runner(worker, permit, job);
     const struct custody_times times = {
         .live_ms = LEDGER_LIVE_MS, .slack_ms = LEDGER_SLACK_MS, .doubt_ends_ms = DOUBT_ENDS_MS};
+    runner->reaped = reaped;
     (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", sandbox_id);
     obey(runner, custody_init_left(&runner->custody, &times, sandbox_id[0] != '\0', runner->began_ms));
+}
+
+void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job)
+{
+    custody_runner_reap(worker, permit, sandbox_id, job, NULL);
 }
 
 void custody_runner_unwanted(struct custody_runner *runner)

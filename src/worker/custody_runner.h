@@ -14,6 +14,7 @@
 
 struct worker;
 struct flight_runner;
+struct reaped;
 
 enum {
     CUSTODY_CLAIM_MARGIN_MS = 60000
@@ -37,6 +38,8 @@ struct custody_runner {
     char *limits; /* space-separated; as the permit is counted */
     int64_t attempt;
     bool is_adopted;
+    bool is_sent;          /* its create is under way, as the provider knows it */
+    struct reaped *reaped; /* the reaper's; NULL: somebody's */
     int64_t send_before_boot_ms;
     int64_t began_ms, created_ms, kill_asked_ms; /* loop time; 0: not yet */
     int64_t until_ms;                            /* of the claim, when it is yielded: from then */
@@ -58,6 +61,11 @@ void custody_runner_bound(struct custody_runner *runner, int64_t asked_ms);
 void custody_runner_hand_over(struct custody_runner *runner);
 /* Takes over what a predecessor left, to kill it. sandbox_id "": unknown, to be looked for. */
 void custody_runner_clear(struct worker *worker, const char *permit, const char *sandbox_id, const char *job);
+
+/* Kills what nobody has a right to: the permit, if there is one, is ours. Owns: `reaped`, to be told of at
+ * the sandbox's end. */
+void custody_runner_reap(struct worker *worker, const char *permit, const char *sandbox_id, const char *job,
+                         struct reaped *reaped);
 
 /* The flight needs it no more: it is killed. The pointer is the flight's no longer. NULL: nothing. */
 void custody_runner_unwanted(struct custody_runner *runner);

@@ -142,7 +142,7 @@ static void blame_create(struct flight_runner *runner, const struct e2b_error *e
 
 static void lose_create(struct flight_runner *runner, const struct e2b_error *error)
 {
-    enum code code = provider_create_code(error);
+    enum code code = provider_create_code(runner->worker->provider, error, &runner->create_mark);
     blame_create(runner, error, code);
     runner->retry_after_ms = error->retry_after_ms;
     execution_runner_gone(runner->run, code);
@@ -161,6 +161,7 @@ void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_err
     }
     const struct custody_runner *custody = runner->custody;
     int64_t now_ms = loop_now_ms(loop_of(runner));
+    runner->create_mark = -1;
     timing->create_ms = runner->is_attached ? 0 : custody->created_ms - runner->granted_ms;
     if (timing->started_unix_ms < 0)
         timing->started_unix_ms = loop_unix_ms(loop_of(runner)) - (now_ms - custody->created_ms);

@@ -95,7 +95,7 @@ static struct flight_runner *new_runner(struct worker *worker, size_t message_by
     runner->bind_call.arg = runner;
     runner->send.arg = runner;
     runner->received_ms = runner->queued_since_ms = loop_now_ms(worker->loop);
-    runner->first_partition = runner->first_offset = -1;
+    runner->first_partition = runner->first_offset = runner->create_mark = -1;
     arena_init(&runner->arena, message_bytes + 1024);
     list_push_back(&worker->flights, &runner->link);
     worker->flight_count++;

@@ -64,6 +64,7 @@ struct flight_runner {
     unsigned sealed_epoch;     /* of the ledger, when it sealed */
     int64_t sealing_since_ms;  /* 0: not yet */
     int64_t retry_after_ms;    /* asked for by whoever refused the create */
+    int64_t create_mark;       /* of provider_create_code; -1: its last create did not fail */
     int64_t waiting_notes;     /* waiting events so far */
     size_t charged_bytes;
 };

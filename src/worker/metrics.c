@@ -1,4 +1,5 @@
 /* The worker's numbers, as Prometheus text and as its statistics event. */
+#include "worker/account.h"
 #include "worker/custody_runner.h"
 #include "worker/flight_runner.h"
 #include "worker/observe.h"
@@ -248,11 +249,23 @@ static void append_sandboxes(struct buffer *out, const struct observe *observe)
            observe->kills);
     number(out, "e2b_worker_sandbox_kill_failures_total", "counter",
            "Kills that E2B did not confirm and that are repeated.", observe->kill_failures);
+    number(out, "e2b_worker_sandboxes_reaped_total", "counter",
+           "Sandboxes of dead workers, or without a permit, that this worker killed.", observe->reaped);
+    number(out, "e2b_worker_permits_freed_total", "counter",
+           "Permits of dead workers without a sandbox that this worker gave back.", observe->freed);
     dollars(out, "e2b_worker_cost_usd_total", "Sandbox time at the configured prices, in dollars.",
             observe->nano_usd);
     dollars(out, "e2b_worker_wasted_cost_usd_total",
             "The part of the cost that went into attempts that failed for the infrastructure, in dollars.",
             observe->wasted_nano_usd);
+}
+
+static void append_account(struct buffer *out, const struct worker *worker)
+{
+    number(
+        out, "e2b_worker_foreign_sandboxes", "gauge",
+        "Sandboxes of others in the E2B account, when this worker last looked: they lower the global limit.",
+        account_foreign(worker->account));
 }
 
 static void append_places(struct buffer *out, const struct places *places)
@@ -310,6 +323,7 @@ void worker_metrics(struct worker *worker, struct buffer *out)
     append_now(out, worker);
     append_jobs(out, observe);
     append_sandboxes(out, observe);
+    append_account(out, worker);
     append_places(out, &observe->places);
     append_durations(out, observe);
     append_process(out, observe);

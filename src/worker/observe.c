@@ -1,9 +1,11 @@
 /* What happens, as log lines, numbers and events. */
 #include "worker/observe.h"
 
+#include "core/cost.h"
 #include "core/limit.h"
 #include "worker/custody_runner.h"
 #include "worker/flight_runner.h"
+#include "worker/reaper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,7 +308,63 @@ void observe_diverted(struct worker *worker, const char *topic, int32_t partitio
 
 /* ---- the life of a sandbox ---- */
 
-void observe_custody(struct custody_runner *custody, enum custody_state from, const struct e2b_error *error)
+static void post_reaped(const struct custody_runner *custody, int64_t age_ms, int64_t nano_usd)
+{
+    struct worker *worker = custody->worker;
+    const struct reaped *reaped = custody->reaped;
+    const char *subject = custody->sandbox_id, *key = reaped->job ? reaped->job : subject;
+    CLEANUP(buffer_release) struct buffer value = {0};
+    const struct event_reaped event = {.worker_id = ledger_worker(worker->ledger),
+                                       .sandbox_id = custody->sandbox_id,
+                                       .permit = custody->permit,
+                                       .job_id = reaped->job,
+                                       .tenant_id = reaped->tenant,
+                                       .template_name = reaped->template_name,
+                                       .template_id = reaped->template_id,
+                                       .reason = reaped->reason,
+                                       .age_ms = age_ms,
+                                       .nano_usd = nano_usd,
+                                       .cpu_milli = reaped->priced.cpu_milli,
+                                       .memory_mb = reaped->priced.memory_mb,
+                                       .price_version = worker->config->catalog.price_version};
+    struct arena arena;
+    arena_init(&arena, 256);
+    const struct envelope envelope = {
+        .id = arena_printf(&arena, "%s:reaped", subject),
+        .source = event_source(worker->config->deployment, reaped->tenant, &arena),
+        .type = EVENT_REAPED,
+        .subject = subject,
+        .time_unix_ms = loop_unix_ms(worker->loop),
+    };
+    event_reaped(&event, &value);
+    post(worker, worker->config->topics.results, &envelope, (struct bytes){key, strlen(key)}, &value);
+    arena_release(&arena);
+}
+
+/* Nobody had a right to it any more, and it is dead. */
+static void observe_reaped(const struct custody_runner *custody)
+{
+    struct worker *worker = custody->worker;
+    const struct reaped *reaped = custody->reaped;
+    int64_t age_ms = reaped->age_ms + loop_now_ms(worker->loop) - reaped->noted_ms;
+    int64_t nano_usd = cost_nano_usd(&reaped->priced, age_ms);
+    worker->observe->reaped++;
+    log_warn(&worker->log, "sandbox.reaped", LOG_TEXT("sandbox", custody->sandbox_id),
+             LOG_TEXT("permit", custody->permit), LOG_TEXT("job", custody->job),
+             LOG_TEXT("reason", reaped->reason), LOG_INT("age_ms", age_ms), LOG_INT("nano_usd", nano_usd));
+    post_reaped(custody, age_ms, nano_usd);
+}
+
+void observe_permit_freed(struct worker *worker, const struct ledger_permit *permit)
+{
+    worker->observe->freed++;
+    log_info(&worker->log, "permit.freed", LOG_TEXT("permit", permit->permit), LOG_TEXT("job", permit->job),
+             LOG_TEXT("worker", permit->worker), LOG_TEXT("sandbox", permit->sandbox),
+             LOG_INT("age_ms", permit->age_ms));
+}
+
+void observe_custody(struct custody_runner *custody, enum custody_state from, enum custody_order order,
+                     const struct e2b_error *error)
 {
     struct observe *observe = custody->worker->observe;
     const struct log *log = &custody->worker->log;
@@ -328,10 +386,12 @@ void observe_custody(struct custody_runner *custody, enum custody_state from, co
     if (from == CUSTODY_LIVE && to == CUSTODY_LIVE && error)
         log_warn(log, "sandbox.extend_failed", LOG_TEXT("sandbox", custody->sandbox_id),
                  LOG_TEXT("message", error->message));
-    if (from == CUSTODY_KILLING && to == CUSTODY_GONE) {
+    if (from == CUSTODY_KILLING && order == CUSTODY_ORDER_RELEASE) { /* not left to another, nor given up */
         int64_t kill_ms = loop_now_ms(custody->worker->loop) - custody->kill_asked_ms;
         observe->kills++;
         histogram_add(&observe->kill_ms, kill_ms);
+        if (custody->reaped)
+            observe_reaped(custody);
         log_debug(log, "sandbox.killed", LOG_TEXT("sandbox", custody->sandbox_id),
                   LOG_TEXT("job", custody->job), LOG_INT("kill_ms", kill_ms));
     }

@@ -15,7 +15,7 @@ struct observe {
     struct worker *worker;
     int64_t by_status[STATUS_COUNT], by_code[CODE_COUNT];
     int64_t accepted, attempts, adopted, retries, duplicates, diverted, repeats;
-    int64_t creates, create_failures, kills, kill_failures, doubts;
+    int64_t creates, create_failures, kills, kill_failures, doubts, reaped, freed;
     int64_t nano_usd, wasted_nano_usd;
     struct histogram queued_ms, permit_wait_ms, create_ms, run_ms, total_ms, kill_ms;
     int64_t started_unix_ms;
@@ -46,7 +46,10 @@ void observe_diverted(struct worker *worker, const char *topic, int32_t partitio
                       const char *code, const char *message);
 
 /* The life of a sandbox. */
-void observe_custody(struct custody_runner *custody, enum custody_state from, const struct e2b_error *error);
+void observe_custody(struct custody_runner *custody, enum custody_state from, enum custody_order order,
+                     const struct e2b_error *error);
+/* A dead worker's permit went back: its sandbox is not there. */
+void observe_permit_freed(struct worker *worker, const struct ledger_permit *permit);
 
 /* The state of the worker. */
 void observe_state(struct worker *worker, enum part part, bool is_usable, const char *why);

@@ -2,6 +2,7 @@
 #include "worker/worker.h"
 
 #include "core/limit.h"
+#include "worker/account.h"
 #include "worker/context.h"
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
@@ -9,6 +10,7 @@
 #include "worker/gate.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
+#include "worker/reaper.h"
 #include "worker/rebuild.h"
 #include "worker/rebuild_leader.h"
 
@@ -67,11 +69,28 @@ bool worker_is_suspect_busy(const struct worker *worker, const struct flight_run
     return worker->suspect && worker->suspect != runner;
 }
 
-static bool may_begin(const struct worker *worker)
+/* The job whose create tells how E2B is goes alone: others would book places and creates for nothing. */
+static bool is_somebody_ahead(const struct worker *worker)
+{
+    LIST_EACH(&worker->flights, link)
+    if (LIST_OBJECT(link, struct flight_runner, link)->flight.state == FLIGHT_ACQUIRING)
+        return true;
+    LIST_EACH(&worker->custodies, link)
+    if (LIST_OBJECT(link, struct custody_runner, link)->custody.state == CUSTODY_CREATING)
+        return true;
+    return false;
+}
+
+static bool is_in_service(const struct worker *worker)
 {
     return worker->phase == WORKER_RUNNING && ledger_state(worker->ledger) == LEDGER_READY &&
-           ledger_lease_is_valid(worker->ledger) && provider_is_usable(worker->provider) &&
+           ledger_lease_is_valid(worker->ledger) && provider_has_room(worker->provider) &&
            kafka_sink_has_room(worker->sink);
+}
+
+static bool may_begin(const struct worker *worker)
+{
+    return is_in_service(worker) && (provider_is_usable(worker->provider) || !is_somebody_ahead(worker));
 }
 
 /* A limit that turned several away lately: whoever needs it waits behind them without asking. NULL: none. */
@@ -103,12 +122,26 @@ static void start_waiting(struct worker *worker)
     }
 }
 
-/* As many records in memory as can run, and as many again that wait for their turn. */
+/* What is here may be the very jobs that E2B fails for: another may tell more. */
+static bool has_untried(const struct worker *worker)
+{
+    LIST_EACH(&worker->flights, link)
+    {
+        const struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
+        if (runner->flight.state == FLIGHT_QUEUED && runner->create_mark < 0)
+            return true;
+    }
+    return false;
+}
+
+/* As many records in memory as can run, and as many again that wait for their turn; while E2B is tried, one
+ * that was not tried yet. */
 static bool has_room(void *arg, const char *topic)
 {
     struct worker *worker = arg;
     (void)topic;
-    return may_begin(worker) && worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
+    return is_in_service(worker) && (provider_is_usable(worker->provider) || !has_untried(worker)) &&
+           worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
            worker->bytes < (size_t)worker->config->max_bytes;
 }
 
@@ -415,6 +448,8 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     open_e2b(worker);
     worker->observe = observe_new(worker);
     worker->provider = provider_new(worker);
+    worker->account = account_new(worker);
+    worker->reaper = reaper_new(worker);
     worker->rebuild = rebuild_new(worker);
     worker->rebuild_leader = rebuild_leader_new(worker);
     worker->ticked_boot_ms = worker->steady_since_boot_ms = loop_boot_ms(worker->loop);
@@ -435,8 +470,9 @@ static void close_rest(struct worker *worker)
     custody_runner_abandon(LIST_OBJECT(link, struct custody_runner, link));
     rebuild_free(TAKE(worker->rebuild));
     rebuild_leader_free(TAKE(worker->rebuild_leader));
-    provider_free(worker->provider);
-    worker->provider = NULL;
+    reaper_free(TAKE(worker->reaper));
+    account_free(TAKE(worker->account));
+    provider_free(TAKE(worker->provider));
     observe_free(worker->observe);
     worker->observe = NULL;
     close_opened(worker);

@@ -354,6 +354,13 @@ enum ledger_answer desk_condemn(struct desk *desk, const char *permit)
     return answer_of(desk);
 }
 
+enum ledger_answer desk_lock(struct desk *desk, const char *what, int64_t ttl_ms)
+{
+    prepare(desk);
+    ledger_lock(desk->ledger, &desk->call, what, ttl_ms, on_answer);
+    return answer_of(desk);
+}
+
 enum ledger_answer desk_limit_set(struct desk *desk, const char *limit, int64_t max)
 {
     prepare(desk);

@@ -65,6 +65,7 @@ enum ledger_answer desk_adopt(struct desk *desk, const char *job,
 enum ledger_answer desk_yield(struct desk *desk, const char *job, const char *permit);
 enum ledger_answer desk_cancel(struct desk *desk, const char *job);
 enum ledger_answer desk_condemn(struct desk *desk, const char *permit);
+enum ledger_answer desk_lock(struct desk *desk, const char *what, int64_t ttl_ms);
 enum ledger_answer desk_limit_set(struct desk *desk, const char *limit, int64_t max);
 
 /* What a worker asserts when a test says nothing else: a bound, running job. */

@@ -51,7 +51,7 @@ def main(examples, corpus):
             "sealed": b"*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n",
             "adopt": b"*8\r\n$5\r\nadopt\r\n$1\r\np\r\n$1\r\ns\r\n$1\r\nm\r\n$1\r\nl\r\n:1\r\n:0\r\n:9\r\n",
             "pulse": b"*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*0\r\n",
-            "snapshot": b"*1\r\n*5\r\n$1\r\ng\r\n:1\r\n:-1\r\n:0\r\n:0\r\n",
+            "snapshot": b"*1\r\n*6\r\n$1\r\ng\r\n:1\r\n:-1\r\n:0\r\n:0\r\n:-1\r\n",
             "word": b"$10\r\nsuperseded\r\n", "info": b"$13\r\nrole:master\r\n\r\n"}.items():
         write(corpus, "replies", name, wire)
     for path in sorted(pathlib.Path(examples).glob("config.v1/*.json")):

@@ -1,11 +1,14 @@
 """Faults on real parts, one at a time: what the fakes say about them must be true of Kafka, Redis and a sandbox."""
 from __future__ import annotations
 
+import json
 import signal
 import time
+import urllib.error
+import urllib.request
 
 import redis
-from stack import wait_until
+from stack import API_KEY, wait_until
 
 
 def started(stream, job: str) -> bool:
@@ -90,3 +93,61 @@ def test_runs_outlive_a_redis_that_forgets_everything(deployment):
             is_one_whole_run(results[job])
     assert deployment.local.stats()["created"] == len(jobs) + 1
     nothing_is_left(deployment, stream)
+
+
+def create(local, metadata: dict) -> str:
+    """A sandbox that another made."""
+    body = {"templateID": "base", "timeout": 300, "metadata": metadata}
+    request = urllib.request.Request(local.url + "/sandboxes", json.dumps(body).encode(), method="POST",
+                                     headers={"Content-Type": "application/json", "X-API-Key": API_KEY})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)["sandboxID"]
+
+
+def is_there(local, sandbox: str) -> bool:
+    request = urllib.request.Request(f"{local.url}/sandboxes/{sandbox}", headers={"X-API-Key": API_KEY})
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+        return True
+    except urllib.error.HTTPError as refused:
+        assert refused.code == 404
+        return False
+
+
+def test_what_nobody_has_a_right_to_is_reaped_and_what_is_foreign_is_not(deployment):
+    stream = deployment.begin({"general": 2})
+    deployment.worker("w1")
+    ours = {"svc": "e2b-worker", "ledger": deployment.names.ledger, "permit": "6a0bd3a5-7f0c-4d59-8a0e-6d3c0a1d9b77",
+            "job": "acme/stray", "tenant": "acme", "template": "default"}
+    stray = create(deployment.local, ours)
+    foreign = [create(deployment.local, {}), create(deployment.local, {**ours, "ledger": "another"}),
+               create(deployment.local, {name: ours[name] for name in ("svc", "ledger")})]
+    stream.publish("general", {"job_id": "lives", "code": "import time; time.sleep(50); print('lived')"})
+    wait_until(lambda: not is_there(deployment.local, stray), 60, "the stray sandbox is reaped")
+    results = stream.collect(["lives"], 120)
+    stream.drain(2)
+    assert results["lives"]["status"] == "succeeded" and len(results["lives"]["attempts"]) == 1
+    reaped = [body for kind, body in stream.events if kind == "e2b-worker.sandbox.reaped.v1"]
+    assert [(body["sandbox_id"], body["job_id"], body["reason"]) for body in reaped] == [(stray, "stray", "no_permit")]
+    assert reaped[0]["age_ms"] < 70000 and reaped[0]["cost"]["nano_usd"] > 0 and reaped[0]["template"] == "default"
+    assert all(is_there(deployment.local, sandbox) for sandbox in foreign)
+
+
+def test_no_job_fails_for_an_e2b_that_fails(deployment):
+    stream = deployment.begin({"general": 4})
+    worker = deployment.worker("w1")
+    jobs = [f"job-{i}" for i in range(12)]
+    deployment.local.faults(create_fail={"count": 1000, "status": 500, "message": "Failed to place sandbox"})
+    for job in jobs:
+        stream.publish("general", {"job_id": job, "code": "print(1)", "retry": {"max_attempts": 1}})
+    stream.producer.flush(10)
+    wait_until(lambda: "makes no sandboxes since 20" in worker.get("/readyz")[1], 30, "/readyz says what is wrong")
+    assert worker.get("/readyz")[0] == 503
+    time.sleep(20)
+    stream.drain(1)
+    assert stream.finished == {} and len(worker.events("sandbox.create_failed")) < 12 + 20
+    deployment.local.faults(create_fail={"count": 0, "status": 500})
+    results = stream.collect(jobs, 120)
+    assert {result["status"] for result in results.values()} == {"succeeded"}
+    assert {len(result["attempts"]) for result in results.values()} == {1}
+    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "it is ready again")

@@ -135,6 +135,28 @@ static void save_events(const char *directory)
     }
 }
 
+static void save_reaped(const char *directory)
+{
+    struct buffer out = {0};
+    event_reaped(&(struct event_reaped){.worker_id = "worker-2",
+                                        .sandbox_id = "sb1",
+                                        .permit = "p1",
+                                        .job_id = "j1",
+                                        .tenant_id = "acme",
+                                        .template_name = "data_analysis",
+                                        .template_id = "code-interpreter-v1",
+                                        .reason = "worker_dead",
+                                        .age_ms = 74210,
+                                        .nano_usd = 2411825,
+                                        .cpu_milli = 1500,
+                                        .memory_mb = 1024,
+                                        .price_version = "e2b-2026-08"},
+                 &out);
+    save(directory, "sandbox.reaped.v1.full.json", &out);
+    event_reaped(&(struct event_reaped){.sandbox_id = "sb1", .permit = "p1", .reason = "no_permit"}, &out);
+    save(directory, "sandbox.reaped.v1.bare.json", &out);
+}
+
 static void save_stats(const char *directory)
 {
     struct histogram histogram = {0};
@@ -201,6 +223,7 @@ int main(int argc, char **argv)
     }
     save_results(argv[1]);
     save_events(argv[1]);
+    save_reaped(argv[1]);
     save_stats(argv[1]);
     save_controls(argv[1]);
     save_config(argv[1]);

@@ -95,7 +95,7 @@ def test_what_the_codec_writes_fits_the_schemas(messages):
         kinds.add(name)
         assert problems(name, load(path)) == [], path.name
     assert kinds >= {"job.finished.v1", "job.started.v1", "job.waiting.v1", "job.retrying.v1", "job.duplicate.v1",
-                     "worker.stats.v1", "control.v1", "config.v1"}
+                     "sandbox.reaped.v1", "worker.stats.v1", "control.v1", "config.v1"}
 
 
 def test_the_committed_schema_of_the_configuration_is_the_programs(messages):

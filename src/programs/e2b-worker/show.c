@@ -108,6 +108,19 @@ static void show_duplicate(const struct event_view *view, struct buffer *out)
                              (long long)view->first_partition, (long long)view->first_offset);
 }
 
+static void show_reaped(const struct event_view *view, struct buffer *out)
+{
+    buffer_append_text(out, "a sandbox was left behind, and was killed");
+    field(out, ": ", view->reason);
+    field(out, ", sandbox ", view->sandbox_id);
+    stage(out, "age", view->age_ms);
+    if (view->nano_usd >= 0) {
+        buffer_append_text(out, ", ");
+        show_cost(view->nano_usd, out);
+    }
+    field(out, ", by worker ", view->worker_id);
+}
+
 static void show_stats(const struct event_view *view, struct buffer *out)
 {
     field(out, "worker ", view->worker_id);
@@ -142,6 +155,9 @@ void show_event(const struct event_view *view, struct buffer *out)
         break;
     case EVENT_KIND_DUPLICATE:
         show_duplicate(view, out);
+        break;
+    case EVENT_KIND_REAPED:
+        show_reaped(view, out);
         break;
     case EVENT_KIND_STATS:
         show_stats(view, out);

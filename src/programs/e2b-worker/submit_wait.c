@@ -200,6 +200,7 @@ static void follow(struct delivery *delivery, struct submission *submission, con
         show_progress(view);
         break;
     case EVENT_KIND_SUBMITTED:
+    case EVENT_KIND_REAPED:
     case EVENT_KIND_STATS:
     case EVENT_KIND_OTHER:
         break;

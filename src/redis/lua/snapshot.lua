@@ -1,4 +1,4 @@
--- snapshot: -> [limit, used, max|-1, waiters, oldest]...
+-- snapshot: -> [limit, used, max|-1, waiters, oldest, set|-1]...
 -- Writes nothing. Limits are those of living permits and those with an operator's value or a cut. For metrics and
 -- people: one call per permit.
 local order, oldest = {}, {}
@@ -18,13 +18,14 @@ for _, name in ipairs(call('HKEYS', L .. 'cut')) do see(name, now) end
 
 local answer = {}
 for _, name in ipairs(order) do
-    local max, waiters = tonumber(call('HGET', L .. 'lim', name) or -1) or -1, 0
+    local set, waiters = tonumber(call('HGET', L .. 'lim', name) or -1) or -1, 0
+    local max = set
     local to, ends = string.match(call('HGET', L .. 'cut', name) or '', '^(%d+):(%d+)$')
     if ends and tonumber(ends) > now then max = max < 0 and tonumber(to) or math.min(max, tonumber(to)) end
     for _, entry in ipairs(call('HVALS', L .. 'q:' .. name)) do
         local seen = string.match(entry, '^%d+:(%d+):')
         if seen and tonumber(seen) >= now - 3000 then waiters = waiters + 1 end
     end
-    answer[#answer + 1] = {name, call('SCARD', L .. 'l:' .. name), max, waiters, math.max(0, now - oldest[name])}
+    answer[#answer + 1] = {name, call('SCARD', L .. 'l:' .. name), max, waiters, math.max(0, now - oldest[name]), set}
 end
 return answer

@@ -261,6 +261,19 @@ void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char 
     request->limit = arena_strdup(&request->arena, permit); /* not request->permit: it may not be ours */
 }
 
+static enum ledger_answer do_lock(struct ledger *ledger, struct ledger_request *request)
+{
+    return store_lock(store_of(ledger), ledger->worker, request->limit, request->ms, now_of(ledger));
+}
+
+void ledger_lock(struct ledger *ledger, struct ledger_call *call, const char *what, int64_t ttl_ms,
+                 ledger_answer_fn done)
+{
+    struct ledger_request *request = ask_word(ledger, call, done, do_lock);
+    request->limit = arena_strdup(&request->arena, what);
+    request->ms = ttl_ms;
+}
+
 /* ---- the rebuild ---- */
 
 static enum ledger_answer do_assert(struct ledger *ledger, struct ledger_request *request)

@@ -394,8 +394,9 @@ void store_clear_names(struct link *names)
 
 static void init_lists(struct store *store)
 {
-    struct link *heads[] = {&store->claims, &store->permits, &store->leases, &store->waiters,
-                            &store->maxima, &store->cancels, &store->said,   &store->remembered};
+    struct link *heads[] = {&store->claims,  &store->permits, &store->leases,
+                            &store->waiters, &store->maxima,  &store->cancels,
+                            &store->locks,   &store->said,    &store->remembered};
     for (size_t i = 0; i < ARRAY_LENGTH(heads); i++)
         list_init(heads[i]);
     store->jobs = store->ids = store->usages = (struct index){0};
@@ -424,6 +425,8 @@ void store_free_records(struct store *store)
     maximum_free(LIST_OBJECT(link, struct maximum, link));
     LIST_EACH(&store->cancels, link)
     note_free(LIST_OBJECT(link, struct note, link));
+    LIST_EACH(&store->locks, link)
+    store_lock_free(LIST_OBJECT(link, struct lock, link));
     store_clear_names(&store->said);
     store_clear_names(&store->remembered);
     index_release(&store->jobs);

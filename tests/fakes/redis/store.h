@@ -42,7 +42,7 @@ struct store {
     int64_t clk_ms, hold_ms, since_ms, behind_ms;
     char *rebuilder; /* lock:rebuild */
     int64_t rebuilder_ends_ms;
-    struct link claims, permits, leases, waiters, maxima, cancels;
+    struct link claims, permits, leases, waiters, maxima, cancels, locks;
     struct index jobs, ids, usages; /* of claims, of permits, of limits that are in use */
     int64_t prune_ms;               /* no permit's horizon lies before */
     char *doubter;                  /* who found the clock in doubt; NULL: nobody */
@@ -117,6 +117,8 @@ enum ledger_answer store_yield(struct store *store, const char *worker, const ch
 /* *ret_owner: who is to be told, borrowed; NULL: nobody. */
 enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms,
                                 const char **ret_owner);
+enum ledger_answer store_lock(struct store *store, const char *worker, const char *what, int64_t ttl_ms,
+                              int64_t now_ms);
 enum ledger_answer store_condemn(struct store *store, const char *worker, const char *id, int64_t now_ms);
 bool store_done(struct store *store, const char *job, const char *status, int64_t partition, int64_t offset,
                 int64_t ttl_ms, int64_t now_ms); /* Returns: whether somebody watched */

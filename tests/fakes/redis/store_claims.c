@@ -166,6 +166,33 @@ enum ledger_answer store_condemn(struct store *store, const char *worker, const 
     return LEDGER_OK;
 }
 
+void store_lock_free(struct lock *lock)
+{
+    link_remove(&lock->link);
+    free(lock->what);
+    free(lock->worker);
+    free(lock);
+}
+
+enum ledger_answer store_lock(struct store *store, const char *worker, const char *what, int64_t ttl_ms,
+                              int64_t now_ms)
+{
+    struct lock *lock = NULL;
+    LIST_EACH(&store->locks, link)
+    if (strcmp(LIST_OBJECT(link, struct lock, link)->what, what) == 0)
+        lock = LIST_OBJECT(link, struct lock, link);
+    if (lock && lock->ends_ms > now_ms && strcmp(lock->worker, worker) != 0)
+        return LEDGER_NOT_NOW;
+    if (!lock) {
+        lock = base_alloc(sizeof *lock);
+        lock->what = base_strdup(what);
+        list_push_back(&store->locks, &lock->link);
+    }
+    store_put(&lock->worker, worker);
+    lock->ends_ms = now_ms + ttl_ms;
+    return LEDGER_OK;
+}
+
 /* ---- done, release, park, slower ---- */
 
 bool store_done(struct store *store, const char *job, const char *status, int64_t partition, int64_t offset,

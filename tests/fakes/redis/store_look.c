@@ -18,8 +18,8 @@ static struct ledger_usage *see(struct table *table, const char *limit, int64_t 
             return &table->rows[i];
         }
     table->rows = base_realloc(table->rows, (table->count + 1) * sizeof *table->rows);
-    table->rows[table->count] =
-        (struct ledger_usage){.limit = arena_strdup(table->arena, limit), .max = -1, .oldest_ms = age_ms};
+    table->rows[table->count] = (struct ledger_usage){
+        .limit = arena_strdup(table->arena, limit), .max = -1, .set = -1, .oldest_ms = age_ms};
     return &table->rows[table->count++];
 }
 
@@ -39,7 +39,7 @@ size_t store_snapshot(struct store *store, int64_t now_ms, struct arena *arena, 
         if (maximum->max < 0 && maximum->cut < 0)
             continue;
         struct ledger_usage *usage = see(&table, maximum->limit, 0);
-        usage->max = maximum->max;
+        usage->max = usage->set = maximum->max;
         if (maximum->cut >= 0 && maximum->cut_ends_ms > now_ms)
             usage->max = usage->max < 0 ? maximum->cut : MIN(usage->max, maximum->cut);
     }

@@ -36,6 +36,12 @@ struct note {
     char *worker, *job;
 };
 
+struct lock {
+    struct link link;
+    char *what, *worker;
+    int64_t ends_ms;
+};
+
 struct name {
     struct link link;
     char *text;
@@ -48,6 +54,7 @@ void store_prune(struct store *store, int64_t now_ms);
 void store_add_permit(struct store *store, struct permit *permit); /* a new one, filled in */
 void store_drop_permit(struct store *store, struct permit *permit);
 void store_set_limits(struct store *store, struct permit *permit, char *limits); /* takes them */
+void store_lock_free(struct lock *lock);
 bool store_is_alive(const struct store *store, const char *worker, int64_t now_ms);
 void store_waiter_free(struct waiter *waiter);
 struct maximum *store_find_maximum(const struct store *store, const char *limit);

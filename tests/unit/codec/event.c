@@ -70,6 +70,27 @@ static void a_duplicate_tells_what_is_known_of_the_first(void **state)
                            "\"first\":{\"status\":null,\"partition\":null,\"offset\":null}"));
 }
 
+static void a_reaped_sandbox_is_told_with_its_age_and_cost(void **state)
+{
+    (void)state;
+    CLEANUP(buffer_release) struct buffer out = {0};
+    const struct event_reaped reaped = {.worker_id = "w2",
+                                        .sandbox_id = "sb1",
+                                        .permit = "p1",
+                                        .job_id = "j1",
+                                        .reason = "worker_dead",
+                                        .age_ms = 1001,
+                                        .nano_usd = 7,
+                                        .cpu_milli = 1500,
+                                        .memory_mb = 512};
+    event_reaped(&reaped, &out);
+    assert_text(out.data,
+                "{\"sandbox_id\":\"sb1\",\"permit\":\"p1\",\"job_id\":\"j1\",\"tenant_id\":null,"
+                "\"template\":null,\"template_id\":null,\"worker_id\":\"w2\",\"reason\":\"worker_dead\","
+                "\"age_ms\":1001,\"cost\":{\"nano_usd\":7,\"vcpu\":1.5,\"memory_mb\":512,\"seconds\":2,"
+                "\"price_version\":null}}");
+}
+
 static void each_value_is_in_its_bucket(void **state)
 {
     (void)state;
@@ -160,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_waiting_event_says_which_limit),
         cmocka_unit_test(what_waits_for_no_limit_has_no_places),
         cmocka_unit_test(a_duplicate_tells_what_is_known_of_the_first),
+        cmocka_unit_test(a_reaped_sandbox_is_told_with_its_age_and_cost),
         cmocka_unit_test(each_value_is_in_its_bucket),
         cmocka_unit_test(quantiles_are_upper_bounds_within_a_fifth),
         cmocka_unit_test(rates_tell_the_callers_success_from_the_platforms),

@@ -81,6 +81,17 @@ static void lifecycle_events_come_back(void **state)
     assert_null(view.code);
     assert_text(view.first_status, "succeeded");
     assert_int_equal(view.first_offset, 77);
+    buffer_clear(&value);
+    const struct event_reaped reaped = {
+        .sandbox_id = "sb1", .permit = "p", .reason = "no_permit", .age_ms = 12, .nano_usd = 34};
+    event_reaped(&reaped, &value);
+    view = view_of(EVENT_REAPED, buffer_bytes(&value), &arena);
+    assert_int_equal(view.kind, EVENT_KIND_REAPED);
+    assert_null(view.job_id);
+    assert_text(view.sandbox_id, "sb1");
+    assert_text(view.reason, "no_permit");
+    assert_int_equal(view.age_ms, 12);
+    assert_int_equal(view.nano_usd, 34);
     buffer_release(&value);
     arena_release(&arena);
 }

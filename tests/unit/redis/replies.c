@@ -227,15 +227,17 @@ static void a_snapshot_is_read_whole_or_not_at_all(void **state)
     struct ledger_usage *usage = NULL;
     size_t count = 0;
     struct error error;
-    redisReply *reply =
-        REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*5\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n:7\r\n");
+    redisReply *reply = REPLY("*2\r\n*6\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n*6\r\n$3\r\nn:a\r\n:"
+                              "1\r\n:9\r\n:0\r\n:7\r\n:12\r\n");
     assert_true(replies_snapshot(reply, &usage, &count, &error));
     assert_int_equal(count, 2);
     assert_text(usage[1].limit, "n:a");
     assert_int_equal(usage[0].max, -1);
+    assert_int_equal(usage[1].set, 12);
     free(usage);
     freeReplyObject(reply);
-    reply = REPLY("*2\r\n*5\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n*4\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n");
+    reply = REPLY("*2\r\n*6\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n*5\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:"
+                  "0\r\n:7\r\n");
     assert_false(replies_snapshot(reply, &usage, &count, &error));
     freeReplyObject(reply);
     reply = REPLY("*0\r\n");

@@ -3,6 +3,8 @@
 
 #include "test.h"
 
+#include <stdio.h>
+
 /* ---- creates ---- */
 
 static void a_create_that_must_wait_is_no_attempt(void **state)
@@ -60,16 +62,24 @@ static void a_template_that_is_not_there_is_a_result(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
-static void creates_that_fail_use_up_the_attempts(void **state)
+/* Others get their sandboxes meanwhile: it is the job. */
+static void creates_that_fail_for_one_job_use_up_its_attempts(void **state)
 {
     struct world *world = *state;
     world_start(world, 0);
     struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_BROKEN);
-    fault.error.http_status = 500; /* it was reached, and answered */
-    fault.count = 3;
+    fault.job = "default/a";
+    fault.error.http_status = 500;
+    fault.count = 100;
     e2b_world_fail(world->e2b, &fault);
     world_submit(world, "a", "print x");
     int64_t before_ms = loop_now_ms(world->loop);
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof id, "b%d", i);
+        world_submit(world, id, "print x");
+        world_run(world, 500);
+    }
     assert_true(world_settle(world, 30000));
     world_expect(world, "a", "failed", "SANDBOX_CREATE_FAILED");
     assert_int_equal(world_result(world, "a").attempts, 3);
@@ -425,7 +435,7 @@ int main(void)
         WORLD_TEST(an_e2b_that_cannot_be_reached_fails_no_job),
         WORLD_TEST(a_wrong_key_stops_the_pulling_and_loses_no_job),
         WORLD_TEST(a_template_that_is_not_there_is_a_result),
-        WORLD_TEST(creates_that_fail_use_up_the_attempts),
+        WORLD_TEST(creates_that_fail_for_one_job_use_up_its_attempts),
         WORLD_TEST(an_unanswered_create_keeps_its_permit),
         WORLD_TEST(an_unanswered_create_that_was_done_is_found_and_killed),
         WORLD_TEST(a_create_that_is_done_late_is_found_and_killed),

@@ -332,9 +332,10 @@ bool world_is_finished(const struct world *world)
 /* What must hold at any time. */
 static void look(const struct world *world)
 {
-    if ((int64_t)e2b_world_live(world->e2b) > world->config.limit_global)
+    int64_t most = world->most_live > 0 ? world->most_live : world->config.limit_global;
+    if ((int64_t)e2b_world_live(world->e2b) > most)
         fail_msg("%s%zu sandboxes live, the limit is %lld", world->note, e2b_world_live(world->e2b),
-                 (long long)world->config.limit_global);
+                 (long long)most);
 }
 
 void world_run(struct world *world, int64_t ms)
