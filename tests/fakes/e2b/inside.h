@@ -31,9 +31,9 @@ struct e2b_world_eye {
     void (*on_made)(void *arg, const struct place *place);
     void (*on_moved)(void *arg, const struct place *place); /* its end is another */
     void (*on_ended)(void *arg, const struct place *place, const char *why);
+    void (*on_started)(void *arg, const struct place *place); /* a program */
     void (*on_program)(void *arg, const struct place *place, const char *line); /* about to be done */
-    void (*on_fault)(void *arg, enum e2b_world_call call, const char *job,
-                     const struct e2b_world_fault *fault);
+    void (*on_fault)(void *arg, enum e2b_world_call call, const char *job);
 };
 
 struct e2b_world {

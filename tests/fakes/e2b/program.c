@@ -16,6 +16,8 @@ struct program *program_new(struct place *place, const char *text)
     list_init(&program->followers);
     list_push_back(&place->programs, &program->link);
     e2b_world_tally(place->world, place->job)->starts++;
+    if (place->world->eye && place->world->eye->on_started)
+        place->world->eye->on_started(place->world->eye->arg, place);
     return program;
 }
 

@@ -149,10 +149,26 @@ static void let_go(struct e2b_request *request)
     request->operation = NULL;
 }
 
+static void tell_fault(const struct e2b_request *request)
+{
+    const struct e2b_world_eye *eye = request->world->eye;
+    if (!eye || !eye->on_fault)
+        return;
+    const char *id = request->sandbox ? request->sandbox : request->id ? request->id : "";
+    const struct place *place = place_find(request->world, id);
+    const char *job = place ? place->job : "";
+    for (size_t i = 0; request->kind == E2B_WORLD_CREATE && i + 1 < request->count; i += 2)
+        if (strcmp(request->paths[i], "job") == 0)
+            job = request->paths[i + 1];
+    eye->on_fault(eye->arg, request->kind, job);
+}
+
 static void on_turn(void *arg)
 {
     struct e2b_request *request = arg;
     const struct e2b_world_fault *fault = &request->fault;
+    if (request->is_faulty)
+        tell_fault(request);
     bool fails = request->is_faulty && (fault->is_silent || fault->error.kind != 0);
     if (!fails) {
         request->perform(request);

@@ -116,8 +116,6 @@ bool e2b_world_take_fault(struct e2b_world *world, enum e2b_world_call call, con
         *ret = fault->is;
         if (--fault->is.count == 0)
             forget_fault(fault);
-        if (world->eye && world->eye->on_fault)
-            world->eye->on_fault(world->eye->arg, call, job, ret);
         return true;
     }
     return false;

@@ -337,6 +337,12 @@ bool virtual_loop_is_stopped(const struct loop *main)
     return main->is_stopped;
 }
 
+bool virtual_loop_is_idle(const struct loop *loop)
+{
+    return loop->timers.heap.count == 0 && loop->arrivals.heap.count == 0 && !turn_is_waiting(&loop->turn) &&
+           !loop->turn.hooks && !loop->jobs && !loop->wakeups;
+}
+
 bool virtual_loop_is_running(const struct loop *main)
 {
     return can_run(main);
@@ -344,7 +350,7 @@ bool virtual_loop_is_running(const struct loop *main)
 
 void virtual_loop_stop_at(struct loop *main, unsigned places)
 {
-    assert(places > 0 && main->main == main);
+    assert(main->main == main);
     main->places = places;
 }
 

@@ -41,10 +41,11 @@ void virtual_loop_continue(struct loop *main, struct random *random);
 /* SIGKILL: nothing of it runs any more. Its memory stays; virtual_loop_free frees the loop's own. */
 void virtual_loop_kill(struct loop *main);
 bool virtual_loop_is_stopped(const struct loop *main);
+bool virtual_loop_is_idle(const struct loop *loop); /* no timer, nothing that waits, no hook */
 bool virtual_loop_is_running(const struct loop *main); /* neither stopped nor killed */
 
 /* SIGSTOP at the n-th place from now (1: the next) where this process calls the world, or has called it: in
- * the middle of a callback. */
+ * the middle of a callback. 0: not any more. */
 void virtual_loop_stop_at(struct loop *main, unsigned places);
 
 /* ---- For fakes ---- */

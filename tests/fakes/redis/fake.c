@@ -264,6 +264,20 @@ void fake_redis_count_one(struct fake_redis *redis)
 
 /* ---- its ledgers ---- */
 
+struct link *fake_redis_ledgers(struct fake_redis *redis)
+{
+    return &redis->ledgers;
+}
+
+void fake_redis_kill(struct fake_redis *redis, struct loop *loop)
+{
+    LIST_EACH(&redis->ledgers, link)
+    {
+        struct ledger *ledger = LIST_OBJECT(link, struct ledger, link);
+        ledger->is_dead = ledger->is_dead || ledger->options.loop == loop;
+    }
+}
+
 void fake_redis_join(struct fake_redis *redis, struct ledger *ledger)
 {
     list_push_back(&redis->ledgers, &ledger->link);

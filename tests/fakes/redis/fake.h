@@ -33,6 +33,8 @@ void fake_redis_step_clock(struct fake_redis *redis, int64_t ms); /* forward; ba
 void fake_redis_set_reachable(struct fake_redis *redis, bool is_reachable);
 /* ... for the ledgers on one loop. */
 void fake_redis_set_reachable_from(struct fake_redis *redis, struct loop *loop, bool is_reachable);
+/* The process of this loop was killed: what it had sent is done. */
+void fake_redis_kill(struct fake_redis *redis, struct loop *loop);
 /* All connections break, once. */
 void fake_redis_break(struct fake_redis *redis);
 /* ... that of the ledgers on one loop, after `count` more commands were done: their answers are lost. */
@@ -57,6 +59,7 @@ struct ledger_request;
 /* Returns: NULL for a url that is no fake's. */
 struct fake_redis *fake_redis_find(const char *url);
 struct loop *fake_redis_loop(const struct fake_redis *redis);
+struct link *fake_redis_ledgers(struct fake_redis *redis); /* struct ledger, the killed ones too */
 void fake_redis_join(struct fake_redis *redis, struct ledger *ledger);
 void fake_redis_announce(struct fake_redis *redis, const char *kind, const char *text);
 int64_t fake_redis_delay_there(struct fake_redis *redis);

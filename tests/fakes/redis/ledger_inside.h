@@ -27,7 +27,8 @@ struct ledger {
     struct timer broken;           /* ours: the connection is gone */
     struct timer connecting, deadline;
     size_t background_count;
-    bool is_cut; /* Redis cannot be reached from here */
+    bool is_dead; /* its process was killed */
+    bool is_cut;  /* Redis cannot be reached from here */
     bool is_connected, is_late;
     bool is_serving; /* the first pulse was answered */
 

@@ -346,6 +346,8 @@ static void on_deadline(void *arg)
 /* The answers that are on their way are lost, too. */
 void fake_wire_drop(struct ledger *ledger)
 {
+    if (ledger->is_dead)
+        return;
     virtual_arrive_cancel(fake_redis_loop(ledger->redis), &ledger->wire);
     virtual_arrive_cancel(loop_of(ledger), &ledger->arrival);
     virtual_arrive(loop_of(ledger), &ledger->broken, 0, on_broken, ledger);
@@ -424,7 +426,7 @@ static void on_hint(void *arg)
 
 void fake_wire_hint(struct ledger *ledger, const char *kind, const char *text)
 {
-    if (ledger->options.is_onlooker || !ledger->is_connected || ledger->is_closing)
+    if (ledger->options.is_onlooker || !ledger->is_connected || ledger->is_closing || ledger->is_dead)
         return;
     struct hint *hint = base_alloc(sizeof *hint);
     hint->kind = base_strdup(kind);
