@@ -86,6 +86,28 @@ static void a_run_is_handed_over_many_times(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Its time is over before anybody comes to see; how it ended stands in the sandbox. */
+static void a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 13000;print y", PROCESS ",'timeout_ms':20000");
+    world_submit_with(world, "b", "print x;sleep 200000;print y", PROCESS ",'timeout_ms':20000");
+    world_run(world, 3000);
+    world_start(world, 1);
+    kafka_world_set_up(world->kafka, false, "nobody gets a record");
+    world_stop(world, 0);
+    world_run(world, 100000);
+    kafka_world_set_up(world->kafka, true, "");
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "timed_out", "RUN_TIMEOUT");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    assert_true(says(world_result(world, "a"), "x\\ny\\n"));
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- taken over ---- */
 
 /* As after a death that nobody announced: the lease is gone. */
@@ -334,6 +356,7 @@ int main(void)
         WORLD_TEST(a_drained_worker_gives_an_interpreter_run_back),
         WORLD_TEST(a_job_that_must_not_begin_twice_is_handed_over_too),
         WORLD_TEST(a_run_is_handed_over_many_times),
+        WORLD_TEST(a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late),
         WORLD_TEST(a_dead_workers_process_is_followed_to_its_end),
         WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
