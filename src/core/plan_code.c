@@ -63,7 +63,7 @@ static struct step files_step(const struct job *job, const char *source, struct 
         .name = "files",
         .timeout_ms = FILES_MS,
         .on_failure = CODE_STREAM_BROKEN,
-        .on_timeout = CODE_STEP_TIMEOUT,
+        .on_timeout = CODE_SANDBOX_UNRESPONSIVE, /* nothing of the job's own takes time here */
         .verb = STEP_PUT_FILES,
         .as.put = put,
     };

@@ -125,7 +125,8 @@ static void every_language_but_typescript_runs_as_a_process(void **state)
         assert_int_equal(plan->run_mode, RUN_MODE_PROCESS);
         assert_int_equal(plan->step_count, 2);
         assert_int_equal(plan->final_from, 2);
-        assert_step(&plan->steps[0], "files", STEP_PUT_FILES, 60000, CODE_STREAM_BROKEN, CODE_STEP_TIMEOUT);
+        assert_step(&plan->steps[0], "files", STEP_PUT_FILES, 60000, CODE_STREAM_BROKEN,
+                    CODE_SANDBOX_UNRESPONSIVE);
         const struct put_files *put = plan->steps[0].as.put;
         assert_int_equal(put->count, 1);
         assert_text(put->items[0].path, cases[i].source);

@@ -253,6 +253,20 @@ static void artifacts_that_break_off_are_fetched_once(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Nothing of the job's own takes time there. */
+static void files_that_e2b_does_not_take_in_time_cost_an_attempt_and_not_the_job(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    const struct e2b_world_fault fault = {.call = E2B_WORLD_WRITE, .is_silent = true};
+    e2b_world_fail(world->e2b, &fault);
+    world_submit_with(world, "a", "print x", "'run_mode':'process'");
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(world_result(world, "a").attempts, 2);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void kills_are_repeated_until_they_are_answered(void **state)
 {
     struct world *world = *state;
@@ -445,6 +459,7 @@ int main(void)
         WORLD_TEST(sandboxes_that_always_go_use_up_the_attempts),
         WORLD_TEST(a_cut_stream_is_taken_up_again_or_repeated),
         WORLD_TEST(artifacts_that_break_off_are_fetched_once),
+        WORLD_TEST(files_that_e2b_does_not_take_in_time_cost_an_attempt_and_not_the_job),
         WORLD_TEST(kills_are_repeated_until_they_are_answered),
         WORLD_TEST(a_long_job_is_extended_each_third_of_its_life),
         WORLD_TEST(extensions_that_fail_are_tried_again),
