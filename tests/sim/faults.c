@@ -230,21 +230,22 @@ static void redis_back(struct sim *sim)
 
 static void restart_redis(struct sim *sim)
 {
-    judge_hit_all(sim, /* is_lost= */ true);
-    if (!sim_chance(sim, 50))
-        return;
     fake_redis_set_reachable(sim->redis, false);
     mend_in(sim, sim_between(sim, 1, 20000), redis_back);
 }
 
+/* By hand, or by a restart. */
 static void redis_empty(struct sim *sim)
 {
-    restart_redis(sim);
+    judge_hit_all(sim, /* is_lost= */ true);
+    if (sim_chance(sim, 50))
+        restart_redis(sim);
     fake_redis_empty(sim->redis);
 }
 
 static void restore(struct sim *sim)
 {
+    judge_hit_all(sim, /* is_lost= */ true);
     restart_redis(sim);
     fake_redis_restore(sim->redis);
 }
@@ -325,6 +326,11 @@ static void kafka_failing(struct sim *sim)
 
 /* ---- E2B ---- */
 
+static void e2b_back(struct sim *sim)
+{
+    e2b_world_forgive(sim->e2b);
+}
+
 static void e2b_call(struct sim *sim)
 {
     static const enum e2b_error_kind kinds[] = {
@@ -347,11 +353,7 @@ static void e2b_call(struct sim *sim)
     fault.is_done = fault.is_done && is_open; /* what says clearly that nothing was done has done nothing */
     fault.error.undecided = is_open && (fault.is_done || sim_chance(sim, 50));
     e2b_world_fail(sim->e2b, &fault);
-}
-
-static void e2b_back(struct sim *sim)
-{
-    e2b_world_forgive(sim->e2b);
+    mend_in(sim, 30000, e2b_back); /* some kinds of calls are rare */
 }
 
 static void e2b_down(struct sim *sim)
@@ -378,6 +380,7 @@ static void e2b_create_late(struct sim *sim)
     else
         fault.error = (struct e2b_error){.kind = E2B_ERROR_BROKEN, .undecided = true};
     e2b_world_fail(sim->e2b, &fault);
+    mend_in(sim, 60000, e2b_back);
 }
 
 static void e2b_keep_late(struct sim *sim)

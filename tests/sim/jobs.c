@@ -39,7 +39,7 @@ static const struct recipe recipes[] = {
 };
 
 static const struct recipe long_recipe = {0, MODE_PROCESS, "print a\\nsleep %lld\\nprint b", NULL, 60000, 900000, CODE_NONE, CODE_NONE};
-static const struct recipe poison_recipe = {0, MODE_PROCESS, "poison\\nsleep %lld", NULL, 50000, 55000, CODE_WORKER_CRASHED, CODE_WORKER_CRASHED};
+static const struct recipe poison_recipe = {0, MODE_INTERPRETER, "poison\\nsleep %lld", NULL, 50000, 55000, CODE_WORKER_CRASHED, CODE_WORKER_CRASHED};
 
 /* Something that comes later: a copy, a cancellation. */
 struct later {

@@ -14,18 +14,36 @@ enum { LOOK_MS = 1000 };
 struct grant {
     struct index_node node;
     char *permit;
-    int64_t max; /* of the global limit, in force then */
+    int64_t at_ms, max; /* of the global limit, in force then */
 };
+
+/* Others were granted later, under a higher limit. */
+static int64_t max_since(const struct sim *sim, const struct grant *grant)
+{
+    int64_t max = grant->max;
+    for (int i = 0; i < MIN(sim->raise_count, SIM_RAISES); i++)
+        if (sim->raises[i].at_ms >= grant->at_ms)
+            max = MAX(max, sim->raises[i].max);
+    return max;
+}
+
+static void note_max(struct sim *sim, int64_t max)
+{
+    if (max > sim->last_max)
+        sim->raises[sim->raise_count++ % SIM_RAISES] = (struct raise){sim_now_ms(sim), max};
+    sim->last_max = max;
+}
 
 static int64_t redis_now_ms(const struct sim *sim)
 {
     return fake_redis_now_ms(sim->redis);
 }
 
-/* The ledger counts: it is not being rebuilt, and knows the time. */
+/* The ledger counts: it is not being rebuilt, nor lost without anybody knowing it yet. */
 static bool is_ledger_good(struct sim *sim)
 {
-    return store_not_ready(fake_redis_store(sim->redis), redis_now_ms(sim)) == NULL;
+    const struct store *store = fake_redis_store(sim->redis);
+    return store_not_ready(store, redis_now_ms(sim)) == NULL && store->run == store->server_run;
 }
 
 /* ---- permits ---- */
@@ -49,6 +67,8 @@ static void on_granted(void *arg, const struct permit *permit, const struct ledg
     struct grant *grant = base_alloc(sizeof *grant);
     grant->permit = base_strdup(permit->id);
     grant->max = max_in_force(store, acquire, redis_now_ms(sim));
+    grant->at_ms = sim_now_ms(sim);
+    note_max(sim, grant->max);
     index_put(&sim->grants, &grant->node, grant->permit);
     sim_trace(sim, permit->job, "granted to %s: permit %s, %lld of %lld", permit->worker, permit->id,
               (long long)store_used(store, "g"), (long long)grant->max);
@@ -95,7 +115,7 @@ static void on_made(void *arg, const struct place *place)
     if (!node)
         sim_breach(sim, place->job, "%s is made under %s, which was never granted", place->id, place->permit);
     const struct grant *grant = INDEX_OBJECT(node, struct grant, node);
-    if ((int64_t)sim->e2b->live > grant->max)
+    if ((int64_t)sim->e2b->live > max_since(sim, grant))
         sim_breach(sim, place->job, "%s is number %zu, and the limit was %lld when %s was granted", place->id,
                    sim->e2b->live, (long long)grant->max, place->permit);
     check_cover(sim, place, "is made");
@@ -135,17 +155,16 @@ static void on_started(void *arg, const struct place *place)
                    job->starts, job->losses);
 }
 
-static void on_program(void *arg, const struct place *place, const char *line)
+/* Its output kills whoever reads it. */
+static void on_attached(void *arg, const struct place *place, const char *text, const struct loop *client)
 {
     struct sim *sim = arg;
-    if (strcmp(line, "poison") != 0)
+    if (strncmp(text, "poison", 6) != 0)
         return;
-    struct store *store = fake_redis_store(sim->redis);
-    const struct permit *permit = store_find_permit(store, place->permit);
-    struct seat *seat = permit ? seat_of_owner(sim, permit->worker) : NULL;
     sim_trace(sim, place->job, "poison");
-    if (seat && !sim->is_ending)
-        seat_kill(seat, sim_between(sim, 100, 10000));
+    for (int i = 0; i < sim->seat_count; i++)
+        if (sim->seats[i].process && sim->seats[i].process->loop == client)
+            seat_poison(&sim->seats[i]);
 }
 
 static void on_fault(void *arg, enum e2b_world_call call, const char *key)
@@ -376,7 +395,7 @@ void judge_open(struct sim *sim)
                                           .on_moved = on_moved,
                                           .on_ended = on_ended,
                                           .on_started = on_started,
-                                          .on_program = on_program,
+                                          .on_attached = on_attached,
                                           .on_fault = on_fault};
     sim->kafka_eye = (struct kafka_world_eye){
         .arg = sim, .on_record = on_record, .on_commit = on_commit, .on_delivered = on_delivered};

@@ -88,7 +88,19 @@ void seat_kill(struct seat *seat, int64_t back_ms)
     seat->process = NULL;
     seat->state = SEAT_EMPTY;
     loop_timer_stop(sim->loop, &seat->look);
+    loop_timer_stop(sim->loop, &seat->poison);
     loop_timer_start(sim->loop, &seat->back, back_ms, on_launch, seat);
+}
+
+static void on_poisoned(void *arg)
+{
+    struct seat *seat = arg;
+    seat_kill(seat, sim_between(seat->sim, 100, 10000));
+}
+
+void seat_poison(struct seat *seat)
+{
+    loop_timer_start(seat->sim->loop, &seat->poison, sim_between(seat->sim, 1, 20), on_poisoned, seat);
 }
 
 /* ---- stop ---- */

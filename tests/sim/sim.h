@@ -19,6 +19,7 @@ enum {
     SIM_TENANTS = 5,
     SIM_ATTEMPTS = 3,
     SIM_CRASHES = 3,
+    SIM_RAISES = 16,
 };
 
 /* ---- what is told of a run ---- */
@@ -100,6 +101,7 @@ struct seat {
     struct process *process; /* NULL: EMPTY */
     struct timer back;       /* it goes on, or begins anew */
     struct timer look;       /* until it has stopped where it was told to */
+    struct timer poison;
     int64_t stop_ms;         /* ... then for so long; 0: it is killed there */
     int64_t looks_until_ms;
     bool is_wanted;          /* it is to be there, once all is well */
@@ -136,6 +138,10 @@ struct sim_topic {
     struct sim_partition at[SIM_PARTITIONS_MAX];
 };
 
+struct raise {
+    int64_t at_ms, max;
+};
+
 struct faults;
 struct jobs;
 
@@ -162,6 +168,9 @@ struct sim {
 
     /* judge.c */
     struct index grants; /* of struct grant, by permit */
+    struct raise raises[SIM_RAISES]; /* of the global limit, the last ones */
+    int raise_count;
+    int64_t last_max;
     int judged_epoch;
     bool is_ending;
     struct timer judge_timer;
@@ -181,6 +190,7 @@ int64_t sim_now_ms(const struct sim *sim); /* since the beginning */
 /* seats.c */
 void seat_launch(struct seat *seat);
 void seat_kill(struct seat *seat, int64_t back_ms);
+void seat_poison(struct seat *seat); /* killed, in a moment */
 void seat_stop(struct seat *seat, int64_t ms);
 /* At one of the next calls that the process makes; ms 0: it is killed there, and is back after back_ms. */
 void seat_stop_inside(struct seat *seat, unsigned places, int64_t ms);

@@ -32,7 +32,8 @@ struct e2b_world_eye {
     void (*on_moved)(void *arg, const struct place *place); /* its end is another */
     void (*on_ended)(void *arg, const struct place *place, const char *why);
     void (*on_started)(void *arg, const struct place *place); /* a program */
-    void (*on_program)(void *arg, const struct place *place, const char *line); /* about to be done */
+    /* Somebody follows it from here on. */
+    void (*on_attached)(void *arg, const struct place *place, const char *text, const struct loop *client);
     void (*on_fault)(void *arg, enum e2b_world_call call, const char *job);
 };
 

@@ -126,9 +126,6 @@ static void step(void *arg)
         size_t length = strcspn(program->at, "\n");
         CLEANUP(base_freep) char *line = base_strndup(program->at, length);
         program->at += length + (program->at[length] == '\n');
-        const struct e2b_world_eye *eye = program->place->world->eye;
-        if (eye && eye->on_program)
-            eye->on_program(eye->arg, program->place, line);
         wait_ms = obey(program, line);
     }
     if (wait_ms == 0 && !program->is_cut)

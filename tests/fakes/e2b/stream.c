@@ -102,6 +102,9 @@ static void attach(struct e2b_request *request, struct program *program)
     request->program = program;
     list_push_back(&program->followers, &request->follow);
     say(request, E2B_OUTPUT_STARTED, (struct bytes){"", 0});
+    const struct e2b_world_eye *eye = request->world->eye;
+    if (eye && eye->on_attached && request->operation)
+        eye->on_attached(eye->arg, program->place, program->text, request->operation->client->loop);
 }
 
 static void do_code(struct e2b_request *request)
