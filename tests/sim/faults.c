@@ -336,7 +336,7 @@ static void e2b_call(struct sim *sim)
     static const enum e2b_error_kind kinds[] = {
         E2B_ERROR_BROKEN,   E2B_ERROR_BROKEN,    E2B_ERROR_BROKEN, E2B_ERROR_RATE_LIMITED,
         E2B_ERROR_QUOTA,    E2B_ERROR_CAPACITY,  E2B_ERROR_GONE,   E2B_ERROR_CONFLICT,
-        E2B_ERROR_TIMEOUT,  E2B_ERROR_TOO_LARGE, E2B_ERROR_AUTH,
+        E2B_ERROR_TOO_LARGE, E2B_ERROR_AUTH,
     };
     struct e2b_world_fault fault = {
         .call = (enum e2b_world_call)sim_between(sim, E2B_WORLD_CREATE, E2B_WORLD_CALL_COUNT - 1),
@@ -349,7 +349,7 @@ static void e2b_call(struct sim *sim)
         fault.is_silent = true;
     else
         fault.error.kind = kinds[sim_below(sim, ARRAY_LENGTH(kinds))];
-    bool is_open = fault.is_silent || fault.error.kind == E2B_ERROR_BROKEN || fault.error.kind == E2B_ERROR_TIMEOUT;
+    bool is_open = fault.is_silent || fault.error.kind == E2B_ERROR_BROKEN;
     fault.is_done = fault.is_done && is_open; /* what says clearly that nothing was done has done nothing */
     fault.error.undecided = is_open && (fault.is_done || sim_chance(sim, 50));
     e2b_world_fail(sim->e2b, &fault);
