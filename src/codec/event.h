@@ -26,7 +26,8 @@ struct event_started {
 void event_started(const struct job *job, const struct event_started *started, struct buffer *out);
 
 struct event_waiting {
-    const char *reason;          /* "limit", "elsewhere", "limiter_not_ready", "suspect" */
+    const char
+        *reason; /* "limit", "elsewhere", "limiter_not_ready", "suspect", "not_before", "tenant_share" */
     const char *message;         /* a sentence */
     const char *limit;           /* as core/limit.h names it for the outside; NULL: none */
     int64_t used, max, reserved; /* places; -1: none */
@@ -102,7 +103,7 @@ struct worker_stats {
     size_t permit_count;
     int64_t nano_usd, wasted_nano_usd;
     int64_t cpu_ms, rss_bytes, loop_lag_max_ms;
-    int64_t backlog;
+    int64_t backlog, deferred;
 };
 void event_stats(const struct worker_stats *stats, struct buffer *out);
 

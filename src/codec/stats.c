@@ -144,6 +144,7 @@ void event_stats(const struct worker_stats *stats, struct buffer *out)
     writer_field_int(&writer, "in_flight", stats->in_flight);
     writer_field_int(&writer, "queued", stats->queued);
     writer_field_int(&writer, "backlog", stats->backlog);
+    writer_field_int(&writer, "deferred", stats->deferred);
     write_groups(&writer, "templates", stats->templates, stats->template_count);
     write_groups(&writer, "task_types", stats->task_types, stats->task_type_count);
     write_totals(&writer, stats);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "core/catalog.h"
+#include "core/limit.h"
 #include "core/plan.h"
 
 /* The configuration: one table of keys (config.c) from which the struct, the defaults, --set, the
@@ -83,6 +84,9 @@ void config_warnings(const struct config *config, struct arena *arena, struct te
 
 /* Where E2B is, for messages: the address that is set, else the domain. Borrows from the configuration. */
 const char *config_e2b_place(const struct config *config);
+
+/* Places that a limit has by the configuration. Returns: -1 for one without a bound of its own. */
+int64_t config_limit_max(const struct config *config, const struct limit *limit);
 
 /* What jobs are planned by. Borrows from the configuration. */
 struct plan_rules config_plan_rules(const struct config *config);

@@ -23,14 +23,36 @@ const char *limit_key(enum limit_kind kind, const char *of, struct arena *arena)
     return arena_printf(arena, "%s%s", forms[kind].key, of);
 }
 
+/* "n:acme" is of the form "n:", "g" of the form "g". Returns: whose it is, "" for one that stands alone; NULL
+ * when it is of another form. */
+static const char *owner_in(const char *text, const char *form)
+{
+    size_t length = strlen(form);
+    bool has_owner = form[length - 1] == ':';
+    if (strncmp(text, form, length) != 0 || (text[length] != '\0') != has_owner)
+        return NULL;
+    return text + length;
+}
+
 bool limit_parse(const char *key, struct limit *ret)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {
-        size_t length = strlen(forms[i].key);
-        bool has_owner = forms[i].key[length - 1] == ':';
-        if (strncmp(key, forms[i].key, length) != 0 || (key[length] != '\0') != has_owner)
+        const char *of = owner_in(key, forms[i].key);
+        if (!of)
             continue;
-        *ret = (struct limit){(enum limit_kind)i, key + length};
+        *ret = (struct limit){(enum limit_kind)i, of};
+        return true;
+    }
+    return false;
+}
+
+bool limit_parse_name(const char *name, struct limit *ret)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {
+        const char *of = owner_in(name, forms[i].name);
+        if (!of)
+            continue;
+        *ret = (struct limit){(enum limit_kind)i, of};
         return true;
     }
     return false;

@@ -35,28 +35,29 @@ static int64_t value_of(const struct plan_limit *values, size_t count, const cha
     return otherwise;
 }
 
-/* In the order in which the ledger checks them, so that a job waits at the narrowest that denies it. Tenant
- * and class are always there, if need be as wide as the whole: fairness counts by them. */
+static struct plan_limit limit_of(enum limit_kind kind, const char *of, int64_t max, struct arena *arena)
+{
+    return (struct plan_limit){limit_key(kind, of, arena), max > 0 ? max : PLAN_UNBOUNDED};
+}
+
+/* In the order in which the ledger checks them, so that a job waits at the narrowest that denies it. Tenant,
+ * template and class are always there, if need be without a bound: fairness counts by them, and an operator
+ * may give them one. */
 static void add_limits(const struct job *job, const struct plan_rules *rules, struct arena *arena,
                        struct plan *plan)
 {
     struct plan_limit *limits = ARENA_ARRAY(arena, struct plan_limit, LIMITS_MAX);
     const struct template_entry *entry = plan->placement.entry;
-    const char *class = priority_name(job->priority), *reserving = priority_name(PRIORITY_INTERACTIVE);
     int64_t tenant_max = value_of(rules->tenants, rules->tenant_count, job->tenant_id, rules->tenant_max);
-    int64_t class_max = rules->class_max[job->priority];
     size_t count = 0;
-    limits[count++] = (struct plan_limit){limit_key(LIMIT_TENANT, job->tenant_id, arena),
-                                          tenant_max > 0 ? tenant_max : rules->global_max};
-    if (entry->max_concurrent > 0)
-        limits[count++] =
-            (struct plan_limit){limit_key(LIMIT_TEMPLATE, entry->name, arena), entry->max_concurrent};
-    limits[count++] = (struct plan_limit){limit_key(LIMIT_CLASS, class, arena),
-                                          class_max > 0 ? class_max : rules->global_max};
+    limits[count++] = limit_of(LIMIT_TENANT, job->tenant_id, tenant_max, arena);
+    limits[count++] = limit_of(LIMIT_TEMPLATE, entry->name, entry->max_concurrent, arena);
+    limits[count++] =
+        limit_of(LIMIT_CLASS, priority_name(job->priority), rules->class_max[job->priority], arena);
     limits[count++] = (struct plan_limit){LIMIT_KEY_GLOBAL, rules->global_max};
     if (rules->interactive_reserve > 0)
         limits[count++] =
-            (struct plan_limit){limit_key(LIMIT_RESERVE, reserving, arena), rules->interactive_reserve};
+            limit_of(LIMIT_RESERVE, priority_name(PRIORITY_INTERACTIVE), rules->interactive_reserve, arena);
     plan->limits = limits;
     plan->limit_count = count;
     int64_t weight = value_of(rules->weights, rules->weight_count, job->tenant_id, 1);

@@ -59,9 +59,13 @@ struct step {
     } as;
 };
 
+/* The maximum of a limit that has none of its own: more than any configuration allows. Only what is wider
+ * binds then, an operator's live value for it included. */
+enum { PLAN_UNBOUNDED = 1000000 };
+
 struct plan_limit {
     const char *name; /* the limit's key (core/limit.h); in rules the bare id */
-    int64_t max;
+    int64_t max;      /* of tenant, template and class: maybe PLAN_UNBOUNDED */
 };
 
 struct plan {

@@ -129,12 +129,12 @@ static void on_hint_done(void *arg, const char *job)
         ledger->options.events.on_done(ledger->options.events.arg, job);
 }
 
-/* The hint does not say whose job it is; the pulse does. */
+/* Whose job it is the hint does not say. Its owner is told by the next pulse, too. */
 static void on_hint_cancel(void *arg, const char *job)
 {
     struct ledger *ledger = arg;
-    (void)job;
-    pulse_now(ledger->pulse);
+    if (ledger->options.events.on_cancelled)
+        ledger->options.events.on_cancelled(ledger->options.events.arg, job);
 }
 
 /* ---- life cycle ---- */

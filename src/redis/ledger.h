@@ -220,8 +220,9 @@ void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
                   int64_t until_ms, ledger_answer_fn done);
 
-/* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. The mark is kept for ttl_ms
- * where nobody knows the job yet. OK, or SEAL_DONE: too late, it has a verdict. */
+/* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. Whoever may have it in a queue
+ * is told by a hint. The mark is kept for ttl_ms where nobody knows the job yet. OK, or SEAL_DONE: too late,
+ * it has a verdict. */
 void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *job, int64_t ttl_ms,
                    ledger_answer_fn done);
 
@@ -286,8 +287,9 @@ void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t liste
 struct ledger_usage {
     const char *limit;
     int64_t used, waiters, oldest_ms; /* oldest permit's age */
-    int64_t max;                      /* an operator's value or a cut, whichever is lower; -1: neither */
-    int64_t set;                      /* an operator's value alone; -1: none */
+    int64_t max;                      /* in place of what workers have configured; -1: nothing is */
+    int64_t set;                      /* ... by ledger_limit_set; -1: not */
+    int64_t cut_left_ms;              /* ... by ledger_cut, for so long, where that is lower; -1: not */
 };
 typedef void (*ledger_usage_fn)(struct ledger_call *call, const struct error *error,
                                 const struct ledger_usage *usage, size_t count);
@@ -320,6 +322,17 @@ typedef void (*ledger_claim_fn)(struct ledger_call *call, const struct error *er
 void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
 /* The same without waits_at, which is dear: for a worker whose copy of a record is to wait on. */
 void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done);
+
+/* The ledger as a whole. */
+struct ledger_condition {
+    const char *why;       /* nothing is granted now; "": it is */
+    int64_t workers;       /* that are alive */
+    int64_t rebuilding_ms; /* for so long; -1: it is not being rebuilt */
+    int64_t waiting_for;   /* workers that have not asserted yet, while it is */
+};
+typedef void (*ledger_condition_fn)(struct ledger_call *call, const struct error *error,
+                                    const struct ledger_condition *condition);
+void ledger_condition(struct ledger *ledger, struct ledger_call *call, ledger_condition_fn done);
 
 /* An operator's value for a limit, in place of what the workers' configurations say; -1: theirs again. OK. */
 void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,

@@ -363,6 +363,26 @@ void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *jo
     look(ledger, call, job, /* with_waits= */ false, done);
 }
 
+static void on_condition(struct ledger_request *request, struct ledger_call *call, const struct error *error,
+                         const struct redisReply *reply)
+{
+    struct ledger_condition condition;
+    struct error malformed;
+    if (!error && !replies_condition(reply, &condition, &malformed))
+        error = &malformed;
+    if (call)
+        request->done.condition(call, error, error ? NULL : &condition);
+}
+
+void ledger_condition(struct ledger *ledger, struct ledger_call *call, ledger_condition_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request =
+        ledger_request_new(ledger, call, SCRIPT_CONDITION, on_condition, &command);
+    request->done.condition = done;
+    ledger_request_send(request, &command);
+}
+
 void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const char *limit, int64_t max,
                       ledger_answer_fn done)
 {

@@ -60,6 +60,7 @@ struct ledger_request {
         ledger_census_fn census;
         ledger_claim_fn claim;
         ledger_lead_fn lead;
+        ledger_condition_fn condition;
     } done;
 };
 

@@ -26,6 +26,8 @@ bool replies_word(const struct redisReply *reply, enum script_name script, enum 
                   struct error *reterr) MUST_USE;
 bool replies_lead(const struct redisReply *reply, struct ledger_lead *ret, struct error *reterr) MUST_USE;
 bool replies_claim(const struct redisReply *reply, struct ledger_claim *ret, struct error *reterr) MUST_USE;
+bool replies_condition(const struct redisReply *reply, struct ledger_condition *ret,
+                       struct error *reterr) MUST_USE;
 /* Owns: free(3) *ret; NULL when *ret_count is 0. */
 bool replies_snapshot(const struct redisReply *reply, struct ledger_usage **ret, size_t *ret_count,
                       struct error *reterr) MUST_USE;

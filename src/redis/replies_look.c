@@ -18,6 +18,18 @@ bool replies_lead(const redisReply *reply, struct ledger_lead *ret, struct error
     return true;
 }
 
+bool replies_condition(const redisReply *reply, struct ledger_condition *ret, struct error *reterr)
+{
+    struct ledger_condition condition;
+    if (!replies_is_array(reply, 4) || !replies_read_text(replies_element(reply, 0), &condition.why) ||
+        !replies_read_count(replies_element(reply, 1), &condition.workers) ||
+        !replies_read_int(replies_element(reply, 2), &condition.rebuilding_ms) ||
+        !replies_read_count(replies_element(reply, 3), &condition.waiting_for))
+        return replies_malformed(reterr, SCRIPT_CONDITION);
+    *ret = condition;
+    return true;
+}
+
 bool replies_claim(const redisReply *reply, struct ledger_claim *ret, struct error *reterr)
 {
     struct ledger_claim claim;
@@ -45,12 +57,13 @@ bool replies_claim(const redisReply *reply, struct ledger_claim *ret, struct err
 
 static bool read_usage(const redisReply *reply, struct ledger_usage *ret)
 {
-    return replies_is_array(reply, 6) && replies_read_text(replies_element(reply, 0), &ret->limit) &&
+    return replies_is_array(reply, 7) && replies_read_text(replies_element(reply, 0), &ret->limit) &&
            replies_read_count(replies_element(reply, 1), &ret->used) &&
            replies_read_int(replies_element(reply, 2), &ret->max) &&
            replies_read_count(replies_element(reply, 3), &ret->waiters) &&
            replies_read_count(replies_element(reply, 4), &ret->oldest_ms) &&
-           replies_read_int(replies_element(reply, 5), &ret->set);
+           replies_read_int(replies_element(reply, 5), &ret->set) &&
+           replies_read_int(replies_element(reply, 6), &ret->cut_left_ms);
 }
 
 bool replies_snapshot(const redisReply *reply, struct ledger_usage **ret, size_t *ret_count,

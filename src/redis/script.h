@@ -25,6 +25,7 @@ enum script_name {
     SCRIPT_CENSUS,
     SCRIPT_LOOK,
     SCRIPT_LOCK,
+    SCRIPT_CONDITION,
     SCRIPT_COUNT,
 };
 

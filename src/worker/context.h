@@ -1,7 +1,9 @@
 #ifndef WORKER_CONTEXT_H
 #define WORKER_CONTEXT_H
 #include "base/list.h"
+#include "core/crowd.h"
 #include "core/queue.h"
+#include "core/retry.h"
 #include "e2b/e2b.h"
 #include "kafka/sink.h"
 #include "kafka/source.h"
@@ -17,6 +19,14 @@ enum part { PART_E2B, PART_REDIS, PART_KAFKA_JOBS, PART_KAFKA_RESULTS, PART_COUN
 enum worker_phase { WORKER_RUNNING, WORKER_DRAINING, WORKER_CLOSING, WORKER_STOPPED };
 
 struct flight_runner;
+
+/* What the source is asked for; intake.c. */
+struct intake {
+    char *retry_topics[RETRY_TIER_COUNT];
+    const char **topics; /* all that are subscribed to */
+    size_t topic_count;
+    struct crowd crowd; /* tenants with more in the queue than their part of it */
+};
 
 struct worker {
     struct worker_options options;
@@ -37,6 +47,7 @@ struct worker {
     struct rebuild_leader *rebuild_leader;
     struct observe *observe;
     struct queue *queue; /* of flights that wait for their turn */
+    struct intake intake;
     struct plan_rules rules;
 
     enum worker_phase phase; /* worker.c */
@@ -49,6 +60,8 @@ struct worker {
     struct link gated;      /* every struct gate_wait in line; gate.c */
     struct link diversions; /* records on their way to the DLQ without a job; divert.c */
     size_t diversion_count;
+    struct link orders; /* of the control topic, not answered yet; control.c */
+    size_t order_count;
     struct flight_runner *suspect; /* runs here, and may have killed a worker before; NULL: none */
     int64_t steady_since_boot_ms;  /* this process was not stopped for seconds since then; CLOCK_BOOTTIME */
     int64_t ticked_boot_ms;

@@ -32,7 +32,8 @@ static struct attempt_report *this_attempt(struct flight_runner *runner)
 
 static void begin(struct flight_runner *runner, bool is_adopted)
 {
-    buffer_release(&runner->raw); /* from here on no answer sends the record to the DLQ */
+    if (!flight_may_park(&runner->flight))
+        buffer_release(&runner->raw); /* from here on no answer sends the record to the DLQ */
     runner->is_bound = false;
     runner->is_permit_given = true;
     runner->is_permit_idle = false;

@@ -257,13 +257,3 @@ void flight_publish_divert(struct flight_runner *runner, bool with_value)
                 on_diverted)) /* the record is not in memory any more: the event alone has to tell */
         on_diverted(&runner->send, NULL, -1, -1);
 }
-
-static void on_not_parked(void *arg)
-{
-    flight_runner_advance(arg, &(struct flight_event){.kind = FLIGHT_EVENT_TOO_LARGE});
-}
-
-void flight_publish_parked(struct flight_runner *runner)
-{
-    loop_timer_start(runner->worker->loop, &runner->timer, 0, on_not_parked, runner);
-}

@@ -17,7 +17,7 @@ void flight_publish_found(struct flight_runner *runner);
 /* The record as it came, to the DLQ; without its value when even the DLQ finds it too large. */
 void flight_publish_divert(struct flight_runner *runner, bool with_value);
 /* A copy of the record, with the next hop, to the retry topic whose delay is the flight's; the record goes on
- * there. */
+ * there (flight_park.c). */
 void flight_publish_parked(struct flight_runner *runner);
 
 #endif

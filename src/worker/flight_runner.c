@@ -5,7 +5,9 @@
 #include "worker/divert.h"
 #include "worker/flight_acquire.h"
 #include "worker/flight_attempt.h"
+#include "worker/flight_park.h"
 #include "worker/flight_publish.h"
+#include "worker/intake.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
 
@@ -55,7 +57,7 @@ static void free_runner(void *object)
 
 static bool is_active(enum flight_state state)
 {
-    return state >= FLIGHT_ACQUIRING && state != FLIGHT_WAITING && state != FLIGHT_FINISHED;
+    return state >= FLIGHT_ACQUIRING && state <= FLIGHT_PUBLISHING && state != FLIGHT_WAITING;
 }
 
 /* Nothing was ever created under it. */
@@ -94,7 +96,7 @@ static struct flight_runner *new_runner(struct worker *worker, size_t message_by
     runner->ledger_call.arg = runner;
     runner->bind_call.arg = runner;
     runner->send.arg = runner;
-    runner->received_ms = runner->queued_since_ms = loop_now_ms(worker->loop);
+    runner->received_ms = runner->queued_since_ms = runner->asked_ms = loop_now_ms(worker->loop);
     runner->first_partition = runner->first_offset = runner->create_mark = -1;
     arena_init(&runner->arena, message_bytes + 1024);
     list_push_back(&worker->flights, &runner->link);
@@ -103,14 +105,14 @@ static struct flight_runner *new_runner(struct worker *worker, size_t message_by
 }
 
 /* What the topic's name says about the job. */
-static void topic_rules(struct worker *worker, const struct kafka_message *message, struct job_rules *rules)
+static void topic_rules(struct worker *worker, const char *topic, struct job_rules *rules)
 {
     const struct config *config = worker->config;
     size_t prefix = strlen(config->topics.jobs_prefix);
-    if (prefix > 0 && strncmp(message->topic, config->topics.jobs_prefix, prefix) == 0)
-        rules->task_type = message->topic + prefix;
+    if (prefix > 0 && strncmp(topic, config->topics.jobs_prefix, prefix) == 0)
+        rules->task_type = topic + prefix;
     for (size_t i = 0; i < config->tenants_by_topic.count; i++)
-        if (strcmp(config->tenants_by_topic.items[i].name, message->topic) == 0)
+        if (strcmp(config->tenants_by_topic.items[i].name, topic) == 0)
             rules->tenant_of_topic = config->tenants_by_topic.items[i].value;
 }
 
@@ -127,18 +129,23 @@ static void set_up_outcome(struct flight_runner *runner)
             runner->outcome.steps[i] =
                 (struct step_report){.name = runner->plan.steps[i].name, .exit_code = -1, .ms = -1};
     }
+    int64_t since_unix_ms = job_waits_since_unix_ms(&runner->job);
     runner->outcome.timing.queued_ms =
-        runner->job.from.timestamp_unix_ms > 0
-            ? MAX(loop_unix_ms(loop_of(runner)) - runner->job.from.timestamp_unix_ms, 0)
-            : 0;
+        since_unix_ms > 0 ? MAX(loop_unix_ms(loop_of(runner)) - since_unix_ms, 0) : 0;
 }
 
-static void enter_queue(struct flight_runner *runner)
+static void set_up_entry(struct flight_runner *runner)
 {
     runner->entry.tenant_id = runner->job.tenant_id;
     runner->entry.priority = runner->job.priority;
     runner->entry.weight = runner->has_plan ? runner->plan.tenant_weight : 1;
     runner->entry.bytes = runner->charged_bytes;
+}
+
+static void enter_queue(struct flight_runner *runner)
+{
+    queue_remove(runner->worker->queue, &runner->entry); /* where it was held until now */
+    set_up_entry(runner);
     queue_push(runner->worker->queue, &runner->entry);
     worker_poke(runner->worker);
 }
@@ -149,18 +156,23 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
     size_t header_count = MIN(message->header_count, ARRAY_LENGTH(headers));
     for (size_t i = 0; i < header_count; i++)
         headers[i] = (struct header){message->headers[i].name, message->headers[i].value};
+    bool is_copy = intake_kind_of(worker, message->topic) == INTAKE_COPY;
+    struct hop hop = {0};
+    if (is_copy)
+        intake_read_hop(message, &hop);
     const struct job_record record = {.topic = message->topic,
                                       .partition = message->partition,
                                       .offset = message->offset,
                                       .timestamp_unix_ms = message->timestamp_unix_ms,
                                       .headers = headers,
                                       .header_count = header_count,
-                                      .value = message->value};
+                                      .value = message->value,
+                                      .hop = is_copy ? &hop : NULL};
     struct job_rules rules = {.cluster_id = kafka_source_cluster_id(worker->source),
                               .max_value_bytes = (size_t)worker->config->job_max_bytes,
                               .max_code_bytes = (size_t)worker->config->job_max_bytes,
                               .now_unix_ms = loop_unix_ms(worker->loop)};
-    topic_rules(worker, message, &rules);
+    topic_rules(worker, hop.topic[0] != '\0' ? hop.topic : message->topic, &rules);
 
     struct flight_runner *runner = new_runner(worker, message->value.length);
     enum code code = CODE_NONE;
@@ -182,8 +194,12 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
                 worker->config->retry_max_crashes);
     flight_runner_charge(runner);
     observe_accepted(runner);
-    if (code != CODE_NONE)
-        outcome_blame(&runner->outcome, code, "job", "%s", text);
+    if (code == CODE_NONE) {
+        set_up_entry(runner);
+        flight_park_begin(runner, message->was_pulled);
+        return;
+    }
+    outcome_blame(&runner->outcome, code, "job", "%s", text);
     flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_BEGIN, .code = code});
 }
 
@@ -202,7 +218,8 @@ static void on_timer(void *arg)
 
 static void set_timer(struct flight_runner *runner)
 {
-    int64_t delay_ms = random_jitter_ms(runner->worker->random, runner->flight.delay_ms);
+    int64_t delay_ms = runner->flight.delay_ms, due_ms = flight_park_due_ms(runner);
+    delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
     loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
 }
 
@@ -218,7 +235,8 @@ static void give_claim_back(struct flight_runner *runner, bool is_uncounted)
 
 static void give_back(struct flight_runner *runner)
 {
-    observe_retrying(runner, runner->outcome.code, !runner->flight.is_uncounted);
+    if (runner->run) /* else it was told when it should have been parked */
+        observe_retrying(runner, runner->outcome.code, !runner->flight.is_uncounted);
     give_claim_back(runner, runner->flight.is_uncounted);
     worker_leave_suspect(runner->worker, runner);
     flight_attempt_let_sandbox_go(runner);
@@ -284,7 +302,8 @@ static void seal(struct flight_runner *runner)
         timing->total_ms = timing->queued_ms + loop_now_ms(loop_of(runner)) - runner->received_ms;
         observe_sealed(runner);
     }
-    queue_remove(runner->worker->queue, &runner->entry); /* cancelled while it was queued */
+    queue_remove(runner->worker->queue, &runner->entry);              /* cancelled while it was queued */
+    ledger_call_cancel(runner->worker->ledger, &runner->ledger_call); /* ... and asked about its claim */
     flight_attempt_drop(runner);
     /* A new ledger waits until no sandbox lives, and this seal for the ledger: one of them must let go first.
      */
@@ -376,6 +395,8 @@ static void park(struct flight_runner *runner)
 {
     if (runner->run)
         observe_retrying(runner, runner->outcome.code, !runner->flight.is_uncounted);
+    else
+        observe_parked(runner);
     worker_leave_suspect(runner->worker, runner);
     flight_attempt_let_sandbox_go(runner);
     flight_attempt_drop(runner);
@@ -391,9 +412,9 @@ static void hand_over(struct flight_runner *runner)
 
 static void finish_parked(struct flight_runner *runner)
 {
-    if (runner->flight.holds_claim)
-        ledger_park(runner->worker->ledger, runner->permit, runner->job.key, runner->job.from.hop + 1,
-                    runner->flight.delay_ms);
+    ledger_park(runner->worker->ledger, runner->flight.holds_claim ? runner->permit : "", runner->job.key,
+                runner->job.from.hop + 1, runner->flight.delay_ms);
+    observe_hop(runner);
     finish(runner);
 }
 
@@ -487,28 +508,30 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
 
 /* ---- use ---- */
 
-static enum code overdue(const struct flight_runner *runner)
+enum code flight_runner_overdue(struct flight_runner *runner)
 {
     const struct job *job = &runner->job;
-    int64_t now_unix_ms = loop_unix_ms(loop_of(runner));
-    if (job->expires_unix_ms >= 0 && now_unix_ms >= job->expires_unix_ms)
+    int64_t now_unix_ms = loop_unix_ms(loop_of(runner)), since = job_waits_since_unix_ms(job);
+    int64_t timeout_ms = runner->worker->config->queue_timeout_ms;
+    if (job->expires_unix_ms >= 0 && now_unix_ms >= job->expires_unix_ms) {
+        outcome_blame(&runner->outcome, CODE_JOB_EXPIRED, "queue",
+                      "the job's expires_at had passed before it could start");
         return CODE_JOB_EXPIRED;
-    int64_t since = job->from.timestamp_unix_ms;
-    if (since > 0 && now_unix_ms - since >= runner->worker->config->queue_timeout_ms)
+    }
+    if (since > 0 && now_unix_ms - since >= timeout_ms) {
+        outcome_blame(&runner->outcome, CODE_QUEUE_TIMEOUT, "queue",
+                      "the job waited longer than queue.timeout_ms (%lld)", (long long)timeout_ms);
         return CODE_QUEUE_TIMEOUT;
+    }
     return CODE_NONE;
 }
 
 void flight_runner_turn(struct flight_runner *runner)
 {
     loop_timer_stop(loop_of(runner), &runner->timer);
-    enum code code = overdue(runner);
-    if (code == CODE_JOB_EXPIRED)
-        outcome_blame(&runner->outcome, code, "queue",
-                      "the job's expires_at had passed before it could start");
-    else if (code == CODE_QUEUE_TIMEOUT)
-        outcome_blame(&runner->outcome, code, "queue", "the job waited longer than queue.timeout_ms (%lld)",
-                      (long long)runner->worker->config->queue_timeout_ms);
+    ledger_call_cancel(runner->worker->ledger, &runner->ledger_call);
+    runner->asked_ms = loop_now_ms(loop_of(runner));
+    enum code code = flight_runner_overdue(runner);
     flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_TURN, .code = code});
 }
 

@@ -21,6 +21,8 @@ enum {
     FLIGHT_SEALED_UNTIL_MS = 360000, /* librdkafka's delivery timeout, and a minute */
 };
 
+enum park_reason { PARK_NOT_BEFORE, PARK_TENANT_SHARE };
+
 struct flight_runner {
     struct link link; /* worker->flights */
     struct worker *worker;
@@ -32,7 +34,7 @@ struct flight_runner {
     struct outcome outcome;
     struct queue_entry entry;
     struct timer timer;
-    struct ledger_call ledger_call; /* acquire, seal */
+    struct ledger_call ledger_call; /* acquire, seal; peek while it waits */
     struct ledger_call bind_call;
     struct gate_wait gate; /* to publish */
     struct kafka_send send;
@@ -40,10 +42,11 @@ struct flight_runner {
     struct execution_runner *run;                           /* owned; NULL: no attempt under way */
     char permit[RANDOM_UUID_SIZE];                          /* of the claim that is asked for or held */
     char found_permit[RANDOM_UUID_SIZE], found_sandbox[64]; /* ADOPT */
-    struct buffer raw;        /* the record as it came, packed: for the DLQ; empty once an attempt began */
-    struct buffer value;      /* the result as it is published */
-    struct buffer sealed;     /* packed headers and value as the ledger keeps them */
-    const char *denied_by;    /* the limit, in the arena; NULL: none */
+    struct buffer raw;     /* the record as it came, packed: for the DLQ and for hops; empty once an attempt
+                              began, unless it may still be parked */
+    struct buffer value;   /* the result as it is published */
+    struct buffer sealed;  /* packed headers and value as the ledger keeps them */
+    const char *denied_by; /* the limit, in the arena; NULL: none */
     const char *first_status; /* FOUND_DONE */
     int64_t first_partition, first_offset;
     bool is_other_record; /* FOUND_DONE: of another record than this one */
@@ -66,6 +69,10 @@ struct flight_runner {
     int64_t retry_after_ms;    /* asked for by whoever refused the create */
     int64_t create_mark;       /* of provider_create_code; -1: its last create did not fail */
     int64_t waiting_notes;     /* waiting events so far */
+    int64_t asked_ms;          /* when the ledger was last asked about the job, or the record came */
+    int64_t park_ms;           /* how long it is not to run, and why */
+    enum park_reason park_reason;
+    bool was_pulled; /* by an earlier owner of the partition, who may be running it */
     size_t charged_bytes;
 };
 
@@ -75,6 +82,8 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event);
 /* Its turn in the queue. */
 void flight_runner_turn(struct flight_runner *runner);
+/* Why it must not run any more; NONE: it may. The outcome says it, too. */
+enum code flight_runner_overdue(struct flight_runner *runner);
 /* A hint that whatever it waits for may have come. */
 void flight_runner_wake(struct flight_runner *runner);
 void flight_runner_leave(struct flight_runner *runner);

@@ -90,12 +90,12 @@ static void count_flights(const struct worker *worker, struct groups *templates,
     }
 }
 
-static int64_t backlog_of(const struct worker *worker)
+static struct kafka_source_stats source_stats(const struct worker *worker)
 {
     struct kafka_source_stats stats = {0};
     if (worker->source)
         kafka_source_stats(worker->source, &stats);
-    return stats.backlog;
+    return stats;
 }
 
 void worker_stats(const struct worker *worker, struct buffer *out)
@@ -106,6 +106,7 @@ void worker_stats(const struct worker *worker, struct buffer *out)
         return;
     }
     struct groups *groups = base_alloc(2 * sizeof *groups);
+    struct kafka_source_stats source = source_stats(worker);
     struct process_use use = process_use();
     count_flights(worker, &groups[0], &groups[1]);
     struct worker_stats stats = {
@@ -139,7 +140,8 @@ void worker_stats(const struct worker *worker, struct buffer *out)
         .cpu_ms = use.cpu_ms,
         .rss_bytes = use.rss_bytes,
         .loop_lag_max_ms = observe->loop_lag_max_ms,
-        .backlog = backlog_of(worker),
+        .backlog = source.backlog,
+        .deferred = source.deferred,
     };
     memcpy(stats.by_status, observe->by_status, sizeof stats.by_status);
     memcpy(stats.by_code, observe->by_code, sizeof stats.by_code);
@@ -192,6 +194,7 @@ static void histogram(struct buffer *out, const char *name, const char *help, co
 static void append_now(struct buffer *out, struct worker *worker)
 {
     const char *why;
+    struct kafka_source_stats source = source_stats(worker);
     number(out, "e2b_worker_ready", "gauge", "1 when the worker could take a job now, else 0.",
            worker_is_ready(worker, &why));
     head(out, "e2b_worker_part_ready", "gauge", "1 when what the worker depends on can be used, else 0.");
@@ -200,7 +203,12 @@ static void append_now(struct buffer *out, struct worker *worker)
                              *worker_part_why(worker, (enum part)part) == '\0');
     number(out, "e2b_worker_backlog", "gauge",
            "Records not finished in the partitions that this worker owns: what an autoscaler should follow.",
-           backlog_of(worker));
+           source.backlog);
+    number(
+        out, "e2b_worker_backlog_deferred", "gauge",
+        "Records of retry topics that are not due yet, in the partitions that this worker owns: no part of "
+        "the backlog.",
+        source.deferred);
     number(out, "e2b_worker_jobs_in_flight", "gauge",
            "Jobs past the queue and not finished; worker.max_in_flight bounds them.",
            (int64_t)worker->active_count);
@@ -230,6 +238,10 @@ static void append_jobs(struct buffer *out, const struct observe *observe)
            "Attempts begun: sandboxes that got a job to run.", observe->attempts);
     number(out, "e2b_worker_job_retries_total", "counter",
            "Attempts that failed for the infrastructure and are repeated.", observe->retries);
+    number(out, "e2b_worker_job_hops_total", "counter",
+           "Copies of jobs' records written to retry topics, where they wait.", observe->hops);
+    number(out, "e2b_worker_cancellations_total", "counter", "Cancellations taken from the control topic.",
+           observe->cancels);
     number(out, "e2b_worker_duplicate_records_total", "counter",
            "Records whose job exists already under the same id.", observe->duplicates);
     number(out, "e2b_worker_dlq_records_total", "counter", "Records copied to the dead-letter topic.",

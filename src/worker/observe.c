@@ -57,8 +57,10 @@ static void post_job_event(struct flight_runner *runner, const char *type, int64
 void observe_accepted(struct flight_runner *runner)
 {
     struct observe *observe = runner->worker->observe;
-    observe->accepted++;
-    histogram_add(&observe->queued_ms, runner->outcome.timing.queued_ms);
+    if (runner->job.from.hop == 0) { /* else it was, when it first came */
+        observe->accepted++;
+        histogram_add(&observe->queued_ms, runner->outcome.timing.queued_ms);
+    }
     log_debug(&runner->worker->log, "job.accepted", JOB_FIELDS(runner),
               LOG_TEXT("topic", runner->job.from.topic), LOG_INT("partition", runner->job.from.partition),
               LOG_INT("offset", runner->job.from.offset));
@@ -175,6 +177,37 @@ static struct event_waiting waiting_as_suspect(const struct flight_runner *runne
 void observe_suspect(struct flight_runner *runner)
 {
     note_waiting(runner, waiting_as_suspect, NULL);
+}
+
+static struct event_waiting waiting_as_parked(const struct flight_runner *runner,
+                                              const struct ledger_acquired *answer, struct arena *arena)
+{
+    (void)answer;
+    struct event_waiting waiting = {
+        .used = -1, .max = -1, .reserved = -1, .retry_ms = runner->flight.delay_ms};
+    if (runner->park_reason == PARK_NOT_BEFORE) {
+        waiting.reason = "not_before";
+        waiting.message = "it is not to start yet";
+    } else {
+        waiting.reason = "tenant_share";
+        waiting.message = arena_printf(arena,
+                                       "other jobs of its tenant fill the tenant's share of this worker's "
+                                       "queue; it comes back in %lld s",
+                                       (long long)runner->flight.delay_ms / 1000);
+    }
+    return waiting;
+}
+
+void observe_parked(struct flight_runner *runner)
+{
+    note_waiting(runner, waiting_as_parked, NULL);
+}
+
+void observe_hop(struct flight_runner *runner)
+{
+    runner->worker->observe->hops++;
+    log_debug(&runner->worker->log, "job.parked", JOB_FIELDS(runner),
+              LOG_INT("hop", runner->job.from.hop + 1), LOG_INT("delay_ms", runner->flight.delay_ms));
 }
 
 void observe_started(struct flight_runner *runner)
@@ -296,6 +329,12 @@ void observe_taken_over(struct flight_runner *runner)
 {
     log_info(&runner->worker->log, "job.taken_over", JOB_FIELDS(runner),
              LOG_TEXT("permit", runner->found_permit), LOG_TEXT("sandbox", runner->found_sandbox));
+}
+
+void observe_cancel(struct worker *worker, const char *job, bool is_late)
+{
+    worker->observe->cancels++;
+    log_info(&worker->log, "job.cancel_asked", LOG_TEXT("job", job), LOG_BOOL("late", is_late));
 }
 
 void observe_diverted(struct worker *worker, const char *topic, int32_t partition, int64_t offset,

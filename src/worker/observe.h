@@ -14,7 +14,7 @@ struct custody_runner;
 struct observe {
     struct worker *worker;
     int64_t by_status[STATUS_COUNT], by_code[CODE_COUNT];
-    int64_t accepted, attempts, adopted, retries, duplicates, diverted, repeats;
+    int64_t accepted, attempts, adopted, retries, hops, cancels, duplicates, diverted, repeats;
     int64_t creates, create_failures, kills, kill_failures, doubts, reaped, freed;
     int64_t nano_usd, wasted_nano_usd;
     struct histogram queued_ms, permit_wait_ms, create_ms, run_ms, total_ms, kill_ms;
@@ -33,6 +33,10 @@ void observe_accepted(struct flight_runner *runner);
 void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer);
 /* It waits for another that may have killed its worker. */
 void observe_suspect(struct flight_runner *runner);
+/* A copy of its record goes to a retry topic, before any attempt: runner->park_reason says why. */
+void observe_parked(struct flight_runner *runner);
+/* ... and is there. */
+void observe_hop(struct flight_runner *runner);
 void observe_started(struct flight_runner *runner);
 void observe_retrying(struct flight_runner *runner, enum code code, bool is_counted);
 void observe_sealed(struct flight_runner *runner);
@@ -44,6 +48,9 @@ void observe_handed_over(struct flight_runner *runner);
 void observe_taken_over(struct flight_runner *runner);
 void observe_diverted(struct worker *worker, const char *topic, int32_t partition, int64_t offset,
                       const char *code, const char *message);
+
+/* Somebody does not want a job's result any more; is_late: it has one. */
+void observe_cancel(struct worker *worker, const char *job, bool is_late);
 
 /* The life of a sandbox. */
 void observe_custody(struct custody_runner *custody, enum custody_state from, enum custody_order order,

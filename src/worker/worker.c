@@ -4,10 +4,12 @@
 #include "core/limit.h"
 #include "worker/account.h"
 #include "worker/context.h"
+#include "worker/control.h"
 #include "worker/custody_runner.h"
 #include "worker/divert.h"
 #include "worker/flight_runner.h"
 #include "worker/gate.h"
+#include "worker/intake.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
 #include "worker/reaper.h"
@@ -128,7 +130,7 @@ static bool has_untried(const struct worker *worker)
     LIST_EACH(&worker->flights, link)
     {
         const struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
-        if (runner->flight.state == FLIGHT_QUEUED && runner->create_mark < 0)
+        if (runner->flight.state == FLIGHT_QUEUED && !runner->entry.is_held && runner->create_mark < 0)
             return true;
     }
     return false;
@@ -136,13 +138,19 @@ static bool has_untried(const struct worker *worker)
 
 /* As many records in memory as can run, and as many again that wait for their turn; while E2B is tried, one
  * that was not tried yet. */
-static bool has_room(void *arg, const char *topic)
+static bool has_room_for_jobs(const struct worker *worker)
 {
-    struct worker *worker = arg;
-    (void)topic;
     return is_in_service(worker) && (provider_is_usable(worker->provider) || !has_untried(worker)) &&
            worker->flight_count < 2 * (size_t)worker->config->max_in_flight &&
            worker->bytes < (size_t)worker->config->max_bytes;
+}
+
+/* Who is full of jobs must hear all the more of those that are not wanted. */
+static bool has_room(void *arg, const char *topic)
+{
+    struct worker *worker = arg;
+    return intake_kind_of(worker, topic) == INTAKE_ORDER ? control_has_room(worker)
+                                                         : has_room_for_jobs(worker);
 }
 
 static void pump(void *arg)
@@ -153,16 +161,11 @@ static void pump(void *arg)
         return;
     worker->is_pump_wanted = false;
     start_waiting(worker);
-    if (worker->source && has_room(worker, NULL))
+    if (worker->source && (has_room_for_jobs(worker) || control_has_room(worker)))
         kafka_source_pull(worker->source);
 }
 
 /* ---- what the adapters say ---- */
-
-static void on_message(void *arg, const struct kafka_message *message)
-{
-    flight_runner_begin(arg, message);
-}
 
 /* Jobs of a partition that is another's now: what runs goes on, what waits is that worker's. */
 static void on_revoked(void *arg, const char *topic, int32_t partition, bool is_lost)
@@ -170,6 +173,7 @@ static void on_revoked(void *arg, const char *topic, int32_t partition, bool is_
     struct worker *worker = arg;
     log_info(&worker->log, "partition.revoked", LOG_TEXT("topic", topic), LOG_INT("partition", partition),
              LOG_BOOL("lost", is_lost));
+    control_forget(worker, topic, partition);
     LIST_EACH(&worker->flights, link)
     {
         struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
@@ -268,8 +272,12 @@ static void on_tick(void *arg)
     if (boot_ms - worker->ticked_boot_ms > STOPPED_MS)
         worker->steady_since_boot_ms = boot_ms;
     worker->ticked_boot_ms = boot_ms;
-    if (++worker->ticks % TICKS_PER_POLL == 0)
+    if (!is_in_service(worker) || !provider_is_usable(worker->provider)) /* nobody's jobs leave the queue */
+        crowd_forget(&worker->intake.crowd);
+    if (++worker->ticks % TICKS_PER_POLL == 0) {
         queue_free_each(worker->queue, 1);
+        intake_look(worker);
+    }
     worker_poke(worker);
     loop_timer_start(worker->loop, &worker->tick_timer, TICK_MS, on_tick, worker);
 }
@@ -305,7 +313,8 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
 {
     const struct config *config = worker->config;
     struct kafka_cluster cluster = worker_cluster(worker);
-    const char *const topics[] = {config->topics.results, config->topics.dlq};
+    const char *const topics[] = {config->topics.results, config->topics.dlq, worker->intake.retry_topics[0],
+                                  worker->intake.retry_topics[1], worker->intake.retry_topics[2]};
     const struct kafka_sink_options sink = {.loop = worker->loop,
                                             .log = &worker->kafka_log,
                                             .cluster = cluster,
@@ -322,13 +331,14 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
         .log = &worker->kafka_log,
         .cluster = cluster,
         .group_id = config->kafka_group_id,
-        .topics = config->topics.jobs.items,
-        .topic_count = config->topics.jobs.count,
+        .topics = worker->intake.topics,
+        .topic_count = worker->intake.topic_count,
         .assignor = config->kafka_assignor,
         .client_id = config->worker_name,
         .events = {.arg = worker,
                    .has_room = has_room,
-                   .on_message = on_message,
+                   .wait_ms = intake_wait_ms,
+                   .on_message = intake_take,
                    .on_revoked = on_revoked,
                    .on_assigned = on_assigned,
                    .on_state = on_source_state},
@@ -437,6 +447,8 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     list_init(&worker->custodies);
     list_init(&worker->gated);
     list_init(&worker->diversions);
+    list_init(&worker->orders);
+    intake_init(worker);
     worker->queue = queue_new();
     (void)snprintf(worker->source_why, sizeof worker->source_why, "the consumer group was not joined yet");
     if (!open_ledger(worker, reterr) || !open_kafka(worker, reterr)) {
@@ -531,6 +543,7 @@ void worker_stop(struct worker *worker)
     worker->phase = WORKER_DRAINING;
     worker->is_source_closing = true;
     kafka_source_close(TAKE(worker->source), SOURCE_GRACE_MS, on_source_closed, worker);
+    control_forget(worker, NULL, 0); /* the next owner reads them again */
     LIST_EACH(&worker->flights, link)
     flight_runner_leave(LIST_OBJECT(link, struct flight_runner, link));
     loop_timer_start(worker->loop, &worker->drain_timer, worker->config->drain_ms, give_up_all, worker);
@@ -543,6 +556,7 @@ void worker_free(struct worker *worker)
         return;
     assert(worker->phase == WORKER_STOPPED);
     queue_free(worker->queue);
+    intake_release(worker);
     free(worker->properties);
     free(worker);
 }

@@ -177,7 +177,7 @@ static enum ledger_answer answer_of(struct desk *desk)
 
 /* ---- life cycle ---- */
 
-void desk_open(struct desk *desk, struct world *world, const char *name)
+static void open_ledger(struct desk *desk, struct world *world, const char *name, bool is_onlooker)
 {
     static const struct log silent = {.level = LOG_LEVEL_NONE};
     *desk = (struct desk){.world = world};
@@ -189,6 +189,7 @@ void desk_open(struct desk *desk, struct world *world, const char *name)
                                                        .url = world_url(world),
                                                        .name = "default",
                                                        .worker = name,
+                                                       .is_onlooker = is_onlooker,
                                                        .events = {.arg = desk,
                                                                   .on_state = on_state,
                                                                   .on_rebuild = on_rebuild,
@@ -198,6 +199,17 @@ void desk_open(struct desk *desk, struct world *world, const char *name)
                                                                   .on_done = on_done}},
                               &error);
     assert_non_null(desk->ledger);
+}
+
+void desk_open(struct desk *desk, struct world *world, const char *name)
+{
+    open_ledger(desk, world, name, /* is_onlooker= */ false);
+}
+
+void desk_open_onlooker(struct desk *desk, struct world *world)
+{
+    open_ledger(desk, world, "onlooker", /* is_onlooker= */ true);
+    desk_wait_ready(desk);
 }
 
 static void on_closed(void *arg)
@@ -442,6 +454,28 @@ const struct ledger_claim *desk_peek(struct desk *desk, const char *job)
     (void)answer_of(desk);
     assert_false(desk->is_error);
     return &desk->claim;
+}
+
+static void on_condition(struct ledger_call *call, const struct error *error,
+                         const struct ledger_condition *condition)
+{
+    struct desk *desk = call->arg;
+    desk->is_answered = true;
+    desk->is_error = error != NULL;
+    if (error)
+        return;
+    desk->condition = *condition;
+    snprintf(desk->condition_why, DESK_TEXT, "%s", condition->why);
+    desk->condition.why = desk->condition_why;
+}
+
+const struct ledger_condition *desk_condition(struct desk *desk)
+{
+    prepare(desk);
+    ledger_condition(desk->ledger, &desk->call, on_condition);
+    (void)answer_of(desk);
+    assert_false(desk->is_error);
+    return &desk->condition;
 }
 
 void desk_snapshot(struct desk *desk)

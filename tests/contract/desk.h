@@ -32,6 +32,8 @@ struct desk {
     struct ledger_claim claim; /* of a look; texts in claim_texts */
     char claim_texts[8][DESK_TEXT];
     struct ledger_lead lead;
+    struct ledger_condition condition; /* its text in condition_why */
+    char condition_why[DESK_TEXT];
     enum ledger_state state;
     /* A worker with nothing to assert says so at once, unless the test wants to. */
     bool is_silent;
@@ -47,6 +49,7 @@ struct desk {
 struct ledger_acquire desk_wish(const char *job, const char *permit);
 
 void desk_open(struct desk *desk, struct world *world, const char *name);
+void desk_open_onlooker(struct desk *desk, struct world *world); /* and waits until it may ask */
 void desk_close(struct desk *desk);
 /* Opens the ledger for everybody: waits for the pulse, makes the rebuild old, says ready, ends the hold. */
 void desk_make_ready(struct desk *desk);
@@ -80,6 +83,7 @@ const struct ledger_usage *desk_usage(struct desk *desk, const char *limit); /* 
 void desk_census(struct desk *desk);
 const struct ledger_claim *desk_look(struct desk *desk, const char *job);
 const struct ledger_claim *desk_peek(struct desk *desk, const char *job);
+const struct ledger_condition *desk_condition(struct desk *desk);
 
 void desk_release(struct desk *desk, const char *permit, const char *job, int what); /* and waits for it */
 void desk_done(struct desk *desk, const char *job);

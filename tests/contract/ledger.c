@@ -408,11 +408,28 @@ static void the_owner_of_a_cancelled_job_is_told_and_so_is_its_adopter(void **st
     assert_int_equal(desk_cancel(&scene->two, "acme/1"), LEDGER_OK);
     world_wait(scene->world, &scene->one.has_cancelled);
     assert_text(scene->one.cancelled, "acme/1");
+    world_wait(scene->world, &scene->two.has_cancelled); /* it has none of it, as far as the ledger knows */
+    scene->two.has_cancelled = false;
     scene_lapse(scene, &scene->one);
     assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ADOPT);
     (void)desk_extend(&scene->two, "p1", 600000);
     world_wait(scene->world, &scene->two.has_cancelled);
     assert_text(scene->two.cancelled, "acme/1");
+}
+
+/* It may wait in anybody's queue: they need not wait for its turn to hear. */
+static void a_cancel_of_a_job_that_nobody_runs_is_told_to_everybody(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(desk_cancel(&scene->two, "acme/1"), LEDGER_OK);
+    world_wait(scene->world, &scene->one.has_cancelled);
+    world_wait(scene->world, &scene->two.has_cancelled);
+    assert_text(scene->one.cancelled, "acme/1");
+    scene->one.has_cancelled = false;
+    desk_park(&scene->one, "", "acme/2", 1);
+    assert_int_equal(desk_cancel(&scene->two, "acme/2"), LEDGER_OK);
+    world_wait(scene->world, &scene->one.has_cancelled);
+    assert_text(scene->one.cancelled, "acme/2");
 }
 
 /* ---- limits ---- */
@@ -637,6 +654,7 @@ int main(void)
         IN_SCENE(a_copy_that_waits_on_learns_that_it_need_not),
         IN_SCENE(a_cancelled_job_is_not_granted_but_may_be_sealed),
         IN_SCENE(the_owner_of_a_cancelled_job_is_told_and_so_is_its_adopter),
+        IN_SCENE(a_cancel_of_a_job_that_nobody_runs_is_told_to_everybody),
         IN_SCENE(each_kind_of_limit_denies_in_its_order),
         IN_SCENE(an_ended_permit_makes_room),
         IN_SCENE(an_operators_limit_replaces_the_callers_and_a_cut_lowers_both),

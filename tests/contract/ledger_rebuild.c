@@ -466,6 +466,48 @@ static void an_owners_word_beats_the_leaders(void **state)
     assert_int_equal(desk_condemn(&scene->two, "p1"), LEDGER_SUPERSEDED_PERMIT);
 }
 
+static void a_leader_that_was_faster_takes_nothing_from_an_owner(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    scene_empty(scene);
+    assert_int_equal(say(&scene->two, listed("acme/1", "p1", "sandbox-1")), LEDGER_OK);
+    assert_int_equal(desk_extend(&scene->one, "p1", 600000), LEDGER_NOT_NOW);
+    desk_pulse(&scene->one);
+    assert_int_equal(scene->one.lost_count, 0);
+    assert_false(ledger_lease_is_valid(scene->one.ledger));
+    assert_int_equal(say(&scene->one, desk_claim("acme/1", "p1")), LEDGER_OK);
+    assert_int_equal(desk_extend(&scene->one, "p1", 600000), LEDGER_OK);
+    scene_open(scene);
+    assert_int_equal(scene->one.lost_count, 0);
+    assert_true(ledger_lease_is_valid(scene->one.ledger));
+}
+
+/* The leader's list was older than the kill. */
+static void a_sandbox_that_its_holder_killed_meanwhile_is_released(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    scene_empty(scene);
+    assert_int_equal(say(&scene->two, listed("acme/1", "p1", "sandbox-1")), LEDGER_OK);
+    desk_release(&scene->one, "p1", "acme/1", BOTH);
+    assert_int_equal(world_used(scene->world, "g"), 0);
+    assert_text(desk_look(&scene->one, "acme/1")->state, "idle");
+    assert_int_equal(say(&scene->two, listed("acme/4", "p4", "sandbox-4")), LEDGER_OK);
+    desk_release(&scene->one, "p4", NULL, LEDGER_RELEASE_PERMIT); /* its custody knows of no claim */
+    assert_text(desk_look(&scene->one, "acme/4")->state, "idle");
+    (void)say(&scene->one,
+              desk_claim("acme/3", "p3")); /* its claim stays, and names the permit that went back */
+    desk_release(&scene->one, "p3", NULL, LEDGER_RELEASE_PERMIT);
+    assert_int_equal(say(&scene->two, listed("acme/3", "p3", "sandbox-3")), LEDGER_SUPERSEDED_PERMIT);
+    assert_int_equal(world_used(scene->world, "g"), 0);
+    assert_int_equal(say(&scene->two, listed("acme/2", "p2", "sandbox-2")), LEDGER_OK);
+    scene_open(scene);
+    desk_release(&scene->one, "p2", "acme/2", BOTH); /* now it is whose turn comes */
+    assert_int_equal(world_used(scene->world, "g"), 1);
+    assert_text(desk_look(&scene->one, "acme/2")->state, "running");
+}
+
 /* Its holder is about to kill it: nobody shall adopt it meanwhile. */
 static void a_sandbox_that_its_holder_asserts_without_a_claim_is_not_adopted(void **state)
 {
@@ -475,6 +517,11 @@ static void a_sandbox_that_its_holder_asserts_without_a_claim_is_not_adopted(voi
     assert_int_equal(say(&scene->two, listed("acme/1", "p1", "sandbox-1")), LEDGER_OK);
     assert_int_equal(desk_assert(&scene->one, &alone), LEDGER_OK);
     assert_int_equal(say(&scene->two, listed("acme/1", "p1", "sandbox-1")), LEDGER_SUPERSEDED_PERMIT);
+    struct ledger_assertion other = desk_claim("", "p9");
+    assert_int_equal(say(&scene->one, desk_claim("acme/9", "p9")), LEDGER_OK);
+    assert_int_equal(desk_assert(&scene->one, &other), LEDGER_OK); /* its run ended meanwhile */
+    assert_text(desk_look(&scene->one, "acme/9")->state, "idle");
+    desk_release(&scene->one, "p9", NULL, LEDGER_RELEASE_PERMIT);
     scene_open(scene);
     const struct ledger_acquired *answer = desk_ask(&scene->two, "acme/1", "p2");
     assert_int_equal(answer->verdict, LEDGER_GRANTED);
@@ -750,6 +797,8 @@ int main(void)
         IN_SCENE(a_cancel_of_a_job_that_is_asserted_later_reaches_its_owner),
         IN_SCENE(what_nobody_asserts_is_adopted_by_the_next_who_asks),
         IN_SCENE(an_owners_word_beats_the_leaders),
+        IN_SCENE(a_leader_that_was_faster_takes_nothing_from_an_owner),
+        IN_SCENE(a_sandbox_that_its_holder_killed_meanwhile_is_released),
         IN_SCENE(a_sandbox_that_its_holder_asserts_without_a_claim_is_not_adopted),
         IN_SCENE(a_worker_that_comes_back_too_late_keeps_its_hands_off),
         IN_SCENE(a_claim_of_an_old_snapshot_is_taken_over_though_its_owner_lives),

@@ -39,6 +39,9 @@ def main(examples, corpus):
         write(corpus, "event_view", path.stem, (head + value).encode())
         for i, bundle in enumerate(json.loads(value).get("results", [])):
             write(corpus, "bundle", f"{path.stem}{i}", json.dumps(bundle, separators=(",", ":")).encode())
+    write(corpus, "dlq", "cause", b"ce_id\te1\nmine\t1\n__connect.errors.topic\te2b.jobs.x\n__connect.errors.partition\t3\n"
+                                  b"__connect.errors.offset\t17\n__connect.errors.exception.class.name\tINVALID_JOB\n\n{}")
+    write(corpus, "dlq", "copy", b"x-hop\t2\nx-topic\te2b.jobs.x\n__connect.errors.topic\te2b.retry.1m\n\n" + order)
     write(corpus, "record", "two", b"record1 2 2\n5 2\n7 3\nce_ide1ce_typeabc{}")
     write(corpus, "record", "none", b"record1 0 0\n")
     mark = b"6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -51,7 +54,8 @@ def main(examples, corpus):
             "sealed": b"*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n",
             "adopt": b"*8\r\n$5\r\nadopt\r\n$1\r\np\r\n$1\r\ns\r\n$1\r\nm\r\n$1\r\nl\r\n:1\r\n:0\r\n:9\r\n",
             "pulse": b"*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*0\r\n",
-            "snapshot": b"*1\r\n*6\r\n$1\r\ng\r\n:1\r\n:-1\r\n:0\r\n:0\r\n:-1\r\n",
+            "snapshot": b"*1\r\n*7\r\n$1\r\ng\r\n:1\r\n:5\r\n:0\r\n:0\r\n:9\r\n:600\r\n",
+            "condition": b"*4\r\n$27\r\nthe ledger is being rebuilt\r\n:2\r\n:1200\r\n:1\r\n",
             "word": b"$10\r\nsuperseded\r\n", "info": b"$13\r\nrole:master\r\n\r\n"}.items():
         write(corpus, "replies", name, wire)
     for path in sorted(pathlib.Path(examples).glob("config.v1/*.json")):

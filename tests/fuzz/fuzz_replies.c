@@ -24,6 +24,7 @@ static void decode(const redisReply *reply)
     struct ledger_claim claim;
     struct ledger_lead lead;
     int64_t left_ms;
+    struct ledger_condition condition;
     enum ledger_answer answer;
     size_t count = 0;
     char text[32];
@@ -39,6 +40,8 @@ static void decode(const redisReply *reply)
     (void)!replies_lead(reply, &lead, &error);
     if (replies_claim(reply, &claim, &error))
         touch(claim.state, claim.waits_at);
+    if (replies_condition(reply, &condition, &error))
+        touch(condition.why, "");
     (void)!replies_info(reply, "role", text, sizeof text);
     if (replies_snapshot(reply, &usage, &count, &error))
         free(usage);

@@ -121,7 +121,8 @@ class Local(Part):
     def groups(self) -> list[pathlib.Path]:
         """The control groups of its sandboxes."""
         own = f"e2b-local-{self.process.pid}"
-        return [path for path in pathlib.Path("/sys/fs/cgroup").glob(f"**/{own}/*") if path.is_dir()]
+        return [pathlib.Path(folder, name) for folder, names, _ in os.walk("/sys/fs/cgroup")
+                if os.path.basename(folder) == own for name in names]  # walk bears that others' groups vanish
 
     def limits_sandboxes(self) -> bool:
         """Whether this machine lets it have control groups."""

@@ -61,7 +61,7 @@ def test_bad_input_gets_a_clear_answer_and_loses_nothing(deployment):
         "template": ({"job_id": "template", "code": "1", "template": "data_analysys"}, "UNKNOWN_TEMPLATE", "data_analysis"),
         "dots": ({"job_id": "dots", "code": "1", "files": [{"path": "../x", "content": ""}]}, "FILE_PATH_INVALID", "/files/0"),
         "big": ({"job_id": "big", "code": "#" * 300_000}, "PAYLOAD_TOO_LARGE", "200000"),
-        "later": ({"job_id": "later", "code": "1", "not_before": "2030-01-01T00:00:00Z"}, "UNSUPPORTED_FEATURE", "/not_before"),
+        "later": ({"job_id": "later", "code": "1", "not_before": "2130-01-01T00:00:00Z"}, "INVALID_JOB", "31 days"),
         "packages": ({"job_id": "packages", "code": "1", "requirements": {"packages": ["no-such-package"]}}, "NO_TEMPLATE_FITS", "no-such-package"),
     }
     for job, _, _ in cases.values():

@@ -122,6 +122,25 @@ bool command_number(const struct command *command, const char *name, const char 
     return true;
 }
 
+bool command_job(const struct command *command, const struct command_options *options, const char *tenant,
+                 struct arena *arena, struct command_job *ret)
+{
+    const char *names[] = {options->rest[0], tenant ? tenant : "default"};
+    if (options->rest_count != 1) {
+        (void)command_usage(command, options->rest_count == 0 ? "say which job: its id" : "one job a call");
+        return false;
+    }
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        if (job_is_name(names[i]))
+            continue;
+        (void)command_usage(command, "%s must be 1 to 64 letters, digits and . _ : -, found '%s'",
+                            i == 0 ? "a job's id" : "--tenant", names[i]);
+        return false;
+    }
+    *ret = (struct command_job){names[0], names[1], arena_printf(arena, "%s/%s", names[1], names[0])};
+    return true;
+}
+
 int command_load(const struct command_options *options, struct arena *arena, struct config *ret)
 {
     struct error error;

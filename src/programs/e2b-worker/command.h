@@ -10,9 +10,10 @@ enum exit_code {
     EXIT_FAILED = 1,       /* done, and it failed: a job that did not succeed, a check that found something */
     EXIT_USAGE = 2,        /* the words of the call are wrong */
     EXIT_NO_INPUT = 66,    /* a file cannot be read */
-    EXIT_UNAVAILABLE = 69, /* Kafka does not answer, or an address of ours cannot be used */
+    EXIT_UNAVAILABLE = 69, /* Kafka or Redis does not answer, or an address of ours cannot be used */
     EXIT_TIMED_OUT = 75,   /* no answer within the time that was given */
     EXIT_CONFIG = 78,      /* the configuration is wrong */
+    EXIT_INTERRUPTED = 130,
 };
 
 struct command {
@@ -21,8 +22,8 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv); /* argv[0] is the subcommand's name */
 };
 
-extern const struct command command_run, command_submit, command_watch, command_config, command_doctor,
-    command_topics, command_dev;
+extern const struct command command_run, command_submit, command_watch, command_status, command_cancel,
+    command_limits, command_dlq, command_config, command_doctor, command_topics, command_dev;
 
 /* Says what is wrong and how to see the help. Returns: EXIT_USAGE. */
 int command_usage(const struct command *command, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -67,6 +68,14 @@ int command_parse(const struct command *command, int argc, char **argv, const st
  * saying what is wrong. */
 bool command_number(const struct command *command, const char *name, const char *text, int64_t min,
                     int64_t max, int64_t *ret) MUST_USE;
+/* A job that a call names by its only argument, and its tenant by an option. */
+struct command_job {
+    const char *job_id, *tenant_id;
+    const char *key; /* as the ledger calls it; from the arena */
+};
+/* tenant NULL: "default". Returns: false after saying what is wrong. */
+bool command_job(const struct command *command, const struct command_options *options, const char *tenant,
+                 struct arena *arena, struct command_job *ret) MUST_USE;
 /* Loads the configuration. Returns: EXIT_OK, or EXIT_CONFIG after saying what is wrong. */
 int command_load(const struct command_options *options, struct arena *arena, struct config *ret) MUST_USE;
 /* The log that the configuration asks for. */

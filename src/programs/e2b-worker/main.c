@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_run,    &command_submit, &command_watch, &command_config,
-    &command_doctor, &command_topics, &command_dev,
+    &command_run, &command_submit, &command_watch,  &command_status, &command_cancel, &command_limits,
+    &command_dlq, &command_config, &command_doctor, &command_topics, &command_dev,
 };
 
 static void help(void)

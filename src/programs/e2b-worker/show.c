@@ -32,6 +32,21 @@ void show_size(int64_t bytes, struct buffer *out)
         buffer_append_format(out, "%lld.%lld MiB", value >> 20, (value & 0xFFFFF) * 10 >> 20);
 }
 
+void show_condition(const struct ledger_condition *condition, struct buffer *out)
+{
+    buffer_append_text(out, condition->why);
+    if (condition->rebuilding_ms < 0)
+        return;
+    buffer_append_text(out, ", for ");
+    show_duration(condition->rebuilding_ms, out);
+    buffer_append_text(out, " now");
+    if (condition->waiting_for == 1)
+        buffer_append_text(out, "; one worker has not said yet what it holds");
+    else if (condition->waiting_for > 1)
+        buffer_append_format(out, "; %lld workers have not said yet what they hold",
+                             (long long)condition->waiting_for);
+}
+
 static void field(struct buffer *out, const char *before, const char *text)
 {
     if (text && text[0] != '\0')

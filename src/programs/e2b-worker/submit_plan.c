@@ -41,9 +41,12 @@ static void show_limits(const struct plan *plan, struct buffer *out)
     struct arena names;
     arena_init(&names, 256);
     buffer_append_text(out, "  limits    ");
-    for (size_t i = 0; i < plan->limit_count; i++)
-        buffer_append_format(out, "%s%s=%lld", i > 0 ? "  " : "", limit_name(plan->limits[i].name, &names),
-                             (long long)plan->limits[i].max);
+    for (size_t i = 0; i < plan->limit_count; i++) {
+        const struct plan_limit *limit = &plan->limits[i];
+        buffer_append_format(out, "%s%s", i > 0 ? "  " : "", limit_name(limit->name, &names));
+        if (limit->max != PLAN_UNBOUNDED)
+            buffer_append_format(out, "=%lld", (long long)limit->max);
+    }
     arena_release(&names);
     buffer_append_format(out, "\n  output    ");
     buffer_append_text(out, "stdout ");
@@ -126,7 +129,7 @@ static void write_limits(struct writer *writer, const struct plan *plan)
     for (size_t i = 0; i < plan->limit_count; i++) {
         writer_begin_object(writer);
         writer_field_text(writer, "name", limit_name(plan->limits[i].name, &names));
-        writer_field_int(writer, "max", plan->limits[i].max);
+        writer_field_count(writer, "max", plan->limits[i].max == PLAN_UNBOUNDED ? -1 : plan->limits[i].max);
         writer_end_object(writer);
     }
     writer_end_array(writer);

@@ -4,8 +4,8 @@
 
 #include "codec/event_view.h"
 #include "codec/writer.h"
-#include "kafka/reader.h"
 #include "loop/on_uv.h"
+#include "message_event.h"
 #include "show.h"
 #include "submit_result.h"
 #include "topic_list.h"
@@ -17,7 +17,6 @@
 enum {
     STALL_MS = 30000, /* a cluster that takes no record for so long is given up */
     CLOSE_MS = 2000,
-    EXIT_INTERRUPTED = 130,
 };
 
 /* A client of Kafka as we see it. */
@@ -214,10 +213,7 @@ static void on_message(void *arg, const struct kafka_message *message)
     struct event_view view;
     if (delivery->is_closing)
         return;
-    struct header *headers = ARENA_ARRAY(&arena, struct header, message->header_count + 1);
-    for (size_t i = 0; i < message->header_count; i++)
-        headers[i] = (struct header){message->headers[i].name, message->headers[i].value};
-    if (event_view_read(headers, message->header_count, message->value, &arena, &view, NULL)) {
+    if (message_event_read(message, &arena, &view)) {
         struct submission *submission = find(delivery, &view);
         if (submission)
             follow(delivery, submission, &view);

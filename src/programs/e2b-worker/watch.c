@@ -2,10 +2,8 @@
 #include "command.h"
 
 #include "base/clock.h"
-#include "codec/event_view.h"
-#include "codec/writer.h"
-#include "kafka/reader.h"
 #include "loop/on_uv.h"
+#include "message_event.h"
 #include "show.h"
 #include "topic_list.h"
 
@@ -83,29 +81,12 @@ static void on_signal(void *arg)
 
 /* ---- events ---- */
 
-static int64_t time_of(const struct event_view *view, const struct kafka_message *message)
-{
-    return view->time_unix_ms >= 0 ? view->time_unix_ms : MAX(message->timestamp_unix_ms, 0);
-}
-
 static void print_json(const struct event_view *view, const struct kafka_message *message)
 {
     CLEANUP(buffer_release) struct buffer out = {0};
     struct writer writer = {.out = &out};
-    char time[CLOCK_TEXT_SIZE];
-    clock_format(time_of(view, message), time);
-    writer_begin_object(&writer);
-    writer_field_text(&writer, "type", view->type);
-    writer_field_text(&writer, "time", time);
-    writer_field_int(&writer, "partition", message->partition);
-    writer_field_int(&writer, "offset", message->offset);
-    writer_key(&writer, "data");
-    size_t from = out.length;
-    writer_raw(&writer, view->data);
-    for (size_t i = from; i < out.length; i++) /* line ends in JSON are mere space */
-        if (out.data[i] == '\n' || out.data[i] == '\r')
-            out.data[i] = ' ';
-    writer_end_object(&writer);
+    message_event_encode(view, message_event_unix_ms(message, view), message->partition, message->offset,
+                         &writer);
     printf("%s\n", out.data);
 }
 
@@ -114,7 +95,7 @@ static void print_row(struct watching *watching, const struct event_view *view,
 {
     CLEANUP(buffer_release) struct buffer detail = {0};
     char time[CLOCK_TEXT_SIZE];
-    clock_format(time_of(view, message), time);
+    clock_format(message_event_unix_ms(message, view), time);
     show_event(view, &detail);
     if (!watching->has_header)
         printf("%-10s %-10s %-36s %s\n", "TIME (UTC)", "EVENT", "JOB", "DETAIL");
@@ -135,11 +116,7 @@ static void on_message(void *arg, const struct kafka_message *message)
     struct watching *watching = arg;
     struct arena arena = {0};
     struct event_view view;
-    struct header *headers = ARENA_ARRAY(&arena, struct header, message->header_count + 1);
-    for (size_t i = 0; i < message->header_count; i++)
-        headers[i] = (struct header){message->headers[i].name, message->headers[i].value};
-    if (event_view_read(headers, message->header_count, message->value, &arena, &view, NULL) &&
-        is_wanted(watching, &view)) {
+    if (message_event_read(message, &arena, &view) && is_wanted(watching, &view)) {
         if (watching->json)
             print_json(&view, message);
         else

@@ -14,16 +14,22 @@ local hop, attempt, status, record = tonumber(A[12]), math.max(1, tonumber(A[13]
 local led = call('HMGET', L .. 'led', 'state', 'epoch')
 if led[1] ~= 'rebuilding' then return 'closed' end
 local epoch, owner = led[2], is_mine and worker or ''
+local J, O = L .. 'j:' .. job, L .. 'o:' .. job
+local c = job ~= '' and fields(J, 'state', 'owner', 'permit', 'epoch', 'attempt', 'hop', 'cancel') or {}
 
 if permit ~= '' then
     local P = L .. 'p:' .. permit
     local p = fields(P, 'worker', 'epoch', 'job', 'limits', 'sandbox', 'born')
     local is_now = p.epoch == epoch
     if is_now and p.worker ~= owner and p.worker ~= '' then return 'superseded_permit' end
+    if not p.worker and c.permit == permit and c.epoch == epoch and c.owner ~= '' and c.owner ~= owner then
+        return 'superseded_permit' -- who runs it here and now has said that this sandbox is dead: the caller is late
+    end
     if is_mine and p.job and p.job ~= '' and p.job ~= job then
         -- Its holder says that no claim goes with it: nobody shall adopt it.
         local other = fields(L .. 'j:' .. p.job, 'state', 'owner', 'permit', 'epoch')
-        if other.state == 'running' and other.permit == permit and (other.owner == '' or other.epoch ~= epoch) then
+        local is_free = other.owner == '' or other.owner == worker or other.epoch ~= epoch
+        if other.state == 'running' and other.permit == permit and is_free then
             give_up(L .. 'j:' .. p.job, 'idle', DAY)
         end
     end
@@ -43,8 +49,6 @@ if permit ~= '' then
 end
 if job == '' then return 'ok' end
 
-local J, O = L .. 'j:' .. job, L .. 'o:' .. job
-local c = fields(J, 'state', 'owner', 'permit', 'epoch', 'attempt', 'hop', 'cancel')
 local is_now = c.epoch == epoch
 local is_same = is_now and c.owner == owner and c.permit == permit
 local refused = permit ~= '' and 'superseded' or 'elsewhere'

@@ -102,7 +102,8 @@ end
 local others, gone = {}, {}
 for i = 5, #A, 2 do
     local p = call('HMGET', L .. 'p:' .. A[i], 'worker', 'epoch')
-    if not p[1] or p[2] ~= epoch then
+    -- What the leader of a rebuild asserted as nobody's is its owner's to assert yet.
+    if not p[1] or p[2] ~= epoch or (p[1] == '' and state == 'rebuilding') then
         gone[#gone + 1] = A[i]
     elseif p[1] ~= worker then
         others[#others + 1] = A[i]

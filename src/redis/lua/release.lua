@@ -2,14 +2,18 @@
 -- Writes j:, and drops the permit unless keep (a create in doubt keeps its place); tells who waits for its limits.
 --
 -- Closes: a worker that was stopped and wakes after its sandbox was adopted must not free the adopter's place: the
--- permit must name the caller. In any state of the ledger: that a sandbox is dead stays true.
+-- permit must name the caller. In any state of the ledger: that a sandbox is dead stays true. What the leader of a
+-- rebuild has asserted as nobody's, from a list that was older, is the caller's too.
 -- parked: a copy of the record with this hop is in Kafka. That stays true as well, whatever became of the claim, so it
 -- is written where nobody runs the job: an earlier copy that is read again is stale.
 local worker, permit, job = A[1], A[2], A[3]
+local function is_callers(owner)
+    return owner == worker or (owner == '' and call('HGET', L .. 'led', 'state') == 'rebuilding')
+end
 if job ~= '' then
     local J = L .. 'j:' .. job
     local c = call('HMGET', J, 'state', 'owner', 'permit', 'attempt', 'hop')
-    local is_mine = c[1] == 'running' and c[2] == worker and c[3] == permit
+    local is_mine = c[1] == 'running' and c[3] == permit and is_callers(c[2])
     local hop = math.max(tonumber(A[5]), tonumber(c[5] or 0))
     if is_mine and A[8] == '1' then call('HSET', J, 'attempt', math.max(0, tonumber(c[4] or 0) - 1)) end
     if A[4] == 'parked' and (is_mine or not c[1] or c[1] == 'idle' or c[1] == 'parked') then
@@ -19,6 +23,11 @@ if job ~= '' then
         give_up(J, 'idle', A[6])
     end
 end
-if A[7] == '1' or call('HGET', L .. 'p:' .. permit, 'worker') ~= worker then return 0 end
+local p = call('HMGET', L .. 'p:' .. permit, 'worker', 'job')
+if A[7] == '1' or not is_callers(p[1]) then return 0 end
+if p[1] == '' and p[2] ~= '' then -- nor shall anybody adopt it
+    local c = call('HMGET', L .. 'j:' .. p[2], 'state', 'owner', 'permit')
+    if c[1] == 'running' and c[2] == '' and c[3] == permit then give_up(L .. 'j:' .. p[2], 'idle', DAY) end
+end
 call('PUBLISH', L .. 'ev', 'free ' .. drop(permit))
 return 1

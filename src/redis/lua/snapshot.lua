@@ -1,4 +1,5 @@
--- snapshot: -> [limit, used, max|-1, waiters, oldest, set|-1]...
+-- snapshot: -> [limit, used, max|-1, waiters, oldest, operator's value|-1, cut left|-1]...; max: the lower of the last
+--              two, in place of what callers have configured
 -- Writes nothing. Limits are those of living permits and those with an operator's value or a cut. For metrics and
 -- people: one call per permit.
 local order, oldest = {}, {}
@@ -18,14 +19,16 @@ for _, name in ipairs(call('HKEYS', L .. 'cut')) do see(name, now) end
 
 local answer = {}
 for _, name in ipairs(order) do
-    local set, waiters = tonumber(call('HGET', L .. 'lim', name) or -1) or -1, 0
-    local max = set
-    local to, ends = string.match(call('HGET', L .. 'cut', name) or '', '^(%d+):(%d+)$')
-    if ends and tonumber(ends) > now then max = max < 0 and tonumber(to) or math.min(max, tonumber(to)) end
+    local set, waiters, left = tonumber(call('HGET', L .. 'lim', name) or -1) or -1, 0, -1
+    local max, to, ends = set, string.match(call('HGET', L .. 'cut', name) or '', '^(%d+):(%d+)$')
+    if ends and tonumber(ends) > now then
+        left = tonumber(ends) - now
+        max = set < 0 and tonumber(to) or math.min(set, tonumber(to))
+    end
     for _, entry in ipairs(call('HVALS', L .. 'q:' .. name)) do
         local seen = string.match(entry, '^%d+:(%d+):')
         if seen and tonumber(seen) >= now - 3000 then waiters = waiters + 1 end
     end
-    answer[#answer + 1] = {name, call('SCARD', L .. 'l:' .. name), max, waiters, math.max(0, now - oldest[name]), set}
+    answer[#answer + 1] = {name, call('SCARD', L .. 'l:' .. name), max, waiters, math.max(0, now - oldest[name]), set, left}
 end
 return answer

@@ -38,6 +38,8 @@ void fake_ledger_fail(struct ledger_request *request)
         request->on_claim(call, &error, NULL);
     else if (request->on_lead)
         request->on_lead(call, &error, NULL);
+    else if (request->on_condition)
+        request->on_condition(call, &error, NULL);
 }
 
 static void hear(struct ledger_request *request, struct ledger_call *call)
@@ -54,6 +56,8 @@ static void hear(struct ledger_request *request, struct ledger_call *call)
         request->on_claim(call, NULL, &request->is.claim);
     else if (request->on_lead)
         request->on_lead(call, NULL, &request->is.lead);
+    else if (request->on_condition)
+        request->on_condition(call, NULL, &request->is.condition);
 }
 
 void fake_ledger_deliver(struct ledger_request *request)
@@ -224,10 +228,8 @@ void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *j
 
 static enum ledger_answer do_cancel(struct ledger *ledger, struct ledger_request *request)
 {
-    const char *owner;
-    enum ledger_answer answer =
-        store_cancel(store_of(ledger), request->job, request->ms, now_of(ledger), &owner);
-    if (owner)
+    enum ledger_answer answer = store_cancel(store_of(ledger), request->job, request->ms, now_of(ledger));
+    if (answer == LEDGER_OK)
         fake_redis_announce(ledger->redis, "cancel", request->job);
     return answer;
 }
@@ -402,6 +404,16 @@ void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *jo
     struct ledger_request *request = ask(ledger, call, do_look);
     request->on_claim = done;
     request->job = arena_strdup(&request->arena, job);
+}
+
+static void do_condition(struct ledger *ledger, struct ledger_request *request)
+{
+    store_condition(store_of(ledger), now_of(ledger), &request->is.condition);
+}
+
+void ledger_condition(struct ledger *ledger, struct ledger_call *call, ledger_condition_fn done)
+{
+    ask(ledger, call, do_condition)->on_condition = done;
 }
 
 static enum ledger_answer do_limit_set(struct ledger *ledger, struct ledger_request *request)

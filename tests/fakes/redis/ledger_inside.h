@@ -95,6 +95,7 @@ struct ledger_request {
         enum ledger_answer word;
         struct ledger_acquired acquired;
         struct ledger_lead lead;
+        struct ledger_condition condition;
         struct ledger_claim claim;
         struct {
             struct ledger_usage *items;
@@ -121,6 +122,7 @@ struct ledger_request {
     ledger_census_fn on_census;
     ledger_claim_fn on_claim;
     ledger_lead_fn on_lead;
+    ledger_condition_fn on_condition;
 };
 
 /* ledger.c */

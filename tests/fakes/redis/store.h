@@ -114,9 +114,7 @@ enum ledger_answer store_seal(struct store *store, const char *worker, const str
                               int64_t now_ms);
 enum ledger_answer store_yield(struct store *store, const char *worker, const char *job, const char *permit,
                                int64_t until_ms, int64_t now_ms, bool *ret_is_watched);
-/* *ret_owner: who is to be told, borrowed; NULL: nobody. */
-enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms,
-                                const char **ret_owner);
+enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms);
 enum ledger_answer store_lock(struct store *store, const char *worker, const char *what, int64_t ttl_ms,
                               int64_t now_ms);
 enum ledger_answer store_condemn(struct store *store, const char *worker, const char *id, int64_t now_ms);
@@ -134,5 +132,6 @@ size_t store_snapshot(struct store *store, int64_t now_ms, struct arena *arena, 
 size_t store_census(struct store *store, int64_t now_ms, struct arena *arena, struct ledger_permit **ret);
 void store_look(struct store *store, const char *job, int64_t now_ms, struct arena *arena,
                 struct ledger_claim *ret);
+void store_condition(const struct store *store, int64_t now_ms, struct ledger_condition *ret);
 
 #endif

@@ -121,21 +121,17 @@ enum ledger_answer store_yield(struct store *store, const char *worker, const ch
 
 /* ---- cancel, condemn ---- */
 
-enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms,
-                                const char **ret_owner)
+enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms)
 {
     struct claim *claim = store_find_claim(store, job, now_ms);
-    *ret_owner = NULL;
     if (claim && (claim->state == CLAIM_SEALED || claim->state == CLAIM_DONE))
         return LEDGER_SEAL_DONE;
     bool is_known = claim != NULL;
     claim = store_need_claim(store, job, now_ms);
     claim->is_cancelled = true;
     if (claim->state == CLAIM_RUNNING) {
-        if (claim->owner[0] != '\0') {
+        if (claim->owner[0] != '\0')
             store_note_cancel(store, claim->owner, job);
-            *ret_owner = claim->owner;
-        }
         return LEDGER_OK;
     }
     if (!is_known)
@@ -195,6 +191,19 @@ enum ledger_answer store_lock(struct store *store, const char *worker, const cha
 
 /* ---- done, release, park, slower ---- */
 
+/* Or was asserted by the leader of a rebuild, from a list that was older. */
+static bool is_callers(const struct store *store, const char *owner, const char *worker)
+{
+    return store_is(owner, worker) || (store_is(owner, "") && store->is_there && !store->is_ready);
+}
+
+static bool is_run_of(const struct store *store, const struct claim *claim, const char *worker,
+                      const char *id)
+{
+    return claim && claim->state == CLAIM_RUNNING && store_is(claim->permit, id) &&
+           is_callers(store, claim->owner, worker);
+}
+
 bool store_done(struct store *store, const char *job, const char *status, int64_t partition, int64_t offset,
                 int64_t ttl_ms, int64_t now_ms)
 {
@@ -218,14 +227,17 @@ char *store_release(struct store *store, const char *worker, const char *id, con
                     int64_t now_ms)
 {
     struct claim *claim = what & LEDGER_RELEASE_CLAIM ? store_find_claim(store, job, now_ms) : NULL;
-    if (is_held(claim, worker, id) && claim->state == CLAIM_RUNNING) {
+    if (is_run_of(store, claim, worker, id)) {
         if (what & LEDGER_UNCOUNT)
             claim->attempt = MAX(0, claim->attempt - 1);
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
     }
     struct permit *permit = store_find_permit(store, id);
-    if (!(what & LEDGER_RELEASE_PERMIT) || !permit || strcmp(permit->worker, worker) != 0)
+    if (!(what & LEDGER_RELEASE_PERMIT) || !permit || !is_callers(store, permit->worker, worker))
         return NULL;
+    claim = store_is(permit->worker, "") ? store_find_claim(store, permit->job, now_ms) : NULL;
+    if (claim && claim->state == CLAIM_RUNNING && is_held(claim, "", id)) /* nor shall anybody adopt it */
+        store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
     char *limits = base_strdup(permit->limits);
     store_drop_permit(store, permit);
     return limits;
@@ -235,7 +247,7 @@ void store_park(struct store *store, const char *worker, const char *id, const c
                 int64_t delay_ms, int64_t now_ms)
 {
     struct claim *claim = store_need_claim(store, job, now_ms);
-    bool is_mine = claim->state == CLAIM_RUNNING && is_held(claim, worker, id);
+    bool is_mine = is_run_of(store, claim, worker, id);
     if (!is_mine && claim->state != CLAIM_NONE && claim->state != CLAIM_IDLE && claim->state != CLAIM_PARKED)
         return;
     claim->hop = MAX(claim->hop, hop);

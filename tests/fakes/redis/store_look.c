@@ -18,8 +18,11 @@ static struct ledger_usage *see(struct table *table, const char *limit, int64_t 
             return &table->rows[i];
         }
     table->rows = base_realloc(table->rows, (table->count + 1) * sizeof *table->rows);
-    table->rows[table->count] = (struct ledger_usage){
-        .limit = arena_strdup(table->arena, limit), .max = -1, .set = -1, .oldest_ms = age_ms};
+    table->rows[table->count] = (struct ledger_usage){.limit = arena_strdup(table->arena, limit),
+                                                      .max = -1,
+                                                      .set = -1,
+                                                      .cut_left_ms = -1,
+                                                      .oldest_ms = age_ms};
     return &table->rows[table->count++];
 }
 
@@ -40,8 +43,10 @@ size_t store_snapshot(struct store *store, int64_t now_ms, struct arena *arena, 
             continue;
         struct ledger_usage *usage = see(&table, maximum->limit, 0);
         usage->max = usage->set = maximum->max;
-        if (maximum->cut >= 0 && maximum->cut_ends_ms > now_ms)
-            usage->max = usage->max < 0 ? maximum->cut : MIN(usage->max, maximum->cut);
+        if (maximum->cut < 0 || maximum->cut_ends_ms <= now_ms)
+            continue;
+        usage->cut_left_ms = maximum->cut_ends_ms - now_ms;
+        usage->max = usage->set < 0 ? maximum->cut : MIN(usage->set, maximum->cut);
     }
     LIST_EACH(&store->waiters, link)
     {
@@ -134,4 +139,17 @@ void store_look(struct store *store, const char *job, int64_t now_ms, struct are
         .waits_at = "",
     };
     look_at_waiters(store, job, now_ms, arena, ret);
+}
+
+void store_condition(const struct store *store, int64_t now_ms, struct ledger_condition *ret)
+{
+    const char *why = store_not_ready(store, now_ms);
+    bool is_rebuilding = store->is_there && !store->is_ready;
+    *ret = (struct ledger_condition){.why = why ? why : "", .rebuilding_ms = -1};
+    LIST_EACH(&store->leases, link)
+    ret->workers += LIST_OBJECT(link, struct lease, link)->ends_ms > now_ms;
+    if (!is_rebuilding)
+        return;
+    ret->rebuilding_ms = MAX(0, now_ms - store->since_ms);
+    ret->waiting_for = (int64_t)store_count_missing(store, now_ms);
 }

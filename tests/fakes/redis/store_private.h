@@ -63,6 +63,8 @@ struct lease *store_find_lease(const struct store *store, const char *worker);
 void store_lease_free(struct lease *lease);
 const char *store_not_ready(const struct store *store, int64_t now_ms); /* NULL: it is */
 
+size_t store_count_missing(const struct store *store, int64_t now_ms); /* in a rebuild */
+
 struct name *store_find_name(const struct link *names, const char *text);
 void store_add_name(struct link *names, const char *text, int64_t over_ms); /* once, the latest end */
 void store_clear_names(struct link *names);

@@ -134,7 +134,8 @@ enum ledger_answer store_extend(struct store *store, const char *worker, const c
                                 int64_t now_ms)
 {
     struct permit *permit = store_find_permit(store, id);
-    if (!permit || permit->epoch != store->epoch)
+    bool is_unclaimed = permit && permit->worker[0] == '\0' && !store->is_ready;
+    if (!permit || permit->epoch != store->epoch || is_unclaimed)
         return LEDGER_SUPERSEDED;
     if (strcmp(permit->worker, worker) != 0)
         return LEDGER_SUPERSEDED_PERMIT;
@@ -157,11 +158,12 @@ static void merge_limits(struct store *store, struct permit *permit, const char 
 }
 
 /* Its holder says that no claim goes with it. */
-static void free_claim_under(struct store *store, const struct permit *permit, int64_t now_ms)
+static void free_claim_under(struct store *store, const char *worker, const struct permit *permit,
+                             int64_t now_ms)
 {
     struct claim *claim = store_find_claim(store, permit->job, now_ms);
     if (claim && claim->state == CLAIM_RUNNING && store_is(claim->permit, permit->id) &&
-        (store_is(claim->owner, "") || claim->epoch != store->epoch))
+        (store_is(claim->owner, "") || store_is(claim->owner, worker) || claim->epoch != store->epoch))
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
 }
 
@@ -173,8 +175,12 @@ static bool assert_permit(struct store *store, const char *owner, const struct l
     bool is_now = permit && permit->epoch == store->epoch;
     if (is_now && strcmp(permit->worker, owner) != 0 && permit->worker[0] != '\0')
         return false;
+    const struct claim *claim = store_find_claim(store, assertion->job, now_ms);
+    if (!permit && claim && claim->epoch == store->epoch && !store_is(claim->owner, "") &&
+        !store_is(claim->owner, owner) && store_is(claim->permit, assertion->permit))
+        return false;
     if (permit && is_mine && permit->job[0] != '\0' && strcmp(permit->job, assertion->job) != 0)
-        free_claim_under(store, permit, now_ms);
+        free_claim_under(store, owner, permit, now_ms);
     if (!permit) {
         permit = base_alloc(sizeof *permit);
         permit->id = base_strdup(assertion->permit);
@@ -304,7 +310,7 @@ enum ledger_answer store_asserted(struct store *store, const char *worker, int e
     return LEDGER_OK;
 }
 
-static size_t count_missing(const struct store *store, int64_t now_ms)
+size_t store_count_missing(const struct store *store, int64_t now_ms)
 {
     size_t count = 0;
     LIST_EACH(&store->leases, link)
@@ -338,7 +344,7 @@ void store_lead(struct store *store, const char *worker, int64_t now_ms, struct 
     ret->is_leader = take_lock(store, worker, now_ms);
     ret->is_new = store->is_fresh;
     ret->behind_ms = store->behind_ms < 0 ? -1 : store->behind_ms + MAX(0, now_ms - store->since_ms);
-    ret->waiting_for = (int64_t)count_missing(store, now_ms);
+    ret->waiting_for = (int64_t)store_count_missing(store, now_ms);
 }
 
 enum ledger_answer store_ready(struct store *store, const char *worker, int epoch, int64_t listed,
@@ -351,7 +357,8 @@ enum ledger_answer store_ready(struct store *store, const char *worker, int epoc
         !take_lock(store, worker, now_ms))
         return LEDGER_NOT_NOW;
     bool is_known = !list_is_empty(&store->remembered) || (store->is_fresh && listed == 0);
-    if (now_ms - store->since_ms < (is_known ? QUIET_MS : STORE_LATE_MS) || count_missing(store, now_ms) > 0)
+    if (now_ms - store->since_ms < (is_known ? QUIET_MS : STORE_LATE_MS) ||
+        store_count_missing(store, now_ms) > 0)
         return LEDGER_NOT_NOW;
     LIST_EACH(&store->permits, link)
     {

@@ -262,7 +262,8 @@ void fake_wire_serve(struct ledger *ledger)
 /* Of what was sent, some may yet be done by a server that was frozen, whoever still listens. */
 static void leave_behind(struct ledger *ledger, struct ledger_request *request)
 {
-    bool is_looking = request->on_usage || request->on_census || request->on_claim || request->on_lead;
+    bool is_looking = request->on_usage || request->on_census || request->on_claim || request->on_lead ||
+                      request->on_condition;
     if (fake_redis_is_frozen(ledger->redis) && fake_redis_keeps_orphans(ledger->redis) && !is_looking)
         fake_redis_adopt(ledger->redis, request);
 }
@@ -416,8 +417,8 @@ static void on_hint(void *arg)
             events->on_free(events->arg, hint->text);
         else if (strcmp(hint->kind, "done") == 0 && events->on_done)
             events->on_done(events->arg, hint->text);
-        else if (strcmp(hint->kind, "cancel") == 0)
-            fake_pulse_now(ledger);
+        else if (strcmp(hint->kind, "cancel") == 0 && events->on_cancelled)
+            events->on_cancelled(events->arg, hint->text);
         free(hint->kind);
         free(hint->text);
         free(hint);

@@ -268,6 +268,31 @@ static void templates_are_laid_over_the_builtin_ones(void **state)
     assert_int_equal(mine->nano_usd_per_gib_s, 4500);
 }
 
+static void each_limit_has_the_places_that_it_was_given(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t max;
+    } cases[] = {
+        {"global", 20},           {"tenant:acme", 5},          {"tenant:other", 7},   {"template:default", 3},
+        {"template:agent", -1},   {"template:unheard_of", -1}, {"class:batch", 10},   {"class:standard", -1},
+        {"class:unheard_of", -1}, {"reserve:interactive", 4},  {"reserve:batch", -1}, {"session:notebook", 1},
+        {"create_rate", -1},
+    };
+    LOAD(it, .file = "{\"limits\":{\"global\":20,\"tenant\":7,\"tenants\":{\"acme\":5},"
+                     "\"templates\":{\"default\":3},\"batch_percent\":50,\"interactive_percent\":20}}");
+    if (!it.is_good)
+        fail_msg("%s", it.error.text);
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct limit limit;
+        assert_true(limit_parse_name(cases[i].name, &limit));
+        assert_int_equal(config_limit_max(&it.config, &limit), cases[i].max);
+    }
+    it.config.limit_tenant = 0;
+    assert_int_equal(config_limit_max(&it.config, &(struct limit){LIMIT_TENANT, "other"}), -1);
+}
+
 static void the_builtin_catalogue_is_the_one_of_the_contract(void **state)
 {
     (void)state;
@@ -410,6 +435,7 @@ int main(void)
         cmocka_unit_test(mistakes_name_key_source_and_remedy),
         cmocka_unit_test(files_that_are_not_there_are_told),
         cmocka_unit_test(templates_are_laid_over_the_builtin_ones),
+        cmocka_unit_test(each_limit_has_the_places_that_it_was_given),
         cmocka_unit_test(the_builtin_catalogue_is_the_one_of_the_contract),
         cmocka_unit_test(class_shares_follow_the_global_limit),
         cmocka_unit_test(printing_masks_secrets),

@@ -40,6 +40,9 @@ static void each_limit_has_a_key_and_a_name(void **state)
         assert_true(limit_parse(cases[i].key, &limit));
         assert_int_equal(limit.kind, cases[i].kind);
         assert_text(limit.of, cases[i].of);
+        assert_true(limit_parse_name(cases[i].name, &limit));
+        assert_int_equal(limit.kind, cases[i].kind);
+        assert_text(limit.of, cases[i].of);
     }
 }
 
@@ -50,6 +53,12 @@ static void what_is_no_limit_of_ours_stays_as_it_is(void **state)
         struct limit limit;
         assert_false(limit_parse(keys[i], &limit));
         assert_text(limit_name(keys[i], *state), keys[i]);
+    }
+    static const char *const names[] = {
+        "", "g", "n:acme", "tenant", "tenant:", "global:", "globals", "Global", ":"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        struct limit limit;
+        assert_false(limit_parse_name(names[i], &limit));
     }
 }
 

@@ -287,7 +287,8 @@ static void assert_limits(const struct plan *plan, const struct plan_limit *expe
 static void limits_come_from_narrow_to_wide(void **state)
 {
     struct fixture *fixture = *state;
-    static const struct plan_limit widest[] = {{"n:acme", 19}, {"c:standard", 19}, {"g", 19}};
+    static const struct plan_limit widest[] = {
+        {"n:acme", PLAN_UNBOUNDED}, {"t:default", PLAN_UNBOUNDED}, {"c:standard", PLAN_UNBOUNDED}, {"g", 19}};
     assert_limits(compiled(fixture), widest, ARRAY_LENGTH(widest));
     fixture->catalog.entries[0].max_concurrent = 5;
     fixture->rules.tenant_max = 7;
@@ -315,7 +316,7 @@ static void tenants_have_their_own_maximum_and_weight(void **state)
     fixture->job.tenant_id = "third";
     plan = compiled(fixture);
     assert_text(plan->limits[0].name, "n:third");
-    assert_int_equal(plan->limits[0].max, 19);
+    assert_int_equal(plan->limits[0].max, PLAN_UNBOUNDED);
 }
 
 static void jobs_may_only_lower_bounds_and_attempts(void **state)

@@ -184,6 +184,7 @@ static void what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all(v
     (void)state;
     struct ledger_lead lead = {.behind_ms = 7};
     struct ledger_claim claim = {.hop = 7};
+    struct ledger_condition condition = {.workers = 7};
     struct ledger_permit *permits = NULL;
     size_t count = 0;
     struct error error;
@@ -193,6 +194,14 @@ static void what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all(v
     freeReplyObject(reply);
     reply = REPLY("*4\r\n:1\r\n:0\r\n:-1\r\n:-3\r\n");
     assert_false(replies_lead(reply, &lead, &error));
+    freeReplyObject(reply);
+    reply = REPLY("*4\r\n$3\r\nwhy\r\n:2\r\n:-1\r\n:0\r\n");
+    assert_true(replies_condition(reply, &condition, &error));
+    assert_text(condition.why, "why");
+    assert_true(condition.workers == 2 && condition.rebuilding_ms == -1);
+    freeReplyObject(reply);
+    reply = REPLY("*4\r\n:0\r\n:2\r\n:-1\r\n:0\r\n");
+    assert_false(replies_condition(reply, &condition, &error));
     freeReplyObject(reply);
 #define CLAIM                                                                                                \
     "$7\r\nrunning\r\n$1\r\nw\r\n$1\r\np\r\n$1\r\ns\r\n$1\r\nm\r\n$0\r\n\r\n$1\r\no\r\n:1\r\n:0\r\n:2\r\n"   \
@@ -227,17 +236,18 @@ static void a_snapshot_is_read_whole_or_not_at_all(void **state)
     struct ledger_usage *usage = NULL;
     size_t count = 0;
     struct error error;
-    redisReply *reply = REPLY("*2\r\n*6\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n*6\r\n$3\r\nn:a\r\n:"
-                              "1\r\n:9\r\n:0\r\n:7\r\n:12\r\n");
+    redisReply *reply = REPLY("*2\r\n*7\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n:-1\r\n"
+                              "*7\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n:7\r\n:12\r\n:600\r\n");
     assert_true(replies_snapshot(reply, &usage, &count, &error));
     assert_int_equal(count, 2);
     assert_text(usage[1].limit, "n:a");
     assert_int_equal(usage[0].max, -1);
     assert_int_equal(usage[1].set, 12);
+    assert_int_equal(usage[1].cut_left_ms, 600);
     free(usage);
     freeReplyObject(reply);
-    reply = REPLY("*2\r\n*6\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n*5\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:"
-                  "0\r\n:7\r\n");
+    reply = REPLY("*2\r\n*7\r\n$1\r\ng\r\n:3\r\n:-1\r\n:2\r\n:77\r\n:-1\r\n:-1\r\n"
+                  "*4\r\n$3\r\nn:a\r\n:1\r\n:9\r\n:0\r\n");
     assert_false(replies_snapshot(reply, &usage, &count, &error));
     freeReplyObject(reply);
     reply = REPLY("*0\r\n");

@@ -1,6 +1,7 @@
 /* An E2B that concerns all jobs: it refuses, fails or falls silent for minutes, and comes back. */
 #include "unit/worker/world.h"
 
+#include "base/clock.h"
 #include "fakes/redis/store_private.h"
 #include "test.h"
 
@@ -188,9 +189,8 @@ static void nobody_is_needed_to_close_it(void **state)
 }
 
 /* E2B fails for whatever uses one template, and those jobs are the first. */
-static void jobs_that_break_their_own_creates_keep_no_others(void **state)
+static void begin_with_bad_jobs(struct world *world)
 {
-    struct world *world = *state;
     world->config.max_in_flight = 8;
     world->step_ms = 100;
     world_start(world, 0);
@@ -206,6 +206,35 @@ static void jobs_that_break_their_own_creates_keep_no_others(void **state)
     submit_many(world, "bad", 6);
     world_run(world, 20000);
     assert_non_null(strstr(why_of(world, 0), "makes no sandboxes"));
+}
+
+/* It is in memory, and nothing can be learnt from it. */
+static void a_job_that_is_not_due_keeps_no_other_from_being_tried(void **state)
+{
+    struct world *world = *state;
+    char time[32];
+    begin_with_bad_jobs(world);
+    world_run(world, MINUTE_MS); /* each of them has been tried */
+    clock_format(loop_unix_ms(world->loop) + 29000, time);
+    CLEANUP(base_freep) char *later = base_printf("'not_before':'%s'", time);
+    world_submit_with(world, "later", "print x", later);
+    world_submit(world, "good", "print x");
+    struct kafka_source_stats stats = {.in_flight = 6};
+    for (int i = 0; i < 25 && stats.in_flight == 6; i++) { /* until the next is tried */
+        world_run(world, 1000);
+        kafka_source_stats(world_source(world, 0), &stats);
+    }
+    assert_int_equal(stats.in_flight, 8); /* the one that waits, and the good one */
+    assert_true(world_settle(world, 10 * MINUTE_MS));
+    world_expect(world, "good", "succeeded", "");
+    world_expect(world, "later", "succeeded", "");
+    world_close(world, WORLD_DOUBTS);
+}
+
+static void jobs_that_break_their_own_creates_keep_no_others(void **state)
+{
+    struct world *world = *state;
+    begin_with_bad_jobs(world);
     submit_many(world, "good", 60);
     assert_true(world_settle(world, 10 * MINUTE_MS));
     for (size_t i = 0; i < world->job_count; i++) {
@@ -304,6 +333,7 @@ int main(void)
         WORLD_TEST(a_worker_without_jobs_finds_out_by_itself),
         WORLD_TEST(nobody_is_needed_to_close_it),
         WORLD_TEST(jobs_that_break_their_own_creates_keep_no_others),
+        WORLD_TEST(a_job_that_is_not_due_keeps_no_other_from_being_tried),
         WORLD_TEST(too_many_requests_slow_all_workers_down),
         WORLD_TEST(a_quota_lowers_the_limit_to_what_e2b_says),
         WORLD_TEST(a_quota_that_others_use_is_shared_with_them),

@@ -3,6 +3,8 @@
  * runs that one alone. */
 #include "unit/worker/world.h"
 
+#include "base/clock.h"
+#include "codec/control.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -13,6 +15,7 @@ struct simulation {
     struct world world;
     struct random random;
     int submitted;
+    int64_t began_unix_ms;
     int64_t redis_back_ms, kafka_back_ms, told_ms[WORKERS], back_ms[WORKERS]; /* INT64_MAX: nothing is due */
 };
 
@@ -28,6 +31,14 @@ static int64_t in(struct simulation *simulation, int64_t most_ms)
 
 /* ---- what comes ---- */
 
+/* The fields of one that starts later: soon enough to wait in memory, or by hops. */
+static char *later(struct simulation *simulation, int number)
+{
+    char time[32];
+    clock_format(simulation->began_unix_ms + (int64_t)number * 1500 + number % 5 * 20000, time);
+    return base_printf("'not_before':'%s'", time);
+}
+
 static void submit_one(struct simulation *simulation, int number)
 {
     static const char *const codes[] = {"print x", "sleep 800;print x", "sleep 9000;print x;write a.txt y",
@@ -37,12 +48,14 @@ static void submit_one(struct simulation *simulation, int number)
                                          "'run_mode':'process','artifacts':['*.txt']",
                                          "'priority':'interactive'",
                                          "'timeout_ms':2000",
+                                         "'tenant_id':'slow'",
                                          "'template':'none'"};
     CLEANUP(base_freep) char *id = base_printf("j%d", number);
+    CLEANUP(base_freep) char *starts = number % 6 == 0 ? later(simulation, number) : NULL;
     /* By its number, so that a second record of a job says the same. */
     world_submit_to(&simulation->world, (int32_t)below(simulation, WORLD_PARTITIONS), id,
                     codes[(size_t)number % ARRAY_LENGTH(codes)],
-                    fields[(size_t)number / 7 % ARRAY_LENGTH(fields)]);
+                    starts ? starts : fields[(size_t)number / 7 % ARRAY_LENGTH(fields)]);
 }
 
 static void come(struct simulation *simulation)
@@ -61,12 +74,9 @@ static const char *some_job(struct simulation *simulation)
 
 static void cancel(struct world *world, const char *job_id)
 {
-    struct claim *claim = world_claim(world, job_id);
-    if (!claim || claim->state == CLAIM_DONE || claim->state == CLAIM_SEALED)
-        return;
-    claim->is_cancelled = true;
-    if (claim->owner)
-        store_note_cancel(fake_redis_store(world->redis), claim->owner, claim->job);
+    CLEANUP(buffer_release) struct buffer value = {0};
+    control_encode(&(struct control){.action = CONTROL_CANCEL, .job_id = job_id}, &value);
+    world_push(world, "e2b.control", 0, buffer_bytes(&value));
 }
 
 /* ---- what goes wrong ---- */
@@ -222,15 +232,21 @@ static void mend_all(struct simulation *simulation)
 
 static void run_seed(uint64_t seed)
 {
+    struct plan_limit slow[] = {{"slow", 1}};
     struct simulation simulation = {.redis_back_ms = INT64_MAX,
                                     .kafka_back_ms = INT64_MAX,
                                     .told_ms = {INT64_MAX, INT64_MAX},
                                     .back_ms = {INT64_MAX, INT64_MAX}};
     struct world *world = &simulation.world;
     world_open(world);
+    simulation.began_unix_ms = loop_unix_ms(world->loop);
     random_init_seed(&simulation.random, seed);
     (void)snprintf(world->note, sizeof world->note, "seed %llu: ", (unsigned long long)seed);
     world->config.limit_global = 6;
+    world->config.limit_tenants = slow;
+    world->config.limit_tenant_count = ARRAY_LENGTH(slow);
+    if (seed % 2 == 0)
+        world->config.max_in_flight = 8; /* few places: tenants crowd them */
     world->config.drain_ms = 15000;
     world->step_ms = 200;
     world->may_repeat = true;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 static const char key_of[] = "default/";
+static const char *const retry_topics[] = {"e2b.retry.1m", "e2b.retry.10m", "e2b.retry.1h"};
 
 static void fill_templates(struct world *world)
 {
@@ -83,6 +84,9 @@ void world_open(struct world *world)
     kafka_world_add_topic(world->kafka, "e2b.results", 1);
     kafka_world_add_topic(world->kafka, "e2b.stats", 1);
     kafka_world_add_topic(world->kafka, "e2b.dlq", 1);
+    kafka_world_add_topic(world->kafka, "e2b.control", 1);
+    for (size_t i = 0; i < ARRAY_LENGTH(retry_topics); i++)
+        kafka_world_add_topic(world->kafka, retry_topics[i], WORLD_RETRY_PARTITIONS);
 }
 
 int world_setup(void **state)
@@ -323,8 +327,11 @@ static bool is_topic_finished(const struct world *world, const char *topic, int3
 
 bool world_is_finished(const struct world *world)
 {
+    for (size_t i = 0; i < ARRAY_LENGTH(retry_topics); i++)
+        if (!is_topic_finished(world, retry_topics[i], WORLD_RETRY_PARTITIONS))
+            return false;
     return is_topic_finished(world, WORLD_TOPIC, WORLD_PARTITIONS) &&
-           is_topic_finished(world, "e2b.jobs.long", 1);
+           is_topic_finished(world, "e2b.jobs.long", 1) && is_topic_finished(world, "e2b.control", 1);
 }
 
 /* ---- time ---- */

@@ -11,7 +11,7 @@
  * workers, seen through worker/worker.h alone. All state hangs from here. What must hold at any time is
  * looked at while time passes; a breach ends the test. */
 
-enum { WORLD_WORKERS_MAX = 4, WORLD_JOBS_MAX = 2048, WORLD_PARTITIONS = 4 };
+enum { WORLD_WORKERS_MAX = 4, WORLD_JOBS_MAX = 2048, WORLD_PARTITIONS = 4, WORLD_RETRY_PARTITIONS = 2 };
 
 #define WORLD_TOPIC "e2b.jobs.quick"
 
@@ -80,7 +80,7 @@ void world_run(struct world *world, int64_t ms);
 bool world_settle(struct world *world, int64_t most_ms);
 void world_explain(const struct world *world); /* prints what is missing */
 bool world_is_finished(
-    const struct world *world); /* every record of every jobs topic, in any worker's eyes */
+    const struct world *world); /* every record of jobs, retries and orders, in any worker's eyes */
 
 struct world_result world_result(const struct world *world, const char *job_id);
 void world_expect(const struct world *world, const char *job_id, const char *status, const char *code);
