@@ -198,16 +198,17 @@ static struct queue_limit *limit_of(struct queue *queue, const char *name)
     return limit;
 }
 
-/* One of its entries is gone; it goes with its last one. */
-static void limit_lost_one(struct queue *queue, struct queue_limit *limit)
+/* One of its entries is gone. Returns: false when that was its last one, and the limit is gone too. */
+static bool limit_lost_one(struct queue *queue, struct queue_limit *limit)
 {
     if (--limit->count > 0)
-        return;
+        return true;
     (void)tdelete(limit, &queue->limits, compare_names);
     for (size_t i = 0; i < PRIORITY_COUNT; i++)
         heap_release(&limit->aside[i].queue);
     free(limit->name);
     free(limit);
+    return false;
 }
 
 /* ---- Public ----------------------------------------------------------------------------------------------
@@ -268,7 +269,7 @@ void queue_remove(struct queue *queue, struct queue_entry *entry)
     } else if (entry->aside) {
         struct queue_limit *limit = TAKE(entry->aside);
         line_remove(&limit->aside[entry->priority], entry);
-        limit_lost_one(queue, limit);
+        (void)limit_lost_one(queue, limit);
     } else {
         line_remove(&queue->classes[entry->priority].ready, entry);
         queue->ready_count--;
@@ -300,15 +301,15 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
     struct queue_limit *found = tree_find(&queue->limits, limit);
     if (!found)
         return;
-    size_t left = MIN(count, found->count);
-    for (size_t i = 0; left > 0; left--) { /* the limit is gone with its last one */
+    for (size_t i = 0; count > 0; count--) {
         struct queue_entry *entry;
         while (!(entry = line_take(queue, &found->aside[i])))
             i++;
         entry->aside = NULL;
         entry->is_freed = true;
         make_ready(queue, entry);
-        limit_lost_one(queue, found);
+        if (!limit_lost_one(queue, found))
+            return;
     }
 }
 

@@ -122,8 +122,8 @@ static void settle_extensions(struct pulse *pulse, const struct pulse_answer *an
     while ((link = list_pop_front(&pulse->sent)))
         list_push_back(&settled, link);
     size_t other = 0, gone = 0;
-    while (!list_is_empty(&settled)) {
-        struct extension *extension = LIST_OBJECT(settled.next, struct extension, link);
+    while ((link = list_pop_front(&settled))) {
+        struct extension *extension = LIST_OBJECT(link, struct extension, link);
         if (is_next(answer->others, &other, extension->permit))
             settle_lost(pulse, extension, LEDGER_LOST_TO_OTHER);
         else if (!is_next(answer->gone, &gone, extension->permit))

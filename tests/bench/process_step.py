@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 os.environ.setdefault("E2BW_BUILD", "build/release")
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from stack import BUILD, LOCAL_PROGRAM, Local  # noqa: E402
 
 

@@ -3,10 +3,14 @@ whole deployments, each for one test."""
 from __future__ import annotations
 
 import os
+import pathlib
+import sys
 
 import pytest
-from stack import API_KEY, Kafka, Local, Names, Redis, Worker
-from stream import Stream
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from stack import API_KEY, Kafka, Local, Names, Redis, Worker  # noqa: E402
+from stream import Stream  # noqa: E402
 
 
 @pytest.fixture(scope="session")

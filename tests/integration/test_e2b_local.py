@@ -805,6 +805,28 @@ def test_delays_and_failing_kills(e2b_local):
     assert (box.kill(), box.kill()) == (500, 204)
 
 
+def test_a_late_create_is_carried_out_though_its_client_has_left(e2b_local):
+    fault(e2b_local, create_delay_ms=400)
+    body = {"templateID": "base", "metadata": {"late": "yes"}}
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(e2b_local.url + "/v2/sandboxes", json=body, headers=KEY, timeout=0.1)
+    listing = e2b_local.url + "/v2/sandboxes?metadata=late%3Dyes"
+    wait_until(lambda: len(requests.get(listing, headers=KEY, timeout=10).json()) == 1)
+    late = requests.get(listing, headers=KEY, timeout=10).json()[0]["sandboxID"]
+    assert requests.delete(e2b_local.url + "/sandboxes/" + late, headers=KEY, timeout=10).status_code == 204
+
+
+def test_an_end_that_is_set_late_counts_from_then(raw):
+    fault(raw.local, keep_delay_ms=300)
+    keep = raw.local.url + "/sandboxes/" + raw.id + "/timeout"
+    begun = time.monotonic()
+    assert requests.post(keep, json={"timeout": 60}, headers=KEY, timeout=10).status_code == 204
+    assert time.monotonic() - begun >= 0.3
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(keep, json={"timeout": 0}, headers=KEY, timeout=0.1)
+    wait_until(lambda: raw.kill() == 404)
+
+
 def test_an_unknown_fault_is_refused(e2b_local):
     assert requests.post(e2b_local.url + "/__faults", json={"typo": 1}, timeout=10).status_code == 400
 
@@ -860,6 +882,8 @@ def test_wrong_use_says_what_is_wrong():
         assert run.returncode == 2 and run.stderr, arguments
     missing = run_program("--python", "/no/such/python", "--listen", "127.0.0.1:0")
     assert missing.returncode == 1 and "--python" in missing.stderr
+    unwritable = run_program("--journal", "/no/such/folder/journal", "--listen", "127.0.0.1:0")
+    assert unwritable.returncode == 1 and "/no/such/folder/journal" in unwritable.stderr
 
 
 @pytest.fixture
@@ -891,6 +915,35 @@ def test_without_isolation(starts_local):
     local.stop()
     if os.path.exists("/sys/fs/cgroup/memory") or os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
         assert processes_with(marker) == []
+
+
+def test_the_journal_tells_what_became_of_every_create_and_every_sandbox(starts_local, tmp_path):
+    path = tmp_path / "journal"
+    local = starts_local("--journal", path, "--max-sandboxes", "2")
+    one, two = Raw(local, metadata={"permit": "p-1"}), Raw(local)
+    requests.post(local.url + "/v2/sandboxes", json={"templateID": "base"}, headers={**KEY, "Idempotency-Key": "k"}, timeout=10)
+    fault(local, create_fail={"count": 1, "status": 500})
+    requests.post(local.url + "/v2/sandboxes", json={"templateID": "base"}, headers=KEY, timeout=10)
+    one.start("true")
+    one.execute("1")
+    one.kill()
+    fault(local, lose=two.id)
+    local.stop()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(line["at"] for line in lines)
+    # What e2b-local starts in a sandbox for itself is no program of the client's.
+    told = [(line["event"], line.get("sandbox") or line.get("key"), line.get("live"), line.get("why")) for line in lines
+            if line["event"] not in ("process.started", "code.started", "sandbox.end_set")]
+    assert told == [("create.asked", None, None, None), ("sandbox.created", one.id, 0, None),
+                    ("create.asked", None, None, None), ("sandbox.created", two.id, 1, None),
+                    ("create.asked", "k", None, None), ("create.refused", "k", None, "full"),
+                    ("create.asked", None, None, None), ("create.refused", None, None, "fault"),
+                    ("kill.asked", one.id, None, None), ("sandbox.ended", one.id, 1, "killed"),
+                    ("sandbox.ended", two.id, 0, "lost")]
+    assert [json.loads(line["metadata"]) for line in lines if "metadata" in line] == [{"permit": "p-1"}, {}]
+    for event in ("process.started", "code.started", "sandbox.end_set"):
+        assert one.id in [line["sandbox"] for line in lines if line["event"] == event], event
+    assert [line["left_ms"] for line in lines if line["event"] == "sandbox.end_set"] == [300000, 300000]
 
 
 def test_the_kernels_parent_is_started_again(starts_local):

@@ -12,7 +12,7 @@ from stack import SANITIZER_WORDS, WORKER_PROGRAM, wait_until
 
 OK, FAILED, UNAVAILABLE, TIMED_OUT = 0, 1, 69, 75
 NOWHERE = "127.0.0.1:1"
-LONG = "import time\nprint('begun', flush=True)\ntime.sleep({seconds})\nprint('over')"
+ENDLESS = "import time\nprint('begun', flush=True)\ntime.sleep(280)"  # until it is cancelled
 
 
 class Operator:
@@ -58,7 +58,7 @@ def test_status_follows_a_job_from_nowhere_to_its_result(deployment):
     unknown = operator("status", "follow", status=FAILED)
     assert "job follow of tenant default: unknown" in unknown.stdout and "not in the ledger" in unknown.stdout
     worker = deployment.worker("w1", limits__global=1)
-    stream.publish("general", {"job_id": "follow", "code": LONG.format(seconds=8)})
+    stream.publish("general", {"job_id": "follow", "code": ENDLESS})
     stream.publish("general", {"job_id": "behind", "code": "1", "tenant_id": "acme"})
     stream.producer.flush(10)
     running = operator.wait_place("follow", "running")
@@ -73,10 +73,10 @@ def test_status_follows_a_job_from_nowhere_to_its_result(deployment):
     assert waiting["last_event"]["data"]["limit"] == "global"
     assert "limit global" in operator("status", "behind", "--tenant", "acme").stdout
     operator("status", "behind", status=FAILED)  # of another tenant
-    results = stream.collect(["follow", "behind"], 60)
-    assert results["follow"]["status"] == "succeeded"
+    operator("cancel", "follow", "--wait")
+    assert stream.collect(["follow", "behind"], 60)["behind"]["status"] == "succeeded"
     over = operator.wait_place("follow", "finished")
-    assert over["status"] == "succeeded" and over["result"]["topic"] == deployment.names.results
+    assert over["status"] == "cancelled" and over["result"]["topic"] == deployment.names.results
     place = over["result"]
     reader = stream.read(place["topic"], 3)
     while True:
@@ -87,6 +87,18 @@ def test_status_follows_a_job_from_nowhere_to_its_result(deployment):
     assert dict(message.headers())["ce_type"] == b"e2b-worker.job.finished.v1"
     reader.close()
     assert worker.is_alive()
+
+
+def test_status_tells_of_a_job_that_waits_in_a_retry_topic(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    deployment.worker("w1")
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    stream.publish("general", {"job_id": "tomorrow", "code": "1", "not_before": later})
+    stream.producer.flush(10)
+    parked = operator.wait_place("tomorrow", "parked")
+    assert parked["claim"]["hop"] == 1 and parked["claim"]["worker"] is None and parked["result"] is None
+    assert "as copy 1, in a retry topic" in operator("status", "tomorrow").stdout
 
 
 def test_status_without_redis_tells_what_kafka_remembers(deployment):
@@ -134,11 +146,11 @@ def test_a_running_job_is_cancelled_with_what_it_printed(deployment):
     stream = deployment.begin({"general": 1})
     operator = Operator(deployment)
     deployment.worker("w1")
-    stream.publish("general", {"job_id": "endless", "code": LONG.format(seconds=200), "run_mode": "process"})
+    stream.publish("general", {"job_id": "endless", "code": ENDLESS, "run_mode": "process"})
     stream.producer.flush(10)
     operator.wait_place("endless", "running")
-    wait_until(lambda: deployment.local.stats()["live"] == 1, 30, "its sandbox lives")
-    time.sleep(2)  # until it has printed
+    outputs = deployment.local.directory
+    wait_until(lambda: any(b"begun" in path.read_bytes() for path in outputs.rglob("out*") if path.is_file()), 60, "it has printed")
     told = operator("cancel", "endless", "--wait", "--timeout", 60)
     assert told.stdout.startswith("cancelled") and "sent to " + deployment.names.control in told.stderr
     result = stream.collect(["endless"], 30)["endless"]
@@ -153,7 +165,7 @@ def test_a_job_that_waits_is_cancelled_before_it_starts(deployment):
     stream = deployment.begin({"general": 1})
     operator = Operator(deployment)
     deployment.worker("w1", limits__global=1)
-    stream.publish("general", {"job_id": "first", "code": LONG.format(seconds=10)})
+    stream.publish("general", {"job_id": "first", "code": ENDLESS})
     stream.producer.flush(10)
     operator.wait_place("first", "running")
     stream.publish("general", {"job_id": "second", "code": "print('never')"})
@@ -161,7 +173,7 @@ def test_a_job_that_waits_is_cancelled_before_it_starts(deployment):
     operator.wait_place("second", "waiting")
     result = operator.json("cancel", "second", "--wait", "--timeout", 60)
     assert result["status"] == "cancelled" and result["attempts"] == [] and result["job_id"] == "second"
-    assert stream.collect(["first"], 60)["first"]["status"] == "succeeded"
+    assert operator.json("cancel", "first", "--wait")["status"] == "cancelled"
 
 
 def test_a_cancel_may_come_before_its_job_and_is_seen_to_be_pending(deployment):
@@ -204,7 +216,7 @@ def test_limits_are_shown_and_set_live(deployment):
     operator = Operator(deployment, **sets)
     deployment.worker("w1", **sets)
     for n in range(3):
-        stream.publish("general", {"job_id": f"l{n}", "code": LONG.format(seconds=25), "tenant_id": "acme"})
+        stream.publish("general", {"job_id": f"l{n}", "code": ENDLESS, "tenant_id": "acme"})
     stream.producer.flush(10)
     wait_until(lambda: row_of(operator.json("limits"), "global")["used"] == 1, 60, "the only place is taken")
     wait_until(lambda: row_of(operator.json("limits"), "global")["waiters"] == 1, 30, "a tenant waits")
@@ -223,7 +235,8 @@ def test_limits_are_shown_and_set_live(deployment):
     change = operator.json("limits", "set", "global", "default")
     assert change == {"limit": "global", "before": 3, "set": None, "configured": 1, "used": 3}
     assert row_of(operator.json("limits"), "global")["max"] == 1
-    stream.collect(["l0", "l1", "l2"], 120)
+    for n in range(3):
+        operator("cancel", f"l{n}", "--tenant", "acme", "--wait")
 
 
 def test_a_limit_of_nothing_stops_what_is_new(deployment):

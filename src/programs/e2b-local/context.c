@@ -293,6 +293,7 @@ static void start_next(struct context *context)
     buffer_append_byte(&context->output, '\n');
     context->is_running = true;
     context->sandbox->service->stats.executions++;
+    log_info(&context->sandbox->service->journal, "code.started", LOG_TEXT("sandbox", context->sandbox->id));
     loop_timer_start(loop_of(context), &context->keepalive, KEEPALIVE_MS, on_keepalive, context);
     send_output(context);
 }

@@ -75,6 +75,7 @@ static void kill_now(void *arg)
 static void kill_sandbox(struct sandbox *sandbox, struct http_exchange *exchange)
 {
     struct service *service = sandbox->service;
+    log_info(&service->journal, "kill.asked", LOG_TEXT("sandbox", sandbox->id));
     if (faults_fail_kill(service, exchange))
         return;
     struct killing *killing = base_alloc(sizeof *killing);
@@ -110,17 +111,40 @@ static bool decode_seconds(struct http_exchange *exchange, const char *name, int
     return true;
 }
 
+struct keeping {
+    struct service *service;
+    struct http_exchange *exchange;
+    char id[SANDBOX_ID_SIZE];
+    int64_t live_ms;
+};
+
+static void keep_now(void *arg)
+{
+    struct keeping *keeping = arg;
+    struct sandbox *sandbox = sandbox_find(keeping->service, keeping->id);
+    if (!sandbox) {
+        answer_gone(keeping->exchange, keeping->id);
+    } else if (sandbox->state == SANDBOX_PAUSED) {
+        answer_error(keeping->exchange, 409, "Sandbox %s is paused", sandbox->id);
+    } else {
+        sandbox_set_end(sandbox, keeping->live_ms);
+        answer_empty(keeping->exchange, 204);
+    }
+    free(keeping);
+}
+
 static void set_timeout(struct sandbox *sandbox, struct http_exchange *exchange)
 {
+    struct service *service = sandbox->service;
     int64_t seconds = -1;
     if (!decode_seconds(exchange, "timeout", 0, INT32_MAX, &seconds))
         return;
-    if (sandbox->state == SANDBOX_PAUSED) {
-        answer_error(exchange, 409, "Sandbox %s is paused", sandbox->id);
-        return;
-    }
-    sandbox_set_end(sandbox, MIN(seconds, 24 * 3600) * 1000);
-    answer_empty(exchange, 204);
+    struct keeping *keeping = base_alloc(sizeof *keeping);
+    keeping->service = service;
+    keeping->exchange = exchange;
+    keeping->live_ms = MIN(seconds, 24 * 3600) * 1000;
+    memcpy(keeping->id, sandbox->id, sizeof keeping->id);
+    faults_delay(service, service->faults.keep_delay_ms, keep_now, keeping);
 }
 
 static void extend(struct sandbox *sandbox, int64_t seconds)

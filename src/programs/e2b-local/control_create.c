@@ -197,6 +197,7 @@ static void answer_created(struct creation *creation, struct sandbox *sandbox, c
     }
     if (service->faults.create_silent_count > 0) {
         service->faults.create_silent_count--;
+        log_info(&service->journal, "create.unanswered", LOG_TEXT("sandbox", sandbox->id));
         faults_delay(service, service->faults.create_silent_after_ms, cut, creation->exchange);
         return;
     }
@@ -207,9 +208,11 @@ static void create(struct creation *creation)
 {
     struct service *service = creation->service;
     struct http_exchange *exchange = creation->exchange;
-    if (faults_fail_create(service, exchange))
-        return;
     const char *key = http_exchange_header(exchange, "Idempotency-Key");
+    if (faults_fail_create(service, exchange)) {
+        log_info(&service->journal, "create.refused", LOG_TEXT("key", key), LOG_TEXT("why", "fault"));
+        return;
+    }
     if (!creation->is_version_2 || service->faults.ignores_idempotency)
         key = NULL;
     if (key && answer_repeat(service, exchange, key))
@@ -220,6 +223,7 @@ static void create(struct creation *creation)
         return;
     if (service->sandbox_count >= service->max_sandboxes) {
         service->stats.refused++;
+        log_info(&service->journal, "create.refused", LOG_TEXT("key", key), LOG_TEXT("why", "full"));
         sandbox_refuse_concurrency(service, exchange);
         return;
     }
@@ -244,6 +248,8 @@ static void on_create_due(void *arg)
 void control_create(struct service *service, struct http_exchange *exchange, bool is_version_2)
 {
     service->stats.create_requests++;
+    log_info(&service->journal, "create.asked",
+             LOG_TEXT("key", http_exchange_header(exchange, "Idempotency-Key")));
     if (is_version_2 && service->faults.lacks_v2) {
         answer_error(exchange, 405, "method not allowed");
         return;

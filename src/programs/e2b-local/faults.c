@@ -74,6 +74,8 @@ static bool set_one(struct service *service, const char *name, json_t *value)
         faults->create_delay_ms = json_integer_value(value);
     } else if (strcmp(name, "execute_delay_ms") == 0) {
         faults->execute_delay_ms = json_integer_value(value);
+    } else if (strcmp(name, "keep_delay_ms") == 0) {
+        faults->keep_delay_ms = json_integer_value(value);
     } else if (strcmp(name, "kill_delay_ms") == 0) {
         faults->kill_delay_ms = json_integer_value(value);
     } else if (strcmp(name, "idempotency") == 0) {
@@ -96,11 +98,12 @@ static bool set_one(struct service *service, const char *name, json_t *value)
 static json_t *encode(const struct faults *faults)
 {
     json_t *object = json_pack(
-        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:b,s:b}", "create_fail", (json_int_t)faults->create_fail_count,
+        "{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:b,s:b}", "create_fail", (json_int_t)faults->create_fail_count,
         "create_silent", (json_int_t)faults->create_silent_count, "create_delay_ms",
         (json_int_t)faults->create_delay_ms, "execute_delay_ms", (json_int_t)faults->execute_delay_ms,
-        "kill_delay_ms", (json_int_t)faults->kill_delay_ms, "kill_fail", (json_int_t)faults->kill_fail_count,
-        "cut_stream", (json_int_t)faults->cut_stream_count, "idempotency",
+        "keep_delay_ms", (json_int_t)faults->keep_delay_ms, "kill_delay_ms",
+        (json_int_t)faults->kill_delay_ms, "kill_fail", (json_int_t)faults->kill_fail_count, "cut_stream",
+        (json_int_t)faults->cut_stream_count, "idempotency",
         faults->ignores_idempotency ? "ignore" : "honour", "v2", !faults->lacks_v2, "reject_all",
         faults->rejects_all);
     return object;

@@ -7,18 +7,22 @@
 /* Misbehaviour on demand, for tests: POST /__faults sets what the JSON object names and leaves the rest, GET
  * shows, DELETE clears. No key is needed.
  *
- *   create_fail {"count":n,"status":s[,"message":"..."][,"error_code":"..."][,"headers":{..}][,"body":"raw"]}
- *                      the next n creates answer s and make nothing; {"count":n,"kind":"concurrency"} and
- *                      {"count":n,"kind":"rate"[,"retry_after":s]} are the two kinds of 429
- *   create_silent      {"count":n[,"after_ms":ms]}  the next n creates make their sandbox and answer nothing:
- * the connection closes after ms (0: at once) create_delay_ms, execute_delay_ms, kill_delay_ms   ms before
- * each of these is looked at (0: none) kill_fail          {"count":n,"status":s}  the next n kills answer s
- * and kill nothing cut_stream         {"count":n,"after_bytes":b[,"plane":"interpreter"|"process"|"any"]} the
- * next n streams end without their end after b bytes of body lose               "<sandbox id>" | "any"  that
- * sandbox, or the oldest, ends at once without a trace expire             "<sandbox id>" | "any"  likewise,
- * counted as expired idempotency        "honour" | "ignore"  what is made of Idempotency-Key v2 true | false
- * false: POST /v2/sandboxes answers 405 reject_all         true | false  true: every control-plane call
- * answers 401 */
+ * - create_fail
+ * {"count":n,"status":s[,"message":"..."][,"error_code":"..."][,"headers":{..}][,"body":"raw"]}: the next n
+ * creates answer s and make nothing; {"count":n,"kind":"concurrency"} and
+ *   {"count":n,"kind":"rate"[,"retry_after":s]} are the two kinds of 429
+ * - create_silent {"count":n[,"after_ms":ms]}: the next n creates make their sandbox and answer nothing; the
+ *   connection closes after ms (0: at once)
+ * - create_delay_ms, execute_delay_ms, keep_delay_ms, kill_delay_ms: ms before each of these is carried out
+ *   (0: none), whether its client is still there or not; keep sets a sandbox's end
+ * - kill_fail {"count":n,"status":s}: the next n kills answer s and kill nothing
+ * - cut_stream {"count":n,"after_bytes":b[,"plane":"interpreter"|"process"|"any"]}: the next n streams stop
+ *   without their end after b bytes of body
+ * - lose "<sandbox id>" | "any": that sandbox, or the oldest, ends at once without a trace
+ * - expire "<sandbox id>" | "any": likewise, counted as expired
+ * - idempotency "honour" | "ignore": what is made of Idempotency-Key
+ * - v2 true | false: false: POST /v2/sandboxes answers 405
+ * - reject_all true | false: true: every control-plane call answers 401 */
 
 struct http_exchange;
 struct service;
@@ -29,7 +33,7 @@ struct faults {
     json_t *create_fail; /* owned; NULL: none */
     int64_t create_fail_count;
     int64_t create_silent_count, create_silent_after_ms;
-    int64_t create_delay_ms, execute_delay_ms, kill_delay_ms;
+    int64_t create_delay_ms, execute_delay_ms, keep_delay_ms, kill_delay_ms;
     int64_t kill_fail_count, kill_fail_status;
     int64_t cut_stream_count, cut_stream_bytes;
     enum stream_plane cut_stream_plane;

@@ -11,6 +11,7 @@
 #include "zygote.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,19 @@ static bool write_port(const struct program *program, struct error *reterr)
     return true;
 }
 
+static bool open_journal(struct program *program, struct error *reterr)
+{
+    const char *path = program->options.journal;
+    if (!path)
+        return true;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_set(reterr, ERROR_REJECTED, "e2b-local", errno, "cannot write %s: %s", path,
+                         strerror(errno));
+    program->service.journal = (struct log){.level = LOG_LEVEL_INFO, .fd = fd};
+    return true;
+}
+
 static bool start(struct program *program, struct error *reterr)
 {
     struct service *service = &program->service;
@@ -105,6 +119,8 @@ static bool start(struct program *program, struct error *reterr)
         (void)unlink(
             options->port_file); /* a predecessor's that was killed: whoever waits for it waits for ours */
     cgroups_sweep();
+    if (!open_journal(program, reterr))
+        return false;
     program->home = home_new(options->directory, &service->log, reterr);
     if (!program->home)
         return false;
@@ -156,6 +172,8 @@ static void release(struct program *program)
     home_free(program->home);
     if (program->options.port_file)
         (void)unlink(program->options.port_file);
+    if (service->journal.fd > 0)
+        (void)close(service->journal.fd);
     options_release(&program->options);
 }
 
@@ -164,6 +182,7 @@ static void init(struct program *program)
     struct service *service = &program->service;
     const struct options *options = &program->options;
     service->log = (struct log){.component = "e2b-local", .level = options->log_level};
+    service->journal.level = LOG_LEVEL_NONE;
     service->loop = loop_new();
     random_init(&service->random);
     list_init(&service->sandboxes);

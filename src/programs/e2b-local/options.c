@@ -20,6 +20,7 @@ static const char help[] =
     "\n"
     "  --listen HOST:PORT     127.0.0.1:3010; port 0 picks a free one\n"
     "  --port-file FILE       write the port there once it listens\n"
+    "  --journal FILE         write what becomes of every create and every sandbox there, a JSON line each\n"
     "  --dir DIR              where sandboxes keep their files (a temporary folder)\n"
     "  --python PROGRAM       for code contexts (/usr/bin/python3)\n"
     "  --node PROGRAM         for JavaScript contexts (node)\n"
@@ -42,7 +43,7 @@ static const char help[] =
     "{\"count\":n,\"kind\":\"rate\",\"retry_after\":s}\n"
     "    create_silent    {\"count\":n,\"after_ms\":ms}   makes the sandbox, answers nothing, closes after "
     "ms\n"
-    "    create_delay_ms, execute_delay_ms, kill_delay_ms   ms\n"
+    "    create_delay_ms, execute_delay_ms, keep_delay_ms, kill_delay_ms   ms\n"
     "    kill_fail        {\"count\":n,\"status\":s}\n"
     "    cut_stream       {\"count\":n,\"after_bytes\":b,\"plane\":\"interpreter\"|\"process\"|\"any\"}\n"
     "    lose, expire     \"<sandbox id>\" | \"any\"   ends it now\n"
@@ -96,6 +97,7 @@ static bool parse_template(struct options *options, const char *text)
 enum option_code {
     LISTEN = 1000,
     PORT_FILE,
+    JOURNAL,
     DIRECTORY,
     PYTHON,
     NODE,
@@ -110,6 +112,7 @@ enum option_code {
 
 static const struct option known[] = {{"listen", required_argument, NULL, LISTEN},
                                       {"port-file", required_argument, NULL, PORT_FILE},
+                                      {"journal", required_argument, NULL, JOURNAL},
                                       {"dir", required_argument, NULL, DIRECTORY},
                                       {"python", required_argument, NULL, PYTHON},
                                       {"node", required_argument, NULL, NODE},
@@ -158,6 +161,9 @@ static bool set_option(struct options *options, int option, const char *value)
         return is_loopback(value);
     case PORT_FILE:
         options->port_file = value;
+        return true;
+    case JOURNAL:
+        options->journal = value;
         return true;
     case DIRECTORY:
         options->directory = value;

@@ -9,7 +9,7 @@
 struct template;
 
 struct options {
-    const char *listen, *port_file, *directory, *python, *node, *api_key;
+    const char *listen, *port_file, *journal, *directory, *python, *node, *api_key;
     enum isolation isolation;
     enum log_level log_level;
     int max_sandboxes;

@@ -350,6 +350,7 @@ static void on_cell_ready(void *arg, const struct error *error)
         return;
     }
     service->stats.processes++;
+    log_info(&service->journal, "process.started", LOG_TEXT("sandbox", process->sandbox->id));
     process->child = child_new(service->loop, process->pid, &service->child_count, on_exit_seen, process);
     watch_descriptors(process);
 }

@@ -45,6 +45,27 @@ static void set_variables(struct sandbox *sandbox, json_t *given)
         json_object_update(sandbox->variables, given);
 }
 
+/* ---- the journal ---- */
+
+/* With the number of those that live already: whoever gave a limit can be held to it. */
+static void note_created(const struct sandbox *sandbox)
+{
+    const struct log *journal = &sandbox->service->journal;
+    if (!log_is_on(journal, LOG_LEVEL_INFO))
+        return;
+    CLEANUP(base_freep) char *metadata = json_dumps(sandbox->metadata, JSON_COMPACT);
+    log_info(journal, "sandbox.created", LOG_TEXT("sandbox", sandbox->id),
+             LOG_INT("live", sandbox->service->sandbox_count), LOG_TEXT("metadata", metadata));
+}
+
+static void note_ended(const struct sandbox *sandbox, enum sandbox_end why)
+{
+    static const char *const names[] = {
+        [SANDBOX_END_KILLED] = "killed", [SANDBOX_END_EXPIRED] = "expired", [SANDBOX_END_LOST] = "lost"};
+    log_info(&sandbox->service->journal, "sandbox.ended", LOG_TEXT("sandbox", sandbox->id),
+             LOG_INT("live", sandbox->service->sandbox_count), LOG_TEXT("why", names[why]));
+}
+
 /* ---- life ---- */
 
 static void free_sandbox(struct sandbox *sandbox)
@@ -80,6 +101,7 @@ struct sandbox *sandbox_new(struct service *service, const struct sandbox_reques
         return NULL;
     }
     list_push_back(&service->sandboxes, &sandbox->link);
+    note_created(sandbox);
     service->sandbox_count++;
     service->stats.created++;
     service->stats.max_live = MAX(service->stats.max_live, service->sandbox_count);
@@ -124,6 +146,7 @@ void sandbox_end(struct sandbox *sandbox, enum sandbox_end why, void (*on_gone)(
     count_end(&service->stats, why);
     link_remove(&sandbox->link);
     service->sandbox_count--;
+    note_ended(sandbox, why);
     service->dying_count++;
     loop_timer_stop(service->loop, &sandbox->expiry);
     contexts_end(sandbox);
@@ -148,6 +171,8 @@ static void on_expiry(void *arg)
 void sandbox_set_end(struct sandbox *sandbox, int64_t left_ms)
 {
     sandbox->end_unix_ms = clock_unix_ms() + left_ms;
+    log_info(&sandbox->service->journal, "sandbox.end_set", LOG_TEXT("sandbox", sandbox->id),
+             LOG_INT("left_ms", left_ms));
     loop_timer_start(sandbox->service->loop, &sandbox->expiry, left_ms, on_expiry, sandbox);
 }
 

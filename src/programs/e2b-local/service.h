@@ -35,6 +35,7 @@ struct template
 struct service {
     struct loop *loop;
     struct log log;
+    struct log journal; /* --journal: what became of every create and every sandbox */
     struct random random;
     struct http_server *server;
     struct cells *cells;

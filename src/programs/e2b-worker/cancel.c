@@ -66,35 +66,23 @@ struct cancelling {
     char why[500];
     bool can_send, can_read; /* Kafka has answered the producer, and whoever reads */
     bool is_sent, was_done, is_closing;
+    int open; /* that are not closed yet */
     int status;
 };
 
 /* ---- the end ---- */
 
-static void on_sink_closed(void *arg)
+static void on_closed(void *arg)
 {
     struct cancelling *cancelling = arg;
+    if (--cancelling->open > 0)
+        return;
     signal_watch_close(cancelling->interrupt);
     signal_watch_close(cancelling->terminate);
     loop_stop(cancelling->loop);
 }
 
-static void on_ledger_closed(void *arg)
-{
-    struct cancelling *cancelling = arg;
-    if (cancelling->sink)
-        kafka_sink_close(TAKE(cancelling->sink), cancelling->can_send ? CLOSE_MS : 0, on_sink_closed,
-                         cancelling);
-    else
-        on_sink_closed(cancelling);
-}
-
-static void on_reader_closed(void *arg)
-{
-    struct cancelling *cancelling = arg;
-    onlooker_close(&cancelling->onlooker, on_ledger_closed, cancelling);
-}
-
+/* All at once: nobody calls back any more but the sink, whose record may arrive meanwhile. */
 static void finish(struct cancelling *cancelling, int status)
 {
     if (cancelling->is_closing)
@@ -104,7 +92,11 @@ static void finish(struct cancelling *cancelling, int status)
     loop_timer_stop(cancelling->loop, &cancelling->deadline);
     loop_timer_stop(cancelling->loop, &cancelling->stall);
     loop_timer_stop(cancelling->loop, &cancelling->again);
-    kafka_reader_close(TAKE(cancelling->reader), on_reader_closed, cancelling);
+    cancelling->open = cancelling->sink ? 3 : 2;
+    if (cancelling->sink)
+        kafka_sink_close(TAKE(cancelling->sink), cancelling->can_send ? CLOSE_MS : 0, on_closed, cancelling);
+    kafka_reader_close(TAKE(cancelling->reader), on_closed, cancelling);
+    onlooker_close(&cancelling->onlooker, on_closed, cancelling);
 }
 
 static void on_signal(void *arg)
@@ -279,6 +271,8 @@ static void on_sent(struct kafka_send *send, const struct error *error, int32_t 
 {
     struct cancelling *cancelling = send->arg;
     struct error wrong;
+    if (cancelling->is_closing)
+        return;
     loop_timer_stop(cancelling->loop, &cancelling->stall);
     if (error) {
         fprintf(stderr, "e2b-worker cancel: the cancel was not sent: %s\n", error->text);

@@ -204,9 +204,10 @@ static void on_sent(struct kafka_send *send, const struct error *error, int32_t 
         requeueing->sent++;
         print(requeueing, parcel, "sent", partition, offset);
     }
-    loop_timer_start(requeueing->loop, &requeueing->stall, STALL_MS, on_stalled, requeueing);
     if (requeueing->sent + requeueing->failed == requeueing->good)
         finish(requeueing, EXIT_OK);
+    else if (!requeueing->is_closing) /* interrupted: what is under way may arrive yet */
+        loop_timer_start(requeueing->loop, &requeueing->stall, STALL_MS, on_stalled, requeueing);
 }
 
 static void send_one(struct requeueing *requeueing, struct parcel *parcel)

@@ -60,25 +60,23 @@ struct asking {
     char kafka_why[500];
     bool has_condition, has_claim, has_event, has_read, is_closing;
     const char *ledger_why;
+    int open; /* that are not closed yet */
     int status;
 };
 
 /* ---- the end ---- */
 
-static void on_ledger_closed(void *arg)
+static void on_closed(void *arg)
 {
     struct asking *asking = arg;
+    if (--asking->open > 0)
+        return;
     signal_watch_close(asking->interrupt);
     signal_watch_close(asking->terminate);
     loop_stop(asking->loop);
 }
 
-static void on_reader_closed(void *arg)
-{
-    struct asking *asking = arg;
-    onlooker_close(&asking->onlooker, on_ledger_closed, asking);
-}
-
+/* Both at once: nobody calls back any more. */
 static void finish(struct asking *asking, int status)
 {
     if (asking->is_closing)
@@ -87,7 +85,9 @@ static void finish(struct asking *asking, int status)
     asking->status = status;
     loop_timer_stop(asking->loop, &asking->deadline);
     loop_timer_stop(asking->loop, &asking->connecting);
-    kafka_reader_close(TAKE(asking->reader), on_reader_closed, asking);
+    asking->open = 2;
+    kafka_reader_close(TAKE(asking->reader), on_closed, asking);
+    onlooker_close(&asking->onlooker, on_closed, asking);
 }
 
 static void on_signal(void *arg)

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from stack import ROOT, Names
 
 TYPE_PREFIX = "e2b-worker."
+QUIET = {"log_level": 0}  # brokers come and go here: what clients think of that is no news
 
 
 @functools.cache
@@ -29,27 +30,60 @@ def assert_fits_schema(ce_type: str, body) -> None:
     assert not problems, f"{ce_type}: {problems}\n{json.dumps(body)[:4000]}"
 
 
+def create_topics(bootstrap: str, partitions: dict[str, int], copies: int = 1) -> None:
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+    topics = [confluent_kafka.admin.NewTopic(topic, count, copies) for topic, count in partitions.items()]
+    for future in admin.create_topics(topics).values():
+        future.result()
+
+
+def find_topics(bootstrap: str, prefix: str) -> dict[str, int]:
+    """Topics whose names begin so, and how many partitions each has."""
+    topics = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap, **QUIET}).list_topics(timeout=20).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith(prefix)}
+
+
+def open_reader(bootstrap: str, topic: str, partitions: int, **properties) -> confluent_kafka.Consumer:
+    """Reads all of a topic from its beginning, in no group."""
+    reader = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "reads-" + topic,
+                                       "enable.auto.commit": False, **QUIET, **properties})
+    reader.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in range(partitions)])
+    return reader
+
+
+def header_texts(message) -> dict[str, str]:
+    return {name: value.decode() for name, value in message.headers() or []}
+
+
+def committed_lag(bootstrap: str, group: str, partitions: dict[str, int]) -> dict[tuple[str, int], int]:
+    """Records that the group has not committed as finished, where there are any."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False,
+                                         **QUIET})
+    parts = [confluent_kafka.TopicPartition(topic, p) for topic, count in partitions.items() for p in range(count)]
+    lag = {}
+    for part in consumer.committed(parts, 10):
+        _, high = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(part.topic, part.partition), 10)
+        if high > max(part.offset, 0):
+            lag[part.topic, part.partition] = high - max(part.offset, 0)
+    consumer.close()
+    return lag
+
+
 class Stream:
     """Publishes jobs and reads what comes out of the results topic."""
 
     def __init__(self, kafka, names: Names, partitions: dict[str, int]):
         self.names, self.bootstrap = names, kafka.bootstrap
         self.partitions = {names.jobs(task): count for task, count in partitions.items()}
-        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": kafka.bootstrap})
-        topics = {**self.partitions, names.results: 3, names.dlq: 1, names.control: 1,
-                  **{names.retry + tier: 1 for tier in ("1m", "10m", "1h")}}
-        for future in admin.create_topics([confluent_kafka.admin.NewTopic(t, n, 1) for t, n in topics.items()]).values():
-            future.result()
-        self.producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5})
+        create_topics(kafka.bootstrap, {**self.partitions, names.results: 3, names.dlq: 1, names.control: 1,
+                                        **{names.retry + tier: 1 for tier in ("1m", "10m", "1h")}})
+        self.producer = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 5, **QUIET})
         self.reader = self.read(names.results, 3)
         self.finished: dict[str, list[dict]] = collections.defaultdict(list)
         self.events: list[tuple[str, dict]] = []
 
     def read(self, topic: str, partitions: int):
-        reader = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "reads-" + topic,
-                                           "enable.auto.commit": False})
-        reader.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in range(partitions)])
-        return reader
+        return open_reader(self.bootstrap, topic, partitions)
 
     def publish(self, task_type: str, job: dict | bytes, headers: dict | None = None) -> None:
         value = job if isinstance(job, bytes) else json.dumps(job).encode()
@@ -72,7 +106,7 @@ class Stream:
         for message in self.reader.consume(500, timeout_s):
             if message.error():
                 continue
-            headers = {name: value.decode() for name, value in message.headers() or []}
+            headers = header_texts(message)
             body = json.loads(message.value())
             assert headers["content-type"] == "application/json"
             assert_fits_schema(headers["ce_type"], body)
@@ -88,12 +122,4 @@ class Stream:
 
     def committed_lag(self) -> int:
         """Records of the jobs' topics that the group has not committed as finished."""
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.names.group,
-                                             "enable.auto.commit": False})
-        parts = [confluent_kafka.TopicPartition(t, p) for t, n in self.partitions.items() for p in range(n)]
-        lag = 0
-        for part in consumer.committed(parts, 10):
-            _, high = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(part.topic, part.partition), 10)
-            lag += high - max(part.offset, 0)
-        consumer.close()
-        return lag
+        return sum(committed_lag(self.bootstrap, self.names.group, self.partitions).values())

@@ -1,4 +1,4 @@
-"""The parts of a deployment as processes of a test: a real Kafka, a real Redis, e2b-local, workers. Each is started on
+"""The parts of a deployment as processes of a test or a run: a real Kafka, a real Redis, e2b-local, workers. Each is started on
 free ports in a folder of its own and stopped by its pid; what a sanitizer says about one of ours fails the test."""
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def http_get(url: str) -> tuple[int, str]:
 
 
 class Part:
-    """One process of ours or of others, with its output in a file."""
+    """One process of ours or of others, with its output in a file. Ctrl-C is for whoever started it, not for it."""
 
     def __init__(self, name: str, folder: pathlib.Path, command: list, env: dict[str, str] | None = None):
         self.name, self.log = name, folder / f"{name}.log"
         folder.mkdir(parents=True, exist_ok=True)
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                            env={**os.environ, **(env or {})}, cwd=folder)
+                                            env={**os.environ, **(env or {})}, cwd=folder, start_new_session=True)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
@@ -91,10 +91,11 @@ class Part:
 
 
 class Redis(Part):
-    def __init__(self, folder: pathlib.Path, *options: str):
-        self.port = free_port()
-        super().__init__("redis", folder, ["redis-server", "--bind", "127.0.0.1", "--port", self.port, "--save", "",
-                                           "--appendonly", "no", "--dir", folder, *options])
+    def __init__(self, folder: pathlib.Path, *options: str, name: str = "redis", port: int = 0,
+                 env: dict[str, str] | None = None):
+        self.port = port or free_port()
+        super().__init__(name, folder, ["redis-server", "--bind", "127.0.0.1", "--port", self.port, "--save", "",
+                                        "--appendonly", "no", "--dir", folder, *options], env)
         self.url = f"redis://127.0.0.1:{self.port}"
 
         def answers():
@@ -149,21 +150,31 @@ class Local(Part):
 
 
 class Kafka:
-    """A real broker: the one that E2BW_KAFKA names, or one of our own by tests/kafka/kafka."""
+    """A real cluster: the broker that E2BW_KAFKA names, or brokers of our own by tests/kafka/kafka."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, brokers: int = 0):
         self.folder = folder
-        self.script = ROOT / "tests/kafka/kafka"
-        self.bootstrap = os.environ.get("E2BW_KAFKA", "")
+        self.bootstrap = "" if brokers else os.environ.get("E2BW_KAFKA", "")
         self.is_own = not self.bootstrap
         if self.is_own:
             port_file = folder / "kafka.port"
-            subprocess.run([self.script, "start", "--dir", folder / "kafka", "--port-file", port_file], check=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.script("start", "--brokers", str(brokers or 1), "--port-file", port_file)
             self.bootstrap = port_file.read_text().strip()
+
+    def script(self, verb: str, *options) -> None:
+        subprocess.run([ROOT / "tests/kafka/kafka", verb, "--dir", self.folder / "kafka", *options], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
     def stop(self) -> None:
         if self.is_own:
-            subprocess.run([self.script, "stop", "--dir", self.folder / "kafka"], check=True)
+            self.script("stop")
+
+    def kill_broker(self, number: int) -> None:
+        self.script("kill", "--broker", str(number))
+
+    def revive_broker(self, number: int) -> None:
+        self.script("revive", "--broker", str(number))
 
 
 class Names:
