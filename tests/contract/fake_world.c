@@ -118,7 +118,8 @@ void world_end_permit(struct world *world, const char *permit)
 
 int64_t world_lease_left(struct world *world, const char *worker)
 {
-    return store_find_lease(store_of(world), worker)->ends_ms - fake_redis_now_ms(world->redis);
+    const struct lease *lease = store_find_lease(store_of(world), worker);
+    return lease ? lease->ends_ms - fake_redis_now_ms(world->redis) : 0;
 }
 
 int64_t world_used(struct world *world, const char *limit)
