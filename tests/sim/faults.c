@@ -70,7 +70,7 @@ const char *fault_name(enum fault_kind kind)
 static void on_mend(void *arg)
 {
     struct mend *mend = arg;
-    void (*fn)(struct sim *sim) = TAKE(mend->fn);
+    void (*fn)(struct sim * sim) = TAKE(mend->fn);
     fn(mend->sim);
 }
 
@@ -334,9 +334,8 @@ static void e2b_back(struct sim *sim)
 static void e2b_call(struct sim *sim)
 {
     static const enum e2b_error_kind kinds[] = {
-        E2B_ERROR_BROKEN,   E2B_ERROR_BROKEN,    E2B_ERROR_BROKEN, E2B_ERROR_RATE_LIMITED,
-        E2B_ERROR_QUOTA,    E2B_ERROR_CAPACITY,  E2B_ERROR_GONE,   E2B_ERROR_CONFLICT,
-        E2B_ERROR_TOO_LARGE, E2B_ERROR_AUTH,
+        E2B_ERROR_BROKEN,   E2B_ERROR_BROKEN, E2B_ERROR_BROKEN,   E2B_ERROR_RATE_LIMITED, E2B_ERROR_QUOTA,
+        E2B_ERROR_CAPACITY, E2B_ERROR_GONE,   E2B_ERROR_CONFLICT, E2B_ERROR_TOO_LARGE,    E2B_ERROR_AUTH,
     };
     struct e2b_world_fault fault = {
         .call = (enum e2b_world_call)sim_between(sim, E2B_WORLD_CREATE, E2B_WORLD_CALL_COUNT - 1),
@@ -473,8 +472,7 @@ static bool are_claims_owned(struct sim *sim)
     LIST_EACH(&sim->e2b->sandboxes, link)
     {
         const struct place *place = LIST_OBJECT(link, struct place, link);
-        const struct permit *permit =
-            store_find_permit((struct store *)(uintptr_t)store, place->permit);
+        const struct permit *permit = store_find_permit((struct store *)(uintptr_t)store, place->permit);
         if (!permit || !seat_of_owner(sim, permit->worker))
             return false;
     }
@@ -491,7 +489,8 @@ static bool is_kafka_quiet(const struct sim *sim)
     }
     for (int i = 0; i < sim->seat_count; i++) {
         const struct kafka_source *source = source_of(&sim->seats[i]);
-        if (source && (!source->member || !source->has_joined || source->member->group->generation != source->generation))
+        if (source && (!source->member || !source->has_joined ||
+                       source->member->group->generation != source->generation))
             return false;
     }
     return true;

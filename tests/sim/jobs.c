@@ -1,12 +1,14 @@
 /* What is asked of the workers: jobs of all kinds and lengths, copies of them, cancellations. */
 #include "sim/sim.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { GAP_MOST_MS = 2000, CANCEL_TTL_MS = 24 * 3600 * 1000 };
+enum { GAP_MOST_MS = 2000, CANCEL_TTL_MS = 24 * 3600 * 1000, CONTROL_TOPIC = SIM_TOPICS - 1 };
 
 enum mode { MODE_INTERPRETER, MODE_PROCESS, MODE_EITHER };
 
@@ -25,21 +27,31 @@ static const struct recipe recipes[] = {
     {20, MODE_EITHER, "print a\\nsleep %lld\\nprint b", NULL, 300, 3000, CODE_NONE, CODE_NONE},
     {6, MODE_EITHER, "sleep %lld\\nprint x", NULL, 3000, 20000, CODE_NONE, CODE_NONE},
     {2, MODE_EITHER, "sleep %lld\\nprint x", NULL, 20000, 55000, CODE_NONE, CODE_NONE},
-    {4, MODE_EITHER, "sleep %lld\\nwrite a.txt y\\nprint x", "\"artifacts\":[\"*.txt\"]", 1, 500, CODE_NONE, CODE_NONE},
-    {3, MODE_EITHER, "sleep %lld\\nraise ValueError no", NULL, 1, 1000, CODE_RUNTIME_ERROR, CODE_NONZERO_EXIT},
+    {4, MODE_EITHER, "sleep %lld\\nwrite a.txt y\\nprint x", "\"artifacts\":[\"*.txt\"]", 1, 500, CODE_NONE,
+     CODE_NONE},
+    {3, MODE_EITHER, "sleep %lld\\nraise ValueError no", NULL, 1, 1000, CODE_RUNTIME_ERROR,
+     CODE_NONZERO_EXIT},
     {3, MODE_PROCESS, "sleep %lld\\nexit 3", NULL, 1, 1000, CODE_NONZERO_EXIT, CODE_NONZERO_EXIT},
     {1, MODE_PROCESS, "sleep %lld\\nsignal 11", NULL, 1, 1000, CODE_SIGNALED, CODE_SIGNALED},
-    {2, MODE_EITHER, "print x\\nsleep %lld", "\"timeout_ms\":1500", 40000, 50000, CODE_RUN_TIMEOUT, CODE_RUN_TIMEOUT},
+    {2, MODE_EITHER, "print x\\nsleep %lld", "\"timeout_ms\":1500", 40000, 50000, CODE_RUN_TIMEOUT,
+     CODE_RUN_TIMEOUT},
     {2, MODE_PROCESS, "print x\\nsleep %lld\\ncut\\nsleep 50\\nprint y", NULL, 1, 500, CODE_NONE, CODE_NONE},
-    {1, MODE_INTERPRETER, "print x\\nsleep %lld\\ncut\\nprint y", NULL, 1, 200, CODE_STREAM_BROKEN, CODE_NONE},
+    {1, MODE_INTERPRETER, "print x\\nsleep %lld\\ncut\\nprint y", NULL, 1, 200, CODE_STREAM_BROKEN,
+     CODE_NONE},
     {1, MODE_EITHER, "print x\\nsleep %lld\\nvanish", NULL, 1, 200, CODE_SANDBOX_LOST, CODE_SANDBOX_LOST},
     {2, MODE_EITHER, "print x", "\"template\":\"none\"", 0, 0, CODE_UNKNOWN_TEMPLATE, CODE_UNKNOWN_TEMPLATE},
     {1, MODE_INTERPRETER, "print x", "\"timeout_ms\":\"soon\"", 0, 0, CODE_INVALID_JOB, CODE_INVALID_JOB},
-    {1, MODE_EITHER, "print x", "\"expires_at\":\"2026-01-01T00:00:00Z\"", 0, 0, CODE_JOB_EXPIRED, CODE_JOB_EXPIRED},
+    {1, MODE_EITHER, "print x", "\"expires_at\":\"2026-01-01T00:00:00Z\"", 0, 0, CODE_JOB_EXPIRED,
+     CODE_JOB_EXPIRED},
 };
 
-static const struct recipe long_recipe = {0, MODE_PROCESS, "print a\\nsleep %lld\\nprint b", NULL, 60000, 900000, CODE_NONE, CODE_NONE};
-static const struct recipe poison_recipe = {0, MODE_INTERPRETER, "poison\\nsleep %lld", NULL, 50000, 55000, CODE_WORKER_CRASHED, CODE_WORKER_CRASHED};
+/* With a not_before. */
+static const struct recipe later_recipe = {0,         MODE_EITHER, "sleep %lld\\nprint x", NULL, 1, 300,
+                                           CODE_NONE, CODE_NONE};
+static const struct recipe long_recipe = {
+    0, MODE_PROCESS, "print a\\nsleep %lld\\nprint b", NULL, 60000, 900000, CODE_NONE, CODE_NONE};
+static const struct recipe poison_recipe = {0,     MODE_INTERPRETER,    "poison\\nsleep %lld", NULL, 50000,
+                                            55000, CODE_WORKER_CRASHED, CODE_WORKER_CRASHED};
 
 /* Something that comes later: a copy, a cancellation. */
 struct later {
@@ -82,18 +94,35 @@ struct sim_record *jobs_record(struct sim *sim, const char *topic, int32_t parti
     return is_there ? &found->at[partition].records[offset] : NULL;
 }
 
+static void add_record(struct sim_partition *partition, struct sim_record record)
+{
+    if (partition->count == partition->capacity) {
+        partition->capacity = MAX(partition->capacity * 2, 64);
+        partition->records =
+            base_realloc(partition->records, (size_t)partition->capacity * sizeof *partition->records);
+    }
+    partition->records[partition->count++] = record;
+}
+
+bool jobs_note_copy(struct sim *sim, const char *topic, int32_t partition, int64_t offset,
+                    struct sim_job *job, int64_t hop)
+{
+    struct sim_topic *to = topic_of(sim, topic);
+    int i = to ? (int)(to - sim->topics) : 0;
+    if (i < SIM_JOB_TOPICS || i == CONTROL_TOPIC)
+        return false;
+    assert(offset == to->at[partition].count);
+    add_record(&to->at[partition], (struct sim_record){.job = job, .hop = hop});
+    return true;
+}
+
 static void push(struct sim *sim, int topic, struct sim_job *job, struct bytes value)
 {
     struct sim_topic *to = &sim->topics[topic];
     int32_t number = (int32_t)sim_below(sim, to->partitions);
     struct sim_partition *partition = &to->at[number];
     const struct kafka_record record = {.topic = to->name, .key = {"key", 3}, .value = value};
-    if (partition->count == partition->capacity) {
-        partition->capacity = MAX(partition->capacity * 2, 64);
-        partition->records =
-            base_realloc(partition->records, (size_t)partition->capacity * sizeof *partition->records);
-    }
-    partition->records[partition->count++] = (struct sim_record){.job = job};
+    add_record(partition, (struct sim_record){.job = job, .is_order = topic == CONTROL_TOPIC});
     int64_t offset = kafka_world_push(sim->kafka, number, &record);
     assert(offset == partition->count - 1);
     sim_trace(sim, job ? job->key : NULL, "record %s/%d/%lld: %.*s", to->name, number, (long long)offset,
@@ -117,6 +146,14 @@ static void on_cancelled(struct ledger_call *call, const struct error *error, en
     free_later(later);
 }
 
+static void push_cancel(struct sim *sim, struct sim_job *job)
+{
+    CLEANUP(buffer_release) struct buffer value = {0};
+    buffer_append_format(&value, "{\"action\":\"cancel\",\"job_id\":\"%s\",\"tenant_id\":\"%.*s\"}", job->id,
+                         (int)strcspn(job->key, "/"), job->key);
+    push(sim, CONTROL_TOPIC, job, buffer_bytes(&value));
+}
+
 static void on_later(void *arg)
 {
     struct later *later = arg;
@@ -128,8 +165,13 @@ static void on_later(void *arg)
     }
     sim_trace(sim, later->job->key, "cancelled");
     later->job->was_cancelled = true;
+    if (later->topic == CONTROL_TOPIC) {
+        push_cancel(sim, later->job);
+        free_later(later);
+        return;
+    }
     later->call.arg = later;
-    ledger_cancel(sim->operator, &later->call, later->job->key, CANCEL_TTL_MS, on_cancelled);
+    ledger_cancel(sim->operator, & later->call, later->job->key, CANCEL_TTL_MS, on_cancelled);
 }
 
 static struct later *add_later(struct sim *sim, struct sim_job *job, int topic, int64_t ms)
@@ -176,6 +218,12 @@ static void write_job(struct sim *sim, const struct sim_job *job, const struct r
         buffer_append_format(out, ",%s", recipe->fields);
     if (more)
         buffer_append_format(out, ",%s", more);
+    if (recipe == &later_recipe) {
+        char due[CLOCK_TEXT_SIZE];
+        clock_format(loop_unix_ms(sim->loop) + sim_between(sim, 1000, sim_chance(sim, 10) ? 1500000 : 100000),
+                     due);
+        buffer_append_format(out, ",\"not_before\":\"%s\"", due);
+    }
     buffer_append_byte(out, '}');
 }
 
@@ -185,8 +233,7 @@ static struct sim_job *new_job(struct sim *sim, const struct recipe *recipe)
     struct sim_job *job = base_alloc(sizeof *job);
     (void)snprintf(job->id, sizeof job->id, "j%zu", jobs->count);
     (void)snprintf(job->key, sizeof job->key, "t%lld/%s", (long long)sim_below(sim, SIM_TENANTS), job->id);
-    job->is_process =
-        recipe->mode == MODE_PROCESS || (recipe->mode == MODE_EITHER && sim_chance(sim, 40));
+    job->is_process = recipe->mode == MODE_PROCESS || (recipe->mode == MODE_EITHER && sim_chance(sim, 40));
     job->is_never = recipe != &poison_recipe && sim_chance(sim, 5);
     job->natural = job->is_process ? recipe->ends_as_process : recipe->ends;
     job->is_poison = recipe == &poison_recipe;
@@ -229,7 +276,7 @@ static struct sim_job *submit(struct sim *sim, const struct recipe *recipe, int 
     push(sim, topic, job, buffer_bytes(&value));
     add_copies(sim, job, recipe, topic, buffer_bytes(&value));
     if (!job->is_poison && sim_chance(sim, 2))
-        (void)add_later(sim, job, topic, sim_between(sim, 1, 15000));
+        (void)add_later(sim, job, sim_chance(sim, 50) ? CONTROL_TOPIC : topic, sim_between(sim, 1, 15000));
     return job;
 }
 
@@ -249,6 +296,8 @@ static void on_next(void *arg)
         push(sim, 0, NULL, (struct bytes){"no job at all", 13});
     else if (sim_below(sim, 300) == 0)
         (void)submit(sim, &long_recipe, 1);
+    else if (sim_below(sim, 100) == 0)
+        (void)submit(sim, &later_recipe, 0);
     else
         (void)submit(sim, choose(sim), 0);
 }

@@ -270,10 +270,11 @@ static void judge_result(struct sim *sim, struct sim_job *job, struct bytes valu
     if (job->results == 1) {
         job->verdict = code;
         job->first_hash = hash;
+        sim->report->adoptions += has(value, "\"adopted\":true");
         sim->report->by_code[MIN(code, CODE_COUNT - 1)]++;
         if (!is_expected(job, code))
-            sim_breach(sim, job->key, "it ends %s, and should end %s (%d faults may have hit it)", name_of(code),
-                       name_of(job->natural), job->hits);
+            sim_breach(sim, job->key, "it ends %s, and should end %s (%d faults may have hit it)",
+                       name_of(code), name_of(job->natural), job->hits);
         return;
     }
     sim->report->repeats++;
@@ -300,11 +301,33 @@ static void note_diverted(struct sim *sim, const struct kafka_record *record)
     found->is_diverted = true;
 }
 
+/* A job that waits goes on as a copy of its record. */
+static bool note_copy(struct sim *sim, const char *topic, int32_t partition, int64_t offset,
+                      const struct kafka_record *record)
+{
+    struct bytes id = header_of(record, "x-job-id"), number = header_of(record, "x-hop");
+    char text[80];
+    (void)snprintf(text, sizeof text, "%.*s", (int)number.length, (const char *)number.data);
+    int64_t hop = strtoll(text, NULL, 10);
+    (void)snprintf(text, sizeof text, "%.*s", (int)id.length, (const char *)id.data);
+    struct sim_job *job = jobs_find(sim, text);
+    if (!jobs_note_copy(sim, topic, partition, offset, job, hop))
+        return false;
+    if (!job || hop <= 0)
+        sim_breach(sim, text, "%s/%d/%lld is a copy of no job", topic, partition, (long long)offset);
+    job->last_hop = MAX(job->last_hop, hop);
+    sim->report->hops++;
+    sim_trace(sim, job->key, "copy %s/%d/%lld, number %lld", topic, partition, (long long)offset,
+              (long long)hop);
+    return true;
+}
+
 static void on_record(void *arg, const char *topic, int32_t partition, int64_t offset,
                       const struct kafka_record *record)
 {
     struct sim *sim = arg;
-    (void)partition, (void)offset;
+    if (note_copy(sim, topic, partition, offset, record))
+        return;
     if (strcmp(topic, sim->config.topics.dlq) == 0)
         note_diverted(sim, record);
     if (strcmp(topic, sim->config.topics.results) != 0)
@@ -333,10 +356,13 @@ static void judge_finished(struct sim *sim, const char *topic, int32_t partition
         record->is_finished = true;
         sim_trace(sim, record->job ? record->job->key : NULL, "%s/%d/%lld is finished", topic, partition,
                   (long long)offset);
-        if (!record->is_diverted && (!record->job || record->job->results == 0))
-            sim_breach(sim, record->job ? record->job->key : "",
-                       "%s/%d/%lld is finished, and has neither a result nor a copy in the DLQ", topic, partition,
-                       (long long)offset);
+        const struct sim_job *job = record->job;
+        bool has_end = record->is_diverted || record->is_order || (job && job->results > 0);
+        if (!has_end && !(job && job->last_hop > record->hop))
+            sim_breach(
+                sim, job ? job->key : "",
+                "%s/%d/%lld is finished, and has neither a result nor a copy in the DLQ or a retry topic",
+                topic, partition, (long long)offset);
     }
 }
 
@@ -357,8 +383,9 @@ static void on_delivered(void *arg, const struct kafka_source *source, const str
     struct sim *sim = arg;
     const struct sim_record *record = jobs_record(sim, message->topic, message->partition, message->offset);
     (void)source;
-    sim_trace(sim, record && record->job ? record->job->key : NULL, "%s/%d/%lld is delivered%s", message->topic,
-              message->partition, (long long)message->offset, message->was_pulled ? " again" : "");
+    sim_trace(sim, record && record->job ? record->job->key : NULL, "%s/%d/%lld is delivered%s",
+              message->topic, message->partition, (long long)message->offset,
+              message->was_pulled ? " again" : "");
 }
 
 /* ---- looking from time to time ---- */
@@ -442,7 +469,9 @@ void judge_unsettled(struct sim *sim)
         for (int32_t k = 0; k < sim->topics[i].partitions; k++)
             for (int64_t n = 0; n < sim->topics[i].at[k].count; n++)
                 if (!sim->topics[i].at[k].records[n].is_finished)
-                    sim_breach(sim, sim->topics[i].at[k].records[n].job ? sim->topics[i].at[k].records[n].job->key : "",
+                    sim_breach(sim,
+                               sim->topics[i].at[k].records[n].job ? sim->topics[i].at[k].records[n].job->key
+                                                                   : "",
                                "%s/%d/%lld is not finished", sim->topics[i].name, k, (long long)n);
 }
 

@@ -1,4 +1,4 @@
-/* Seeds, one after the other, each in a process of its own. */
+/* Seeds, each in a process of its own, as many at once as there are cores; and what is told of them. */
 #include "sim/sim.h"
 
 #include <errno.h>
@@ -13,19 +13,27 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SEED_MOST_S = 300 };
+enum { SEED_MOST_S = 300, PROCESSES_MAX = 64 };
 
 struct order {
-    const char *program, *seeds;
-    uint64_t seed;
-    bool has_seed;
-    int64_t seconds, jobs, count;
-    bool is_double, is_calm, goes_on;
-    const char *trace;
+    uint64_t seed; /* the next fresh one */
+    bool has_seed, is_double, is_calm, goes_on;
+    int64_t seconds, jobs, count, processes;
+    const char *seeds, *trace;
+};
+
+/* A seed under way. */
+struct run {
+    pid_t pid; /* 0: none */
+    struct sim_options options;
 };
 
 struct total {
-    int64_t seeds, breaches;
+    const struct order *order;
+    double began_s;
+    FILE *known; /* regression seeds still to be run; NULL: none */
+    struct run runs[PROCESSES_MAX];
+    int64_t begun, seeds, breaches; /* begun: fresh ones */
     struct sim_report sum;
 };
 
@@ -36,16 +44,28 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void run_child(const struct sim_options *options)
+/* ---- one seed ---- */
+
+static void begin(struct run *run, const struct sim_options *options)
 {
+    struct sim_report *report = run->options.report;
+    (void)fflush(NULL);
+    run->options = *options;
+    run->options.report = report;
+    memset(report, 0, sizeof *report);
+    run->pid = fork();
+    if (run->pid < 0)
+        base_die("fork: %s", strerror(errno));
+    if (run->pid > 0)
+        return;
     (void)alarm(SEED_MOST_S);
-    sim_run(options);
+    sim_run(&run->options);
     exit(0);
 }
 
 static void describe_end(int status, struct sim_report *report)
 {
-    if (report->has_breach)
+    if (report->has_breach || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
         return;
     report->has_breach = true;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
@@ -58,21 +78,68 @@ static void describe_end(int status, struct sim_report *report)
                        WEXITSTATUS(status));
 }
 
-static void run_seed(const struct sim_options *options)
+static struct run *await(struct total *total)
 {
-    (void)fflush(NULL);
-    memset(options->report, 0, sizeof *options->report);
-    pid_t child = fork();
-    if (child < 0)
-        base_die("fork: %s", strerror(errno));
-    if (child == 0)
-        run_child(options);
     int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        describe_end(status, options->report);
+    pid_t pid = waitpid(-1, &status, 0);
+    for (int i = 0; i < total->order->processes; i++)
+        if (pid > 0 && total->runs[i].pid == pid) {
+            total->runs[i].pid = 0;
+            describe_end(status, total->runs[i].options.report);
+            return &total->runs[i];
+        }
+    return NULL;
 }
+
+/* ---- what is told ---- */
+
+static void tell_breach(const struct sim_options *options)
+{
+    const struct sim_report *report = options->report;
+    char jobs[40];
+    (void)snprintf(jobs, sizeof jobs, "%" PRId64, options->jobs);
+    printf("BROKEN: seed %" PRIu64 " after %.3f s: %s%s%s\n", options->seed,
+           (double)report->virtual_ms / 1000, report->subject, report->subject[0] ? ": " : "",
+           report->breach);
+    printf("repeat: tests/run sim --seed %" PRIu64 " --jobs %s%s%s --trace %s\n", options->seed, jobs,
+           options->is_double ? " --double" : "", options->is_calm ? " --calm" : "",
+           report->subject[0] ? report->subject : "all");
+    (void)fflush(stdout);
+}
+
+static void row(const char *name, int64_t value)
+{
+    printf("  %-24s %12" PRId64 "\n", name, value);
+}
+
+static void tell_total(const struct total *total)
+{
+    const struct sim_report *sum = &total->sum;
+    double seconds = now_s() - total->began_s;
+    printf("simulated\n");
+    row("seeds", total->seeds);
+    row("seeds broken", total->breaches);
+    row("jobs", sum->jobs);
+    row("jobs per second", (int64_t)((double)sum->jobs / seconds));
+    row("virtual hours", sum->virtual_ms / 3600000);
+    row("sandboxes", sum->creates);
+    row("deaths of workers", sum->deaths);
+    row("results", sum->results);
+    row("adopted runs", sum->adoptions);
+    row("repeated results", sum->repeats);
+    row("duplicate notes", sum->duplicates);
+    row("copies in retry topics", sum->hops);
+    printf("faults\n");
+    for (int i = 0; i < FAULT_KIND_COUNT; i++)
+        if (sum->faults[i] > 0)
+            row(fault_name((enum fault_kind)i), sum->faults[i]);
+    printf("jobs by verdict\n");
+    for (int i = 0; i < CODE_COUNT; i++)
+        if (sum->by_code[i] > 0)
+            row(i == CODE_NONE ? "succeeded" : code_name((enum code)i), sum->by_code[i]);
+}
+
+/* ---- all of them ---- */
 
 static void add(struct total *total, const struct sim_report *report)
 {
@@ -83,8 +150,10 @@ static void add(struct total *total, const struct sim_report *report)
     sum->results += report->results;
     sum->repeats += report->repeats;
     sum->duplicates += report->duplicates;
+    sum->hops += report->hops;
     sum->virtual_ms += report->virtual_ms;
     sum->creates += report->creates;
+    sum->adoptions += report->adoptions;
     sum->deaths += report->deaths;
     for (int i = 0; i < FAULT_KIND_COUNT; i++)
         sum->faults[i] += report->faults[i];
@@ -92,96 +161,110 @@ static void add(struct total *total, const struct sim_report *report)
         sum->by_code[i] += report->by_code[i];
 }
 
-static void tell_breach(const struct order *order, const struct sim_options *options)
+/* "<seed> [--jobs N] [--double] [--calm] # what it showed" */
+static bool next_known(struct total *total, struct sim_options *ret)
 {
-    const struct sim_report *report = options->report;
-    printf("BROKEN by seed %" PRIu64 " (%" PRId64 " jobs%s) after %.3f s: %s%s%s\n", options->seed, options->jobs,
-           options->is_double ? ", double faults" : "", (double)report->virtual_ms / 1000, report->subject,
-           report->subject[0] ? ": " : "", report->breach);
-    printf("repeat: %s --seed %" PRIu64 " --jobs %" PRId64 "%s --trace %s\n", order->program, options->seed,
-           options->jobs, options->is_double ? " --double" : "",
-           report->subject[0] ? report->subject : "all");
-}
-
-/* Once more, with eyes open. */
-static void show(const struct sim_options *options)
-{
-    char subject[sizeof options->report->subject];
-    (void)snprintf(subject, sizeof subject, "%s", options->report->subject);
-    struct sim_options again = *options;
-    again.trace = subject[0] ? subject : NULL;
-    if (!again.trace)
-        return;
-    printf("what happened to %s, in virtual time:\n", subject);
-    run_seed(&again);
-}
-
-static bool judge_seed(const struct order *order, uint64_t seed, int64_t jobs, struct sim_report *report,
-                       struct total *total)
-{
-    const struct sim_options options = {.seed = seed,
-                                        .jobs = jobs,
-                                        .is_double = order->is_double,
-                                        .is_calm = order->is_calm,
-                                        .trace = order->trace,
-                                        .report = report};
-    run_seed(&options);
-    add(total, report);
-    if (!report->has_breach)
+    char line[512];
+    while (total->known && fgets(line, sizeof line, total->known)) {
+        char *rest, *word;
+        line[strcspn(line, "#\n")] = '\0';
+        ret->seed = strtoull(line, &rest, 10);
+        if (rest == line)
+            continue;
+        for (word = strtok(rest, " "); word; word = strtok(NULL, " ")) {
+            const char *value = strcmp(word, "--jobs") == 0 ? strtok(NULL, " ") : NULL;
+            if (value)
+                ret->jobs = strtoll(value, NULL, 10);
+            else if (strcmp(word, "--double") == 0)
+                ret->is_double = true;
+            else if (strcmp(word, "--calm") == 0)
+                ret->is_calm = true;
+            else
+                base_die("%s: \"%s\" is no option of a seed", total->order->seeds, word);
+        }
         return true;
-    tell_breach(order, &options);
-    if (!order->trace && !order->is_double)
-        show(&options);
+    }
     return false;
 }
 
-/* "<seed> <jobs> # why" */
-static bool run_known(const struct order *order, struct sim_report *report, struct total *total)
+static bool next_seed(struct total *total, struct sim_options *ret)
 {
-    FILE *file = order->seeds ? fopen(order->seeds, "r") : NULL;
-    char line[256];
-    bool is_good = true;
-    while (file && fgets(line, sizeof line, file)) {
-        uint64_t seed;
-        int64_t jobs;
-        if (sscanf(line, "%" SCNu64 " %" SCNd64, &seed, &jobs) == 2)
-            is_good = judge_seed(order, seed, jobs, report, total) && is_good;
-    }
-    if (file)
-        (void)fclose(file);
-    return is_good;
+    const struct order *order = total->order;
+    bool stops = total->breaches > 0 && !order->goes_on && !order->is_double;
+    *ret = (struct sim_options){.jobs = order->jobs, .trace = order->trace};
+    if (!stops && next_known(total, ret))
+        return true;
+    bool is_late = order->seconds > 0 && now_s() - total->began_s >= (double)order->seconds;
+    if (stops || is_late || total->begun == order->count)
+        return false;
+    ret->seed = order->seed + (uint64_t)total->begun++;
+    ret->is_double = order->is_double;
+    ret->is_calm = order->is_calm;
+    return true;
 }
 
-static void tell_total(const struct total *total, double seconds)
+/* The first that broke, once more, with eyes open. */
+static void show(struct run *run, const struct sim_options *first)
 {
-    const struct sim_report *sum = &total->sum;
-    printf("%" PRId64 " seeds, %" PRId64 " broken: %" PRId64 " jobs in %.1f s (%.0f per second), %.1f hours of virtual time, "
-           "%" PRId64 " sandboxes, %" PRId64 " deaths of workers, %" PRId64 " repeated results, %" PRId64 " duplicates\n",
-           total->seeds, total->breaches, sum->jobs, seconds, (double)sum->jobs / seconds,
-           (double)sum->virtual_ms / 3600000, sum->creates, sum->deaths, sum->repeats, sum->duplicates);
-    printf("faults:");
-    for (int i = 0; i < FAULT_KIND_COUNT; i++)
-        if (sum->faults[i] > 0)
-            printf(" %s %" PRId64, fault_name((enum fault_kind)i), sum->faults[i]);
-    printf("\nverdicts:");
-    for (int i = 0; i < CODE_COUNT; i++)
-        if (sum->by_code[i] > 0)
-            printf(" %s %" PRId64, i == 0 ? "succeeded" : code_name((enum code)i), sum->by_code[i]);
-    printf("\n");
+    struct sim_options again = *first;
+    char subject[sizeof first->report->subject];
+    (void)snprintf(subject, sizeof subject, "%s", first->report->subject);
+    again.trace = subject;
+    printf("what happened to %s, in virtual time:\n", subject);
+    begin(run, &again);
+    while (waitpid(run->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
 }
+
+static void run_all(struct total *total)
+{
+    const struct order *order = total->order;
+    struct sim_options options, first = {0};
+    struct sim_report first_report;
+    int64_t running = 0;
+    bool has_more = true;
+    while (has_more || running > 0) {
+        for (int i = 0; i < order->processes && has_more; i++)
+            if (total->runs[i].pid == 0 && (has_more = next_seed(total, &options))) {
+                begin(&total->runs[i], &options);
+                running++;
+            }
+        struct run *run = running > 0 ? await(total) : NULL;
+        if (!run)
+            continue;
+        running--;
+        add(total, run->options.report);
+        if (!run->options.report->has_breach)
+            continue;
+        tell_breach(&run->options);
+        if (!first.report && run->options.report->subject[0]) {
+            first = run->options;
+            first_report = *run->options.report;
+            first.report = &first_report;
+        }
+    }
+    if (first.report && !order->trace && !order->is_double && !order->goes_on)
+        show(&total->runs[0], &first);
+}
+
+/* ---- words ---- */
 
 static void usage(FILE *out)
 {
-    (void)fputs("sim [--seconds N] [--seed S] [--seeds FILE] [--count N] [--jobs N] [--double] [--calm] [--go-on]\n"
-                "    [--trace JOB]\n"
-                "Simulates seeds: those of FILE first, then S, S+1, ... (without --seed: fresh ones) until N seconds\n"
-                "are over or N of them are done.\n"
-                "  --jobs    of a seed (2000)\n"
-                "  --double  faults overlap: reports, and is never a failure\n"
-                "  --calm    no faults\n"
-                "  --go-on   after a breach, too\n"
-                "  --trace   what happens to a job, permit or sandbox, or \"all\", on standard error\n",
-                out);
+    (void)fputs(
+        "sim [--seconds N] [--seed S] [--seeds FILE] [--count N] [--jobs N] [--double] [--calm] [--go-on]\n"
+        "    [--processes N] [--trace WHAT]\n"
+        "Simulates seeds: those of FILE first, then S, S+1, ... (without --seed: fresh ones) until N "
+        "seconds\n"
+        "are over or N of them are done; without both: one.\n"
+        "  --jobs       of a seed (2000)\n"
+        "  --double     faults overlap: what breaks is told, and is no failure\n"
+        "  --calm       no faults\n"
+        "  --go-on      after a breach, too\n"
+        "  --processes  so many seeds at once (one for each core)\n"
+        "  --trace      what happens to a job, permit or sandbox, or \"all\", on standard error\n"
+        "Exit codes: 0 every promise was kept; 1 one was broken; 2 the words of the call are wrong.\n",
+        out);
 }
 
 static int64_t number(const char *text)
@@ -203,6 +286,7 @@ static bool parse(int argc, char **argv, struct order *order)
                                             {"double", no_argument, NULL, 'd'},
                                             {"calm", no_argument, NULL, 'c'},
                                             {"go-on", no_argument, NULL, 'g'},
+                                            {"processes", required_argument, NULL, 'p'},
                                             {"trace", required_argument, NULL, 't'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
@@ -233,6 +317,9 @@ static bool parse(int argc, char **argv, struct order *order)
         case 'g':
             order->goes_on = true;
             break;
+        case 'p':
+            order->processes = MIN(number(optarg), PROCESSES_MAX);
+            break;
         case 't':
             order->trace = optarg;
             break;
@@ -248,27 +335,27 @@ static bool parse(int argc, char **argv, struct order *order)
 
 int main(int argc, char **argv)
 {
-    struct order order = {.program = "tests/sim/run", .jobs = 2000};
-    struct total total = {0};
+    struct order order = {.jobs = 2000, .processes = MIN(sysconf(_SC_NPROCESSORS_ONLN), PROCESSES_MAX)};
+    struct total total = {.order = &order, .began_s = now_s()};
     if (!parse(argc, argv, &order)) {
         usage(stderr);
         return 2;
     }
-    struct sim_report *report =
-        mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (report == MAP_FAILED)
+    size_t size = sizeof(struct sim_report) * PROCESSES_MAX;
+    struct sim_report *reports = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (reports == MAP_FAILED)
         base_die("mmap: %s", strerror(errno));
-    double began_s = now_s();
-    bool is_good = run_known(&order, report, &total);
+    for (int i = 0; i < PROCESSES_MAX; i++)
+        total.runs[i].options.report = &reports[i];
+    if (order.seeds && !(total.known = fopen(order.seeds, "r")))
+        base_die("%s: %s", order.seeds, strerror(errno));
     if (!order.has_seed)
         order.seed = (uint64_t)time(NULL) * 1000003u;
     if (order.count == 0)
         order.count = order.seconds > 0 ? INT64_MAX : 1;
-    for (int64_t i = 0; i < order.count && (is_good || order.goes_on || order.is_double); i++) {
-        if (order.seconds > 0 && now_s() - began_s >= (double)order.seconds)
-            break;
-        is_good = judge_seed(&order, order.seed + (uint64_t)i, order.jobs, report, &total) && is_good;
-    }
-    tell_total(&total, now_s() - began_s);
-    return is_good || order.is_double ? 0 : 1;
+    run_all(&total);
+    tell_total(&total);
+    if (total.known)
+        (void)fclose(total.known);
+    return total.breaches == 0 || order.is_double ? 0 : 1;
 }

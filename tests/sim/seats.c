@@ -62,10 +62,10 @@ void seat_hit(struct seat *seat)
     LIST_EACH(&store->claims, link)
     {
         const struct claim *claim = LIST_OBJECT(link, struct claim, link);
-        struct sim_job *job = claim->state == CLAIM_RUNNING && claim->owner &&
-                                      seat_of_owner(sim, claim->owner) == seat
-                                  ? jobs_find_key(sim, claim->job)
-                                  : NULL;
+        struct sim_job *job =
+            claim->state == CLAIM_RUNNING && claim->owner && seat_of_owner(sim, claim->owner) == seat
+                ? jobs_find_key(sim, claim->job)
+                : NULL;
         if (job)
             job->hits++;
     }

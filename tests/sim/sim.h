@@ -14,7 +14,9 @@
 
 enum {
     SIM_SEATS_MAX = 6,
-    SIM_TOPICS = 2,
+    SIM_JOB_TOPICS = 2,
+    SIM_RETRY_TOPICS = 3,
+    SIM_TOPICS = SIM_JOB_TOPICS + SIM_RETRY_TOPICS + 1, /* ... and the control topic, which is the last */
     SIM_PARTITIONS_MAX = 8,
     SIM_TENANTS = 5,
     SIM_ATTEMPTS = 3,
@@ -59,8 +61,8 @@ const char *fault_name(enum fault_kind kind);
 struct sim_report {
     bool has_breach;
     char breach[600], subject[100];
-    int64_t jobs, results, repeats, duplicates, virtual_ms;
-    int64_t creates, adoptions, takeovers, deaths;
+    int64_t jobs, results, repeats, duplicates, hops, virtual_ms;
+    int64_t creates, adoptions, deaths;
     int64_t faults[FAULT_KIND_COUNT];
     int64_t by_code[CODE_COUNT];
 };
@@ -68,9 +70,9 @@ struct sim_report {
 struct sim_options {
     uint64_t seed;
     int64_t jobs;
-    bool is_double;           /* faults overlap */
-    bool is_calm;             /* no faults at all */
-    const char *trace;        /* a job, a permit, a sandbox; "all"; NULL: nothing */
+    bool is_double;            /* faults overlap */
+    bool is_calm;              /* no faults at all */
+    const char *trace;         /* a job, a permit, a sandbox; "all"; NULL: nothing */
     struct sim_report *report; /* filled in */
 };
 
@@ -102,9 +104,9 @@ struct seat {
     struct timer back;       /* it goes on, or begins anew */
     struct timer look;       /* until it has stopped where it was told to */
     struct timer poison;
-    int64_t stop_ms;         /* ... then for so long; 0: it is killed there */
+    int64_t stop_ms; /* ... then for so long; 0: it is killed there */
     int64_t looks_until_ms;
-    bool is_wanted;          /* it is to be there, once all is well */
+    bool is_wanted; /* it is to be there, once all is well */
 };
 
 struct sim_job {
@@ -116,14 +118,17 @@ struct sim_job {
     int hits;   /* faults that may have cost it an attempt */
     int losses; /* ... and its sandbox: its program may begin anew */
     int starts, results;
+    int64_t last_hop; /* the highest of its copies in the retry topics */
     enum code verdict;
     uint64_t first_hash; /* of the first result's bytes */
     bool is_flagged;     /* possible_repeat in one of them */
 };
 
-/* A record of a jobs topic. */
+/* A record of a topic that workers read. */
 struct sim_record {
     struct sim_job *job; /* NULL: it is none */
+    int64_t hop;         /* of a copy in a retry topic; 0 */
+    bool is_order;       /* a cancellation */
     bool is_diverted, is_finished;
 };
 
@@ -167,7 +172,7 @@ struct sim {
     struct random operator_random;
 
     /* judge.c */
-    struct index grants; /* of struct grant, by permit */
+    struct index grants;             /* of struct grant, by permit */
     struct raise raises[SIM_RAISES]; /* of the global limit, the last ones */
     int raise_count;
     int64_t last_max;
@@ -195,7 +200,7 @@ void seat_stop(struct seat *seat, int64_t ms);
 /* At one of the next calls that the process makes; ms 0: it is killed there, and is back after back_ms. */
 void seat_stop_inside(struct seat *seat, unsigned places, int64_t ms);
 void seat_drain(struct seat *seat);
-void seat_leave(struct seat *seat); /* for good */
+void seat_leave(struct seat *seat);                             /* for good */
 struct seat *seat_of_owner(struct sim *sim, const char *owner); /* a ledger's worker; NULL: none lives */
 bool seats_are_well(struct sim *sim);
 void seats_mend(struct sim *sim);
@@ -214,6 +219,9 @@ struct sim_job *jobs_find_key(const struct sim *sim, const char *key);
 struct sim_job *jobs_each(const struct sim *sim, size_t i); /* NULL: there are no more */
 struct sim_job *jobs_poison(const struct sim *sim);         /* the last one; NULL: none */
 struct sim_record *jobs_record(struct sim *sim, const char *topic, int32_t partition, int64_t offset);
+/* A worker has written one to a retry topic. Returns: false when it is none of those. */
+bool jobs_note_copy(struct sim *sim, const char *topic, int32_t partition, int64_t offset,
+                    struct sim_job *job, int64_t hop);
 
 /* faults.c */
 void faults_open(struct sim *sim);
@@ -225,7 +233,7 @@ bool faults_are_mended(struct sim *sim);
 void judge_open(struct sim *sim);
 void judge_end(struct sim *sim);
 void judge_close(struct sim *sim);
-void judge_unsettled(struct sim *sim); /* ends with what is not */
+void judge_unsettled(struct sim *sim);  /* ends with what is not */
 bool judge_is_settled(struct sim *sim); /* every job has its result, every record is finished */
 void judge_hit_all(struct sim *sim, bool is_lost);
 /* Does not return. */

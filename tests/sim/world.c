@@ -103,11 +103,13 @@ static void fill_config(struct sim *sim)
 
 static void open_topics(struct sim *sim)
 {
-    sim->topics[0] = (struct sim_topic){.name = "e2b.jobs.quick",
-                                        .partitions = (int32_t)sim_between(sim, 2, SIM_PARTITIONS_MAX)};
-    sim->topics[1] = (struct sim_topic){.name = "e2b.jobs.long", .partitions = 2};
-    for (int i = 0; i < SIM_TOPICS; i++)
-        kafka_world_add_topic(sim->kafka, sim->topics[i].name, sim->topics[i].partitions);
+    static const char *const names[SIM_TOPICS] = {"e2b.jobs.quick", "e2b.jobs.long", "e2b.retry.1m",
+                                                  "e2b.retry.10m",  "e2b.retry.1h",  "e2b.control"};
+    for (int i = 0; i < SIM_TOPICS; i++) {
+        int32_t partitions = i == 0 ? (int32_t)sim_between(sim, 2, SIM_PARTITIONS_MAX) : 2;
+        sim->topics[i] = (struct sim_topic){.name = names[i], .partitions = partitions};
+        kafka_world_add_topic(sim->kafka, names[i], partitions);
+    }
     kafka_world_add_topic(sim->kafka, "e2b.results", 3);
     kafka_world_add_topic(sim->kafka, "e2b.stats", 1);
     kafka_world_add_topic(sim->kafka, "e2b.dlq", 1);
@@ -123,7 +125,7 @@ static void open_operator(struct sim *sim)
                                            .name = "default",
                                            .worker = "operator",
                                            .is_onlooker = true};
-    sim->operator = ledger_new(&options, &error);
+    sim->operator= ledger_new(&options, &error);
     assert(sim->operator);
 }
 
