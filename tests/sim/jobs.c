@@ -261,7 +261,7 @@ static void add_copies(struct sim *sim, struct sim_job *job, const struct recipe
     if (!sim_chance(sim, 2) || job->is_poison)
         return;
     size_t which = (size_t)sim_below(sim, ARRAY_LENGTH(others));
-    if (recipe->fields)
+    if (recipe->fields || recipe == &later_recipe)
         return;
     struct later *later = add_later(sim, job, topic, sim_between(sim, 1, 20000));
     write_job(sim, job, recipe, others[which].fields, &later->value);

@@ -140,6 +140,21 @@ static void on_ended(void *arg, const struct place *place, const char *why)
     }
 }
 
+/* Nobody ends what another runs, who is there and has a place in the ledger that it is in. */
+static void on_killed(void *arg, const struct place *place, const struct loop *client)
+{
+    struct sim *sim = arg;
+    struct store *store = fake_redis_store(sim->redis);
+    const struct claim *claim = store_find_claim(store, place->job, redis_now_ms(sim));
+    bool is_running = claim && claim->state == CLAIM_RUNNING && store_is(claim->permit, place->permit) &&
+                      claim->epoch == store->epoch;
+    if (!is_running || !is_ledger_good(sim) || !store_is_alive(store, claim->owner, redis_now_ms(sim)))
+        return;
+    const struct seat *seat = seat_of_owner(sim, claim->owner);
+    if (seat && seat->process->loop != client)
+        sim_breach(sim, place->job, "%s is killed by another than %s, who runs it", place->id, claim->owner);
+}
+
 static void on_started(void *arg, const struct place *place)
 {
     struct sim *sim = arg;
@@ -423,6 +438,7 @@ void judge_open(struct sim *sim)
                                           .on_made = on_made,
                                           .on_moved = on_moved,
                                           .on_ended = on_ended,
+                                          .on_killed = on_killed,
                                           .on_started = on_started,
                                           .on_attached = on_attached,
                                           .on_fault = on_fault};

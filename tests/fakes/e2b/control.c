@@ -219,7 +219,10 @@ static void do_kill(struct e2b_request *request)
 {
     struct place *place = place_find(request->world, request->id);
     if (place) {
+        const struct e2b_world_eye *eye = place->world->eye;
         e2b_world_tell(place->world, E2B_WORLD_KILL, place->job, /* is_done= */ true);
+        if (eye && eye->on_killed)
+            eye->on_killed(eye->arg, place, request->client);
         place_end(place, "killed");
     }
     request_done(request);

@@ -31,7 +31,8 @@ struct e2b_world_eye {
     void (*on_made)(void *arg, const struct place *place);
     void (*on_moved)(void *arg, const struct place *place); /* its end is another */
     void (*on_ended)(void *arg, const struct place *place, const char *why);
-    void (*on_started)(void *arg, const struct place *place); /* a program */
+    void (*on_killed)(void *arg, const struct place *place, const struct loop *client); /* ... then ended */
+    void (*on_started)(void *arg, const struct place *place);                           /* a program */
     /* Somebody follows it from here on. */
     void (*on_attached)(void *arg, const struct place *place, const char *text, const struct loop *client);
     void (*on_fault)(void *arg, enum e2b_world_call call, const char *job);
@@ -137,6 +138,7 @@ struct e2b_request {
     struct link follow; /* program->followers */
     struct e2b_world *world;
     struct e2b_operation *operation; /* NULL: nobody listens */
+    const struct loop *client;       /* who asked; for comparing alone */
     enum e2b_world_call kind;
     struct timer timer;
     int64_t sent_ms;

@@ -30,6 +30,7 @@ struct e2b_request *request_new(struct e2b_world *world, struct e2b_operation *o
     struct e2b_request *request = base_alloc(sizeof *request);
     request->world = world;
     request->operation = operation;
+    request->client = operation->client->loop;
     request->kind = kind;
     list_push_back(&world->requests, &request->link);
     return request;
