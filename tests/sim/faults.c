@@ -268,7 +268,7 @@ static void redis_away_one(struct sim *sim)
     struct seat *seat = some_seat(sim);
     if (!seat)
         return;
-    seat_hit(seat);
+    seat_hit(seat, /* is_lost= */ true); /* a verdict that waits for Redis has no sandbox any more */
     fake_redis_set_reachable_from(sim->redis, seat->process->loop, false);
     mend_in(sim, sim_between(sim, 1, sim_chance(sim, 50) ? 15000 : 100000), redis_back);
 }

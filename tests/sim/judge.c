@@ -129,12 +129,21 @@ static void on_moved(void *arg, const struct place *place)
     check_cover(sim, place, "is extended");
 }
 
+/* Whose permit it is under, could have extended it. */
+static bool is_tended(struct sim *sim, const struct place *place)
+{
+    struct store *store = fake_redis_store(sim->redis);
+    const struct permit *permit = store_find_permit(store, place->permit);
+    const struct seat *seat = permit ? seat_of_owner(sim, permit->worker) : NULL;
+    return seat && seat->state != SEAT_STOPPED && store_is_alive(store, permit->worker, redis_now_ms(sim));
+}
+
 static void on_ended(void *arg, const struct place *place, const char *why)
 {
     struct sim *sim = arg;
     struct sim_job *job = jobs_find_key(sim, place->job);
     sim_trace(sim, place->job, "%s is %s", place->id, why);
-    if (job && strcmp(why, "vanished") == 0) {
+    if (job && (strcmp(why, "vanished") == 0 || (strcmp(why, "over") == 0 && !is_tended(sim, place)))) {
         job->hits++;
         job->losses++;
     }

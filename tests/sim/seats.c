@@ -55,7 +55,7 @@ static void on_launch(void *arg)
 
 /* ---- kill ---- */
 
-void seat_hit(struct seat *seat)
+void seat_hit(struct seat *seat, bool is_lost)
 {
     struct sim *sim = seat->sim;
     struct store *store = fake_redis_store(sim->redis);
@@ -66,8 +66,10 @@ void seat_hit(struct seat *seat)
             claim->state == CLAIM_RUNNING && claim->owner && seat_of_owner(sim, claim->owner) == seat
                 ? jobs_find_key(sim, claim->job)
                 : NULL;
-        if (job)
+        if (job) {
             job->hits++;
+            job->losses += is_lost;
+        }
     }
 }
 
@@ -78,7 +80,7 @@ void seat_kill(struct seat *seat, int64_t back_ms)
     if (!process)
         return;
     sim_trace(sim, NULL, "%s is killed, and is back in %lld ms", process->name, (long long)back_ms);
-    seat_hit(seat);
+    seat_hit(seat, /* is_lost= */ false);
     sim->report->deaths++;
     virtual_loop_kill(process->loop);
     kafka_world_kill(sim->kafka, process->loop);
@@ -121,7 +123,7 @@ static void note_stop(struct seat *seat, int64_t ms)
     sim_trace(seat->sim, NULL, "%s is stopped for %lld ms", seat->process->name, (long long)ms);
     seat->state = SEAT_STOPPED;
     if (ms > 4000)
-        seat_hit(seat);
+        seat_hit(seat, /* is_lost= */ false);
     loop_timer_start(seat->sim->loop, &seat->back, ms, on_continue, seat);
 }
 
@@ -192,7 +194,7 @@ void seat_drain(struct seat *seat)
     if (seat->state != SEAT_UP && seat->state != SEAT_LEAVING)
         return;
     sim_trace(seat->sim, NULL, "%s is told to end", seat->process->name);
-    seat_hit(seat);
+    seat_hit(seat, /* is_lost= */ false);
     worker_stop(seat->process->worker);
     if (seat->state == SEAT_LEAVING)
         return;

@@ -205,8 +205,8 @@ struct seat *seat_of_owner(struct sim *sim, const char *owner); /* a ledger's wo
 bool seats_are_well(struct sim *sim);
 void seats_mend(struct sim *sim);
 void seats_free(struct sim *sim); /* those that have stopped */
-/* Everything that it runs may cost an attempt. */
-void seat_hit(struct seat *seat);
+/* Everything that it runs may cost an attempt, and its sandbox. */
+void seat_hit(struct seat *seat, bool is_lost);
 
 /* jobs.c */
 void jobs_open(struct sim *sim);
