@@ -269,6 +269,8 @@ static bool is_expected(const struct sim_job *job, enum code code)
     if (code == job->natural || (job->other != CODE_NONE && code == job->other) ||
         (job->was_cancelled && code == CODE_CANCELLED))
         return true;
+    if (job->natural == CODE_RUN_TIMEOUT && code == CODE_NONE) /* its worker was stopped longer than it ran */
+        return job->hits > 0 && !job->is_process;
     if (code == CODE_RUN_TIMEOUT) /* E2B did not say in time how it ended */
         return job->losses > 0;
     if (!is_infrastructure(code))
