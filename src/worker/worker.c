@@ -113,7 +113,8 @@ static void start_waiting(struct worker *worker)
         if (!entry)
             return;
         struct flight_runner *runner = flight_runner_of_entry(entry);
-        const char *limit = entry->is_freed ? NULL : full_limit(worker, runner);
+        bool asks = entry->is_freed || runner->was_pulled; /* what fills the limit may be its own run */
+        const char *limit = asks ? NULL : full_limit(worker, runner);
         if (runner->is_suspect && worker_is_suspect_busy(worker, runner))
             limit = WORKER_SUSPECT_LIMIT;
         if (limit) {

@@ -94,7 +94,8 @@ static bool ask_owned(struct asking *asking, struct claim *claim)
             claim->attempt--;
             return false;
         }
-        permit->horizon_ms = MAX(permit->horizon_ms, asking->now_ms + BOOK_MS + acquire->horizon_ms);
+        store_set_horizon(asking->store, permit,
+                          MAX(permit->horizon_ms, asking->now_ms + BOOK_MS + acquire->horizon_ms));
         claim->until_ms = asking->now_ms + BOOK_MS + acquire->until_ms;
         claim->epoch = asking->store->epoch;
         answer_granted(asking, claim, MAX(0, BOOK_MS - (asking->now_ms - permit->born_ms)));
@@ -299,7 +300,9 @@ static void write_permit(struct asking *asking, int64_t wait_ms)
     permit->born_ms = asking->now_ms;
     permit->horizon_ms = asking->now_ms + wait_ms + acquire->horizon_ms;
     permit->epoch = asking->store->epoch;
-    list_push_back(&asking->store->permits, &permit->link);
+    store_add_permit(asking->store, permit);
+    if (asking->store->watch)
+        asking->store->watch->granted(asking->store->watch->arg, permit, acquire);
 }
 
 static void grant(struct asking *asking, int64_t wait_ms)

@@ -35,7 +35,7 @@ enum ledger_answer store_bind(struct store *store, const char *worker, const str
     bool has_permit = permit && strcmp(permit->worker, worker) == 0;
     if (has_permit) {
         store_put(&permit->sandbox, bind->sandbox);
-        permit->horizon_ms = MAX(permit->horizon_ms, now_ms + bind->horizon_ms);
+        store_set_horizon(store, permit, MAX(permit->horizon_ms, now_ms + bind->horizon_ms));
     }
     if (!is_mine)
         return superseded(store, worker, bind->permit, claim);
@@ -238,9 +238,8 @@ char *store_release(struct store *store, const char *worker, const char *id, con
     claim = store_is(permit->worker, "") ? store_find_claim(store, permit->job, now_ms) : NULL;
     if (claim && claim->state == CLAIM_RUNNING && is_held(claim, "", id)) /* nor shall anybody adopt it */
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
-    char *limits = TAKE(permit->limits);
-    permit->limits = base_strdup("");
-    store_permit_free(permit);
+    char *limits = base_strdup(permit->limits);
+    store_drop_permit(store, permit);
     return limits;
 }
 

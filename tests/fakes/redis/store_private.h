@@ -51,7 +51,9 @@ struct name {
 void store_put(char **place, const char *text); /* a copy; NULL: not set */
 bool store_is(const char *place, const char *text);
 void store_prune(struct store *store, int64_t now_ms);
-void store_permit_free(struct permit *permit);
+void store_add_permit(struct store *store, struct permit *permit); /* a new one, filled in */
+void store_drop_permit(struct store *store, struct permit *permit);
+void store_set_limits(struct store *store, struct permit *permit, char *limits); /* takes them */
 void store_lock_free(struct lock *lock);
 bool store_is_alive(const struct store *store, const char *worker, int64_t now_ms);
 void store_waiter_free(struct waiter *waiter);

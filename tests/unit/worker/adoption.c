@@ -139,6 +139,43 @@ static void a_dead_workers_process_is_followed_to_its_end(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+static int32_t partition_of(struct world *world, int worker)
+{
+    int32_t i = 0;
+    while (!kafka_source_owns(world_source(world, worker), WORLD_TOPIC, i))
+        i++;
+    return i;
+}
+
+/* The limit is full of what the dead left: behind those who wait for it, whoever is to follow their runs would
+ * wait until they are over. */
+static void a_run_is_adopted_however_many_wait_for_its_limit(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 2;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    world_submit_to(world, partition_of(world, 0), "a", "print x;sleep 60000;print y", PROCESS);
+    world_submit_to(world, partition_of(world, 1), "b", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 2000);
+    for (int i = 0; i < 20; i++) {
+        CLEANUP(base_freep) char *id = base_printf("waits%d", i);
+        world_submit_to(world, partition_of(world, 1), id, "print x", "'priority':'interactive'");
+    }
+    world_run(world, 2000);
+    bury(world, "a");
+    struct kafka_source *source = world_source(world, 0);
+    kafka_world_expel(source);
+    world_run(world, 5000);
+    assert_memory_equal(world_claim(world, "a")->owner, "worker1.", 8);
+    kafka_world_tell(source);
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* It was bound and its program never began: begun now, in the same sandbox. */
 static void a_process_that_never_began_begins_with_its_adopter(void **state)
 {
@@ -404,6 +441,7 @@ int main(void)
         WORLD_TEST(a_run_is_handed_over_many_times),
         WORLD_TEST(a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late),
         WORLD_TEST(a_dead_workers_process_is_followed_to_its_end),
+        WORLD_TEST(a_run_is_adopted_however_many_wait_for_its_limit),
         WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
         WORLD_TEST(runs_outlive_an_emptied_ledger),

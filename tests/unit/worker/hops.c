@@ -385,11 +385,12 @@ static void jobs_that_were_sent_on_a_hop_all_run_once(void **state)
     world_start(world, 1);
     for (int i = 0; i < 60; i++) {
         CLEANUP(base_freep) char *id = base_printf("a%d", i);
-        submit_of(world, "slow", id, "sleep 3000");
+        submit_of(world, "slow", id, "sleep 20000");
     }
     world_run(world, 1500);
     kafka_world_expel(world_source(world, 0)); /* what it copies, another reads again */
-    world_run(world, 4 * SECOND_MS);
+    world_run(world, 8 * SECOND_MS);
+    assert_true(count_in(world, TIER_1M) > 5);
     kafka_world_tell(world_source(world, 0));
     world->step_ms = 200;
     assert_true(world_settle(world, 3 * HOUR_MS));

@@ -217,10 +217,25 @@ static void a_job_that_another_took_during_a_stop_is_left_alone(void **state)
     (void)e2b_world_vanish(world->e2b, "default/a");
     struct store *store = fake_redis_store(world->redis);
     LIST_EACH(&store->permits, link)
-    LIST_OBJECT(link, struct permit, link)->horizon_ms = 0;
+    store_set_horizon(store, LIST_OBJECT(link, struct permit, link), 0);
     forget_owed(world, "a");
     world_submit(world, "b", "print x"); /* prunes */
     assert_true(world_settle(world, 120000));
+    world_close(world, WORLD_CLEAN);
+}
+
+/* It ended in time, and nobody was there to hear it. */
+static void a_program_is_not_timed_out_by_a_stop_of_its_worker(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit_with(world, "a", "sleep 5000;print y", "'timeout_ms':20000");
+    world_submit_with(world, "b", "sleep 50000;print y", "'timeout_ms':20000");
+    world_run(world, 1000);
+    virtual_loop_stop_process(world->loop, 35000);
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "timed_out", "RUN_TIMEOUT");
     world_close(world, WORLD_CLEAN);
 }
 
@@ -462,6 +477,7 @@ int main(void)
         WORLD_TEST(a_job_that_another_took_with_its_sandbox_is_left_alone),
         WORLD_TEST(a_job_that_another_took_under_its_own_permit_loses_its_sandbox),
         WORLD_TEST(a_job_that_another_took_during_a_stop_is_left_alone),
+        WORLD_TEST(a_program_is_not_timed_out_by_a_stop_of_its_worker),
         WORLD_TEST(a_job_that_is_done_elsewhere_when_it_is_sealed_ends_without_a_word),
         WORLD_TEST(a_bind_that_is_superseded_kills_its_own_sandbox),
         WORLD_TEST(a_ledger_that_is_emptied_is_built_anew),
