@@ -88,6 +88,17 @@ void flight_attempt_let_sandbox_go(struct flight_runner *runner)
         custody_runner_unwanted(custody);
 }
 
+const char *flight_attempt_last_sandbox(const struct flight_runner *runner)
+{
+    const struct outcome *outcome = &runner->outcome;
+    return outcome->attempt_count > 0 ? outcome->attempts[outcome->attempt_count - 1].sandbox_id : "";
+}
+
+bool flight_attempt_leaves_a_trace(const struct flight_runner *runner)
+{
+    return runner->has_plan && (runner->plan.run_mode == RUN_MODE_PROCESS || runner->job.never_after_start);
+}
+
 /* ---- bind ---- */
 
 static void bind_claim(void *arg);

@@ -266,8 +266,7 @@ static void forget_attempt(struct flight_runner *runner)
 static void clear(struct flight_runner *runner)
 {
     struct worker *worker = runner->worker;
-    bool is_unstarted = runner->found_sandbox[0] == '\0' && runner->has_plan &&
-                        (runner->plan.run_mode == RUN_MODE_PROCESS || runner->job.never_after_start);
+    bool is_unstarted = runner->found_sandbox[0] == '\0' && flight_attempt_leaves_a_trace(runner);
     observe_taken_over(runner);
     ledger_release(worker->ledger, runner->found_permit, runner->job.key,
                    LEDGER_RELEASE_CLAIM | (is_unstarted ? LEDGER_UNCOUNT : 0));
@@ -305,9 +304,8 @@ static void seal(struct flight_runner *runner)
     queue_remove(runner->worker->queue, &runner->entry);              /* cancelled while it was queued */
     ledger_call_cancel(runner->worker->ledger, &runner->ledger_call); /* ... and asked about its claim */
     flight_attempt_drop(runner);
-    /* A new ledger waits until no sandbox lives, and this seal for the ledger: one of them must let go first.
-     */
-    if (ledger_state(runner->worker->ledger) != LEDGER_READY)
+    /* Should this worker die before the ledger is back, the sandbox is all that tells of the run. */
+    if (ledger_state(runner->worker->ledger) != LEDGER_READY && !flight_attempt_leaves_a_trace(runner))
         flight_attempt_let_sandbox_go(runner);
     flight_publish_seal(runner);
 }

@@ -3,6 +3,7 @@
 
 #include "worker/context.h"
 #include "worker/custody_runner.h"
+#include "worker/flight_attempt.h"
 #include "worker/flight_publish.h"
 #include "worker/flight_runner.h"
 
@@ -181,8 +182,9 @@ static void assert_custody(struct rebuild *rebuild, struct assertion *slot, stru
     send(rebuild, slot, &assertion);
 }
 
-/* Its sandbox is gone, its verdict waits for the ledger. A claim is told by its permit, so that comes along.
- * It is asserted as a run, no more: only what was sealed may be in Kafka, and that must win. */
+/* Its sandbox is gone, its verdict waits for the ledger. A claim is told by its permit, so that comes along,
+ * and the sandbox's name, which says that the program has begun. It is asserted as a run, no more: only what
+ * was sealed may be in Kafka, and that must win. */
 static bool waits_to_seal(const struct flight_runner *runner)
 {
     return runs(runner) && (!runner->custody || runner->custody->flight != runner);
@@ -195,6 +197,7 @@ static void assert_run(struct rebuild *rebuild, struct assertion *slot, struct f
     plan_digest_text(&runner->plan, digest);
     add_claim(runner, &assertion);
     assertion.permit = runner->permit;
+    assertion.sandbox = flight_attempt_last_sandbox(runner);
     assertion.plan = digest;
     assertion.horizon_ms = BROUGHT_MS;
     slot->is_brought = true;

@@ -147,8 +147,8 @@ static int32_t partition_of(struct world *world, int worker)
     return i;
 }
 
-/* The limit is full of what the dead left: behind those who wait for it, whoever is to follow their runs would
- * wait until they are over. */
+/* The limit is full of what the dead left: behind those who wait for it, whoever is to follow their runs
+ * would wait until they are over. */
 static void a_run_is_adopted_however_many_wait_for_its_limit(void **state)
 {
     struct world *world = *state;
@@ -246,7 +246,7 @@ static void a_verdict_that_waits_for_the_ledger_outlives_its_loss(void **state)
     world_run(world, 1000);
     fake_redis_set_reachable(world->redis, false);
     world_run(world, 10000);
-    assert_int_equal(e2b_world_live(world->e2b), 0);
+    assert_int_equal(e2b_world_live(world->e2b), 1); /* the process's: see what_waits_to_be_sealed... */
     store_clear(fake_redis_store(world->redis));
     fake_redis_set_reachable(world->redis, true);
     assert_true(world_settle(world, 400000));
@@ -255,6 +255,54 @@ static void a_verdict_that_waits_for_the_ledger_outlives_its_loss(void **state)
     assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
     assert_int_equal(e2b_world_creates(world->e2b, "default/b"), 1);
     assert_int_equal(world_result(world, "b").attempts, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Its worker may die before the ledger is back: then the sandbox is all that tells how a process went, and
+ * its name that a job must not begin again. */
+static void what_waits_to_be_sealed_leaves_a_trace(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    world_submit_with(world, "a", "sleep 3000;print x", CODE);
+    world_submit_with(world, "b", "sleep 3000;print x", PROCESS);
+    world_submit_with(world, "c", "sleep 3000;print x", CODE ",'retry':{'after_start':'never'}");
+    world_run(world, 1000);
+    store_clear(store);
+    while (store->is_there && store->is_ready)
+        world_run(world, 50);
+    world_run(world, 4000);
+    assert_false(store->is_ready);
+    assert_int_equal(e2b_world_live(world->e2b), 2);
+    assert_true(world_claim(world, "b")->state == CLAIM_RUNNING && world_claim(world, "b")->sandbox);
+    assert_true(world_claim(world, "c")->state == CLAIM_RUNNING && world_claim(world, "c")->sandbox);
+    assert_true(world_settle(world, 400000));
+    assert_int_equal(e2b_world_starts(world->e2b, "default/b"), 1);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/c"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ... also when the sandbox came to its own end meanwhile. */
+static void what_waits_for_long_names_the_sandbox_that_was(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world->config.redis_outage_hold_ms = 36000000;
+    world_start(world, 0);
+    world_submit_with(world, "c", "sleep 3000;print x", "'retry':{'after_start':'never'}");
+    world_run(world, 1000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 1000000);
+    assert_int_equal(e2b_world_live(world->e2b), 0);
+    store_clear(store);
+    fake_redis_set_reachable(world->redis, true);
+    while (!world_claim(world, "c"))
+        world_run(world, 50);
+    assert_true(world_claim(world, "c")->state == CLAIM_RUNNING && world_claim(world, "c")->sandbox);
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "c", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/c"), 1);
     world_close(world, WORLD_CLEAN);
 }
 
@@ -446,6 +494,8 @@ int main(void)
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
         WORLD_TEST(runs_outlive_an_emptied_ledger),
         WORLD_TEST(a_verdict_that_waits_for_the_ledger_outlives_its_loss),
+        WORLD_TEST(what_waits_to_be_sealed_leaves_a_trace),
+        WORLD_TEST(what_waits_for_long_names_the_sandbox_that_was),
         WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied),
         WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied_twice),
         WORLD_TEST(a_finished_job_stays_finished_when_redis_and_every_worker_began_anew),
