@@ -1,0 +1,48 @@
+"""The rules that close a hole each, by name; the numbers are those of the ledger's contract, where one stands for them.
+All hold in the design. A variant breaks one of them, and must be found out (variants.py)."""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rules:
+    # -- one result
+    seal_first: bool = True         # H1, H2: a verdict is sealed before its result is produced
+    fence: bool = True              # ... which a look at the claim right before producing does not replace
+    refusals_sealed: bool = True    # H3: also the verdict of a record that never ran
+    until: bool = True              # H4: a claim ends, whatever its owner remembers
+    until_renewed: bool = True      # ... and begins anew for who finds after a lapse that it has the claim still
+    done_wins: bool = True          # what was delivered is done, whoever runs the job meanwhile
+    copy_first: bool = True         # H13: a retry's copy is delivered before the claim is parked
+    background_in_order: bool = True    # a release or done of ours is heard before our next acquire
+    # -- one beginning, for jobs that ask for it (H19)
+    bind_first: bool = True         # H44: nothing begins before the claim names its sandbox
+    final_keeps_claim: bool = True  # what died with its worker is sealed under the claim that was taken over
+    adopter_is_final: bool = True   # what was adopted may have begun, also when its sandbox is gone at the first look
+    superseded_remembers: bool = True   # who was superseded does not begin it again either
+    # -- sandboxes and runs
+    lease_gate: bool = True         # H35: who was stopped pulses before it acts, and looks whose its permits are
+    grant_age: bool = True          # H30: an old grant is no grant
+    doubt: bool = True              # H31: an unanswered create keeps its permit while it may be carried out
+    horizon: bool = True            # H30, H33: a permit ends after its sandbox
+    owner_check: bool = True        # H35: release and bind do nothing unless the permit names the caller
+    renaming: bool = True           # H35: a take-over puts its name on the permit
+    gone_is_mine: bool = True       # a permit that exists no more is nobody else's: the sandbox is to be killed
+    record_decides: bool = True     # H52: who comes second to a process attaches
+    condemn: bool = True            # H38: the reaper asks right before each kill, and takes the permit
+    condemn_again: bool = True      # ... in this epoch of the ledger
+    condemned_stays: bool = True    # H38: ... which a take-over does not rename
+    # -- a lost ledger
+    read_back: bool = True          # H9: a rebuild takes from Kafka what is done
+    reseal: bool = True             # H9: what an earlier epoch sealed is sealed again before it is produced
+    reseal_freely: bool = True      # ... without the permit where nobody has the claim: the verdict is not thrown away
+    assertions: bool = True         # H37: workers say what they hold
+    bound_is_heard: bool = True     # ... and no more than they were told: unbound is what no bind was answered for
+    stronger_wins: bool = True      # a sealed assertion takes the claim from a bound one, a bound one from an unbound
+    wait_for_asserted: bool = True  # H37: ready waits for all that pulsed
+    wait_for_pulses: bool = True    # ... for a lease, so that all that live have pulsed
+    wait_for_creates: bool = True   # ... for 120 s, so that creates of the dead are over
+    vouch_last: bool = True         # ... and what is read back and listed is looked at after all this waiting
+    leader_lists: bool = True       # H37: what E2B lists and nobody asserted is nobody's, and adoptable
+
+
+DESIGN = Rules()
