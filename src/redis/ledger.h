@@ -268,7 +268,6 @@ void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_ans
 /* One worker at a time leads a rebuild. */
 struct ledger_lead {
     bool is_leader;      /* for the next 10 s: ask again meanwhile */
-    bool is_new;         /* there never was a ledger, nobody remembers one: nothing to be read back */
     int64_t behind_ms;   /* from now back to the last moment that Redis remembers, -1: it remembers nothing */
     int64_t waiting_for; /* workers that are there, or were, and have not asserted yet */
 };

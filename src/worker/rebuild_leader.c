@@ -24,6 +24,7 @@ struct rebuild_leader {
     struct e2b_call list_call;
     struct timer ask_timer, list_timer;
     bool is_leader;
+    unsigned epoch; /* of the ledger, for which all of this holds */
 
     struct kafka_reader *reader;
     bool has_read;
@@ -91,15 +92,12 @@ static void on_reader_state(void *arg, bool is_usable, const char *why)
         log_warn(&leader->worker->log, "ledger.results_not_read_back", LOG_TEXT("why", why));
 }
 
+/* Also when the ledger seems to be the first: nobody remembers one either when a whole host went down. */
 static void read_back(struct rebuild_leader *leader, const struct ledger_lead *lead)
 {
     struct worker *worker = leader->worker;
     if (leader->reader || leader->has_read)
         return;
-    if (lead->is_new) {
-        leader->has_read = true;
-        return;
-    }
     int64_t back_ms = MAX(worker->config->ledger_readback_ms, lead->behind_ms + BEHIND_MARGIN_MS);
     const struct kafka_reader_options options = {
         .loop = worker->loop,
@@ -145,7 +143,8 @@ static struct ledger_assertion assertion_of(struct rebuild_leader *leader,
         .permit = arena_strdup(arena, pair(info, "permit")),
         .sandbox = arena_strdup(arena, info->id),
         .limits = limits[0] != '\0' ? arena_strdup(arena, limits) : "g",
-        .horizon_ms = left_ms + LEDGER_SLACK_MS,
+        /* Its worker may be cut off from Redis alone, and extend it at E2B as long as its own permit says. */
+        .horizon_ms = left_ms + LEDGER_SLACK_MS + LEDGER_LEAD_MS,
         .job = arena_strdup(arena, pair(info, "job")),
         .mode = arena_strdup(arena, pair(info, "mode")),
         .plan = arena_strdup(arena, pair(info, "plan")),
@@ -265,8 +264,9 @@ static void on_vouched(struct ledger_call *call, const struct error *error, enum
 static void vouch(struct rebuild_leader *leader)
 {
     struct worker *worker = leader->worker;
-    bool is_complete = leader->has_read && ledger_background_count(worker->ledger) == 0 &&
-                       leader->listed_before >= 0 && leader->listed <= leader->listed_before;
+    bool is_complete = leader->epoch == ledger_epoch(worker->ledger) && leader->has_read &&
+                       ledger_background_count(worker->ledger) == 0 && leader->listed_before >= 0 &&
+                       leader->listed <= leader->listed_before;
     if (!is_complete || leader->call.request)
         return;
     loop_timer_stop(worker->loop, &leader->ask_timer);
@@ -287,9 +287,13 @@ static void note(struct rebuild_leader *leader, const struct ledger_lead *lead)
 static void on_lead(struct ledger_call *call, const struct error *error, const struct ledger_lead *lead)
 {
     struct rebuild_leader *leader = call->arg;
-    bool was_leader = leader->is_leader;
-    if (!error && !lead->is_leader && was_leader)
-        stop(leader); /* somebody else took over */
+    unsigned epoch = ledger_epoch(leader->worker->ledger);
+    bool is_again =
+        leader->is_leader && leader->epoch != epoch; /* lost once more, and with it all we marked */
+    bool was_leader = leader->is_leader && !is_again;
+    if (is_again || (!error && !lead->is_leader && was_leader)) /* or somebody else took over */
+        stop(leader);
+    leader->epoch = epoch;
     if (!error && lead->is_leader) {
         note(leader, lead);
         leader->is_leader = true;

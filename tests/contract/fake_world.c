@@ -116,6 +116,11 @@ void world_end_permit(struct world *world, const char *permit)
     store_find_permit(store_of(world), permit)->horizon_ms = 1;
 }
 
+int64_t world_lease_left(struct world *world, const char *worker)
+{
+    return store_find_lease(store_of(world), worker)->ends_ms - fake_redis_now_ms(world->redis);
+}
+
 int64_t world_used(struct world *world, const char *limit)
 {
     return store_used(store_of(world), limit);

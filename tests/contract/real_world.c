@@ -132,6 +132,14 @@ void world_end_permit(struct world *world, const char *permit)
     redis_server_tell(world->server, "ZADD " L "p XX 1 %s", permit);
 }
 
+int64_t world_lease_left(struct world *world, const char *worker)
+{
+    static const char script[] =
+        "local time = redis.call('TIME') return redis.call('ZSCORE', KEYS[1], ARGV[1]) "
+        "- time[1] * 1000 - math.floor(time[2] / 1000)";
+    return redis_server_ask_int(world->server, "EVAL %s 1 " L "w %s", script, worker);
+}
+
 int64_t world_used(struct world *world, const char *limit)
 {
     return redis_server_ask_int(world->server, "SCARD " L "l:%s", limit);

@@ -32,6 +32,7 @@ void world_lapse(struct world *world, const char *worker);      /* its lease is 
 void world_end_claim(struct world *world, const char *job);     /* its `until` has passed */
 void world_end_permit(struct world *world, const char *permit); /* its horizon has passed */
 
+int64_t world_lease_left(struct world *world, const char *worker);
 int64_t world_used(struct world *world, const char *limit);
 bool world_has_permit(struct world *world, const char *permit);
 

@@ -324,7 +324,6 @@ void store_lead(struct store *store, const char *worker, int64_t now_ms, struct 
     if (!store->is_there || store->is_ready)
         return;
     ret->is_leader = take_lock(store, worker, now_ms);
-    ret->is_new = store->is_fresh;
     ret->behind_ms = store->behind_ms < 0 ? -1 : store->behind_ms + MAX(0, now_ms - store->since_ms);
     ret->waiting_for = (int64_t)store_count_missing(store, now_ms);
 }

@@ -188,11 +188,11 @@ static void what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all(v
     struct ledger_permit *permits = NULL;
     size_t count = 0;
     struct error error;
-    redisReply *reply = REPLY("*4\r\n:1\r\n:0\r\n:-1\r\n:3\r\n");
+    redisReply *reply = REPLY("*3\r\n:1\r\n:-1\r\n:3\r\n");
     assert_true(replies_lead(reply, &lead, &error));
-    assert_true(lead.is_leader && !lead.is_new && lead.behind_ms == -1 && lead.waiting_for == 3);
+    assert_true(lead.is_leader && lead.behind_ms == -1 && lead.waiting_for == 3);
     freeReplyObject(reply);
-    reply = REPLY("*4\r\n:1\r\n:0\r\n:-1\r\n:-3\r\n");
+    reply = REPLY("*3\r\n:1\r\n:-1\r\n:-3\r\n");
     assert_false(replies_lead(reply, &lead, &error));
     freeReplyObject(reply);
     reply = REPLY("*4\r\n$3\r\nwhy\r\n:2\r\n:-1\r\n:0\r\n");

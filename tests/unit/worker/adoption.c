@@ -236,6 +236,47 @@ static void a_finished_job_stays_finished_when_the_ledger_is_emptied(void **stat
     world_close(world, WORLD_CLEAN);
 }
 
+/* The marks that were read back after the first loss went with the second. */
+static void a_finished_job_stays_finished_when_the_ledger_is_emptied_twice(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "print x");
+    assert_true(world_settle(world, 10000));
+    struct store *store = fake_redis_store(world->redis);
+    store_clear(store);
+    while (!store->is_there)
+        world_run(world, 100);
+    world_run(world, 3000);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_DONE);
+    assert_false(store->is_ready);
+    store_clear(store); /* and another worker's pulse comes first */
+    (void)store_pulse(store, "other", 1, -1, /* has_crew= */ true, fake_redis_now_ms(world->redis));
+    world_run(world, 200000);
+    world_submit_to(world, 1, "a", "print x", NULL);
+    world_run(world, 20000);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* The whole host went down: nobody remembers a ledger, and Kafka holds results. */
+static void a_finished_job_stays_finished_when_redis_and_every_worker_began_anew(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "print x");
+    assert_true(world_settle(world, 10000));
+    world_stop(world, 0);
+    store_clear(fake_redis_store(world->redis));
+    world_start(world, 1);
+    world_submit_to(world, 1, "a", "print x", NULL);
+    world_run(world, 20000);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Nobody asserts it, E2B lists it: adopted when its record comes to somebody. */
 static void a_run_without_a_worker_is_found_in_e2bs_list(void **state)
 {
@@ -245,8 +286,14 @@ static void a_run_without_a_worker_is_found_in_e2bs_list(void **state)
     world_submit_with(world, "a", "print x;sleep 250000;print y", PROCESS);
     world_run(world, 3000);
     world_stop(world, 0);
-    store_clear(fake_redis_store(world->redis));
+    struct store *store = fake_redis_store(world->redis);
+    store_clear(store);
     world_launch(world, 1);
+    while (!store->is_ready)
+        world_run(world, 100);
+    /* Whose it was may be cut off from Redis alone, and extend it at E2B for so long. */
+    struct permit *permit = LIST_OBJECT(store->permits.next, struct permit, link);
+    assert_true(permit->horizon_ms - fake_redis_now_ms(world->redis) > LEDGER_LEAD_MS + LEDGER_SLACK_MS);
     assert_true(world_settle(world, 500000));
     world_expect(world, "a", "succeeded", "");
     assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
@@ -362,6 +409,8 @@ int main(void)
         WORLD_TEST(runs_outlive_an_emptied_ledger),
         WORLD_TEST(a_verdict_that_waits_for_the_ledger_outlives_its_loss),
         WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied),
+        WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied_twice),
+        WORLD_TEST(a_finished_job_stays_finished_when_redis_and_every_worker_began_anew),
         WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
         WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
