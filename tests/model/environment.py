@@ -54,7 +54,7 @@ def horizon(m, world):
     """H30, H33: of a permit that nobody extends, after its sandbox's end."""
     for p in world.ledger.permits:
         is_over = not is_kept(world, p.id) and not (m.rules.horizon and sandbox_of(world, p.id))
-        if is_over and p.id not in world.condemned[:1] and world.ledger.state == READY:
+        if is_over and world.ledger.state == READY:
             yield ("time", "passes the horizon of permit {}", p.id), world._replace(
                 ledger=drop_permit(world.ledger, p.id))
 

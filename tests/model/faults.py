@@ -4,7 +4,7 @@ import scripts
 import worker as workers
 from environment import move
 from world import (COPY, CREATING, DOWN, DRAINING, EXECUTING, IDLE, LIVE, LOST, PARKED, PARKING, READY, SEALING, UP, Ledger,
-                   custody_of, drop_sandbox, in_background, payload_of, put_custody, put_flight, put_worker, sandbox_of)
+                   custody_of, drop_sandbox, in_background, payload_of, put_flight, put_worker, sandbox_of)
 
 
 def running(world):
@@ -43,7 +43,7 @@ def stops(m, world):
 
 def kills(m, world):
     for i, w in running(world):
-        after = w._replace(state=DOWN, is_valid=False, is_stopped=False, is_cut=False, epoch=0, flights=(), custodies=(), background=(),
+        after = w._replace(state=DOWN, is_valid=False, is_open=False, is_stopped=False, is_cut=False, epoch=0, flights=(), custodies=(), background=(),
                            finished=())
         yield (w.id, "IS KILLED"), put_worker(world, i, after)
 
@@ -147,7 +147,8 @@ def creates(m, world):
 def breaks(m, world):
     """A connection to the sandbox, or a step of ours."""
     for i, w, flight, _ in attempts(world):
-        yield (w.id, "FAILS ITS ATTEMPT in sandbox {}", flight.permit), flights.fail(m, world._replace(adopted=0), i, w, flight)
+        after, v = workers.fail(m, world._replace(adopted=0), w, flight)
+        yield (w.id, "FAILS ITS ATTEMPT in sandbox {}", flight.permit), put_worker(after, i, v)
 
 
 def vanishings(m, world):

@@ -1,9 +1,9 @@
 """A job's way through a worker, as core/flight.h orders and src/worker/flight_*.c obey."""
 import scripts
-from worker import (in_background, is_answered, let_go, may_act, may_have_begun, release_permit, supersede)
+from worker import fail, is_answered, let_go, may_act, supersede
 from world import (COPY, CORRUPT, DELIVERED, DOUBTFUL, EXECUTING, EXPIRED, GRANTED, HANDED, HELD, IDLE, KILLING, LIVE,
-                   PARKED, PARKING, PUBLISHING, SEALING, UNSENT, UP, WAITING, Custody, Flight, Record, custody_of,
-                   drop_custody, hop_of, new_permit, new_result, payload_of, put_custody, put_flight, put_record,
+                   PARKED, READY, PARKING, PUBLISHING, SEALING, UNSENT, UP, WAITING, Custody, Flight, Record, custody_of,
+                   hop_of, in_background, new_permit, new_result, payload_of, put_custody, put_flight, put_record,
                    put_sandbox, put_worker, sandbox_of, with_member)
 
 
@@ -42,62 +42,68 @@ def refuse(m, world, i, w, r):
 
 
 def wait(m, world, i, w, flight):
-    """H19: what may have begun here, and must not begin again, is refused once it was superseded."""
-    w = put_flight(w, flight, None)
+    """H19: its job may have begun here, and must not begin again; it was superseded."""
     if not flight.is_attached or w.state != UP:
-        yield (w.id, "drops the job"), put_worker(world, i, w)
+        yield (w.id, "drops the job"), put_worker(world, i, put_flight(w, flight, None))
     elif w.is_valid and is_answered(m, world, w):
-        yield from refuse(m, world, i, w, flight.record)
+        yield from acquire(m, world, i, w, flight.record, False, flight)
 
 
 # ---- claim and permit
 
 
-def acquire(m, world, i, w, r, is_refused):
+def acquire(m, world, i, w, r, is_refused, waiting=None):
+    """flight_acquire.c: what was answered is handled at once; but `elsewhere`, which is asked again."""
     record, permit = world.records[r], new_permit(world)
     ledger, answer = scripts.acquire(m.rules, world.ledger, w.id, permit, hop_of(record), payload_of(record))
-    world, claim = world._replace(ledger=ledger), ledger.claim
+    if answer == "elsewhere":
+        return
+    world, claim, w = world._replace(ledger=ledger), ledger.claim, put_flight(w, waiting, None) if waiting else w
     if answer == "granted":
-        yield (w.id, "is granted permit {}", permit), put_worker(world, i, granted(m, world, w, r, is_refused))
+        is_final = is_refused or waiting is not None
+        yield (w.id, "is granted permit {}", permit), put_worker(world, i, granted(m, world, w, r, is_final))
     elif answer == "adopt":
-        yield from take_over(m, world, i, w, r, is_refused)
+        yield from take_over(m, world, i, w, r, is_refused, waiting)
     elif answer == "sealed":
-        w = put_flight(w, None, Flight(PUBLISHING, r, permit=claim.permit, result=claim.result, epoch=ledger.epoch))
+        w = put_flight(w, None, Flight(PUBLISHING, r, permit=claim.permit, result=claim.result, is_found=True,
+                                       epoch=ledger.epoch))
         if sandbox_of(world, claim.permit) and not custody_of(w, claim.permit):
             w = put_custody(w, Custody(claim.permit, KILLING))
         yield (w.id, "takes result {} over", claim.result), put_worker(world, i, w)
     elif answer == "cancelled":
         w = put_flight(w, None, Flight(SEALING, r, result=new_result(world)))
         yield (w.id, "finds the job cancelled"), put_worker(world, i, w)
-    elif answer != "elsewhere":
+    else:
         yield (w.id, "has nothing to do for record {}: " + answer, r), finish_record(world, i, w, r)
 
 
-def granted(m, world, w, r, is_refused):
+def granted(m, world, w, r, is_final):
     claim = world.ledger.claim
     flight, custody = Flight(EXECUTING, r, True, claim.permit, claim.attempt, hop=claim.hop), GRANTED
-    if is_refused or claim.attempt > m.max_attempts:
+    if is_final or claim.attempt > m.max_attempts:
         flight, custody = flight._replace(state=SEALING, result=new_result(world)), HELD
     return put_flight(put_custody(w, Custody(claim.permit, custody, custody == GRANTED)), None, flight)
 
 
-def take_over(m, world, i, w, r, is_refused):
-    """H51, H52: a process whose sandbox is known goes on. What else a predecessor left is killed, and the job free
-    again; but H19: what may have begun and must not begin again is sealed under the claim that is ours now."""
+def take_over(m, world, i, w, r, is_refused, waiting):
+    """H51, H52: a process whose sandbox is known goes on. What else a predecessor left is killed (CLEAR), and the job free
+    again; but H19: what may have begun and must not begin again is sealed."""
     claim = world.ledger.claim
-    if m.is_process and claim.is_bound and not is_refused and sandbox_of(world, claim.permit):
+    if m.is_process and claim.is_bound:
         flight = Flight(EXECUTING, r, True, claim.permit, claim.attempt, is_adopter=True, hop=claim.hop)
         w = put_custody(put_flight(w, None, flight), Custody(claim.permit, LIVE))
         yield (w.id, "adopts the run in sandbox {}", claim.permit), put_worker(world, i, w)
         return
-    is_final = is_refused or m.is_never and claim.is_bound
+    is_final = m.is_never and claim.is_bound
     keeps_claim = is_final and m.rules.final_keeps_claim
     w = put_custody(w, Custody(claim.permit, KILLING if claim.is_bound else DOUBTFUL))
     if not keeps_claim:
-        w = in_background(w, IDLE, claim.permit, not claim.is_bound)
-    if is_final:
+        w = in_background(w, IDLE, claim.permit, not claim.is_bound and (m.is_process or m.is_never))
+    if is_final or is_refused:
         permit = claim.permit if keeps_claim else 0
         w = put_flight(w, None, Flight(SEALING, r, True, permit, claim.attempt, result=new_result(world)))
+    elif waiting:
+        w = put_flight(w, None, waiting)
     yield (w.id, "takes the claim over and clears permit {}", claim.permit), put_worker(world, i, w)
 
 
@@ -113,7 +119,8 @@ def execute(m, world, i, w, flight):
         yield from start(m, world, i, w, flight, sandbox)
         yield from end_run(world, i, w, flight)
     else:
-        yield (w.id, "finds sandbox {} gone", flight.permit), fail(m, world, i, w, flight)
+        after, w = fail(m, world, w, flight)
+        yield (w.id, "finds sandbox {} gone", flight.permit), put_worker(after, i, w)
 
 
 def bind(m, world, i, w, flight):
@@ -126,7 +133,7 @@ def bind(m, world, i, w, flight):
         if flight.is_adopter and sandbox_of(world, flight.permit).begun:
             world = world._replace(adopted=1)
     else:
-        world, w = supersede(m, world, w, flight.permit, answer == "superseded_permit")
+        world, w = supersede(m, world, w, flight, answer == "superseded_permit")
     yield (w.id, "binds: " + answer), put_worker(world, i, w)
 
 
@@ -151,45 +158,44 @@ def end_run(world, i, w, flight):
         yield (w.id, "has a verdict: result {}", after.result), put_worker(world, i, put_flight(w, flight, after))
 
 
-def fail(m, world, i, w, flight):
-    """No fault of the job's: once more, if it may."""
-    if custody_of(w, flight.permit):  # else another flight of this worker had the claim, and cleared
-        world, w = let_go(m, world, w, custody_of(w, flight.permit))
-    if flight.attempt >= m.max_attempts or m.is_never and may_have_begun(m, flight):
-        w = put_flight(w, flight, flight._replace(state=SEALING, result=new_result(world)))
-    else:
-        w = in_background(put_flight(w, flight, None), IDLE, flight.permit, False)
-    return put_worker(world, i, w)
-
-
 # ---- verdict, result, offset
 
 
 def seal(m, world, i, w, flight):
-    """H1. Sealed once more (H9): where the claim is forgotten, and nobody's, it goes without the permit."""
+    """flight_publish.c, H1. Where the ledger is away the sandbox does not wait for it."""
+    custody = custody_of(w, flight.permit)
     if not m.rules.seal_first:
         yield (w.id, "is about to produce unsealed"), put_worker(world, i, published(w, flight, world.ledger.epoch))
         return
     if not is_answered(m, world, w):
+        if custody and custody.state == LIVE and (w.is_cut or world.ledger.state != READY):
+            world, w = let_go(m, world, w, custody)
+            yield (w.id, "lets sandbox {} go before its seal", flight.permit), put_worker(world, i, w)
         return
-    payload = payload_of(world.records[flight.record])
-    ledger, answer = scripts.seal(world.ledger, w.id, flight.permit, payload, flight.result)
-    if answer == "superseded" and flight.state == PUBLISHING and m.rules.reseal_freely:
-        ledger, answer = scripts.seal(world.ledger, w.id, 0, payload, flight.result)
-        if answer == "ok":
-            w = put_flight(w, flight, flight._replace(permit=0))
-            flight = flight._replace(permit=0)
+    ledger, answer = scripts.seal(world.ledger, w.id, flight.permit, payload_of(world.records[flight.record]),
+                                  flight.result)
     world = world._replace(ledger=ledger)
     if answer == "ok":
         w = published(w, flight, ledger.epoch)
-        if custody_of(w, flight.permit):
-            world, w = let_go(m, world, w, custody_of(w, flight.permit))
+        if custody:
+            world, w = let_go(m, world, w, custody)
+    elif answer in ("done", "conflict"):
+        w = put_flight(w, flight, None)._replace(finished=with_member(w.finished, flight.record))
+        if custody:
+            world, w = let_go(m, world, w, custody)
     else:
-        if answer in ("done", "conflict"):
-            w = put_flight(w, flight, None)._replace(finished=with_member(w.finished, flight.record))
-        world, w = supersede(m, world, w, flight.permit, answer == "superseded_permit")
-        w = put_flight(w, flight, None)
+        world, w = supersede(m, world, w, flight, answer == "superseded_permit")
     yield (w.id, "seals result {}: " + answer, flight.result), put_worker(world, i, w)
+
+
+def forgotten(m, world, i, w, flight):
+    """H9: what an earlier epoch sealed is sealed anew, without the permit that the ledger has forgotten. What another
+    sealed may be in Kafka already: the claim is asked for anew."""
+    if flight.is_found:
+        yield (w.id, "asks anew for the job"), put_worker(world, i, put_flight(w, flight, None))
+    else:
+        after = flight._replace(state=SEALING, permit=0)
+        yield (w.id, "is to seal result {} anew", flight.result), put_worker(world, i, put_flight(w, flight, after))
 
 
 def published(w, flight, epoch):
@@ -209,7 +215,7 @@ def produce(m, world, i, w, flight):
     if flight.sent != UNSENT or not may_act(m, w):
         return
     if flight.epoch != w.epoch and m.rules.reseal:
-        yield from seal(m, world, i, w, flight)
+        yield from forgotten(m, world, i, w, flight)
         return
     claim = world.ledger.claim
     if not m.rules.seal_first and m.rules.fence and claim and (claim.owner, claim.permit) != (w.id, flight.permit):

@@ -1,106 +1,128 @@
 """What brings a lost ledger back: every worker says what it holds, a leader says what Kafka and E2B know (H9, H37). And
 the reaper, which ends what has no right to live (H38)."""
 import scripts
-from worker import is_heard, let_go, supersede
-from world import (CHECKED, CREATING, DONE, DOWN, GRANTED, HANDED, KILLING, LIVE, NOBODY, PUBLISHING, READY, REAPER, REBUILDING,
-                   RUNNING, SEALED, SEALING, UNSENT, WAITING, Claim, custody_of, drop_permit, drop_sandbox, payload_of,
-                   permit_of, put_flight, put_worker, with_member)
+from worker import is_heard, lose_permit, may_ask, release_permit, supersede
+from world import (CHECKED, CREATING, DOWN, EXECUTING, GRANTED, HANDED, HELD, KILLING, LIVE, NOBODY, PUBLISHING, READY,
+                   REBUILDING, RUNNING, SEALED, SEALING, UP, Claim, Custody, custody_of, flight_of, payload_of, permit_of,
+                   put_custody, put_worker, with_member)
 
 
 # ---- a worker
 
 
 def say_what_it_holds(m, world, i, w):
+    """worker/rebuild.c: every permit, every run, every verdict that is not in Kafka yet, then `asserted`."""
     ledger = world.ledger
     if ledger.state != REBUILDING or not is_heard(world, w) or not m.rules.assertions:
         return
     if w.id in ledger.asserted or w.id not in ledger.leases:
         return
     for custody in w.custodies:
-        ledger, answer = scripts.assert_permit(world.ledger, w.id, custody.permit)
-        world = world._replace(ledger=ledger)
-        if answer != "ok":
-            world, w = supersede(m, world, w, custody.permit, True)
+        if custody.state != HELD:
+            world, w = assert_custody(m, world, w, custody)
     for flight in w.flights:
-        if flight.permit or flight.state == PUBLISHING:
-            world, w = assert_flight(m, world, w, flight)
+        if flight.state == PUBLISHING and not flight.is_found and flight.epoch:
+            claim = claim_of(world, flight, SEALED)
+            world = world._replace(ledger=scripts.assert_(m.rules, world.ledger, w.id, 0, claim)[0])
+        elif flight.state == SEALING and flight.permit and not is_attempts(flight, custody_of(w, flight.permit)):
+            world, w = assert_run(m, world, w, flight)
     ledger = world.ledger._replace(asserted=with_member(world.ledger.asserted, w.id))
-    yield (w.id, "says what it holds"), put_worker(world._replace(ledger=ledger), i, w)
+    yield (w.id, "says what it holds"), put_worker(world._replace(ledger=ledger), i, w._replace(is_open=False))
 
 
-def assert_flight(m, world, w, flight):
-    is_sealed = flight.state == PUBLISHING
-    custody = custody_of(w, flight.permit)
-    is_bound = flight.is_bound or not m.rules.bound_is_heard and custody is not None and custody.state == LIVE
-    claim = Claim(SEALED if is_sealed else RUNNING, w.id, flight.permit, is_bound and not is_sealed,
-                  attempt=flight.attempt, hop=flight.hop, payload=payload_of(world.records[flight.record]),
-                  result=flight.result if is_sealed else 0)
-    ledger, answer = scripts.assert_claim(m.rules, world.ledger, claim)
+def claim_of(world, flight, state, is_bound=False):
+    return Claim(state, 0, 0, is_bound, attempt=flight.attempt, hop=flight.hop,
+                 payload=payload_of(world.records[flight.record]), result=flight.result if state == SEALED else 0)
+
+
+def is_attempts(flight, custody):
+    """Else the custody was let go, or there is none."""
+    return custody is not None and custody.state in (GRANTED, CHECKED, CREATING, LIVE)
+
+
+def assert_custody(m, world, w, custody):
+    flight = flight_of(w, custody.permit, EXECUTING) or flight_of(w, custody.permit, SEALING)
+    claim = None
+    if flight and is_attempts(flight, custody):
+        claim = claim_of(world, flight, RUNNING, custody.state == LIVE)
+    ledger, answer = scripts.assert_(m.rules, world.ledger, w.id, custody.permit, claim)
     world = world._replace(ledger=ledger)
-    if answer == "ok":
-        after = flight._replace(is_bound=is_bound, epoch=ledger.epoch if is_sealed else flight.epoch)
-        return world, put_flight(w, flight, after)
-    if flight.sent != UNSENT:  # it is on its way: nothing can be done about it
-        return world, w
-    if custody:
-        world, w = let_go(m, world, w, custody)
-    if answer == "done":
-        w = w._replace(finished=with_member(w.finished, flight.record))
-    return world, put_flight(w, flight, None)
+    if answer == "superseded_permit":
+        return lose_permit(m, world, w, custody)
+    if answer != "ok" and flight.state == EXECUTING:
+        return supersede(m, world, w, flight, False)
+    return world, w
+
+
+def assert_run(m, world, w, flight):
+    """Its sandbox is gone, its verdict waits for the ledger: the permit comes along, and goes back at once."""
+    ledger, _ = scripts.assert_(m.rules, world.ledger, w.id, flight.permit, claim_of(world, flight, RUNNING))
+    world = world._replace(ledger=ledger)
+    custody = custody_of(w, flight.permit)
+    return (world, w) if custody and custody.state != HELD else release_permit(m, world, w, flight.permit)
 
 
 # ---- the leader: any worker that lives
 
 
 def leader(m, world):
+    """worker/rebuild_leader.c, lua/ready.lua."""
     ledger = world.ledger
     if ledger.state != REBUILDING or not any(w.is_valid and is_heard(world, w) for w in world.workers):
         return
     may_vouch = has_waited(m, world)
-    if not ledger.is_read_back and (may_vouch or not m.rules.vouch_last):
+    if not ledger.is_read_back and (may_vouch or not m.rules.read_back_last):
         after = ledger._replace(is_read_back=True)
         if world.results and m.rules.read_back:
-            payload = ledger.claim.payload if ledger.claim else 0
-            after = after._replace(claim=Claim(DONE, payload=payload, epoch=ledger.epoch))
+            after = scripts.done(m.rules, after)
         yield ("the leader", "reads the results back"), world._replace(ledger=after)
-    if not ledger.is_listed and (may_vouch or not m.rules.vouch_last):
-        yield ("the leader", "asserts what E2B lists"), world._replace(ledger=take_list(m, world))
+    is_due = not ledger.is_listed if may_vouch or not m.rules.list_last else take_list(m, world) != ledger
+    if is_due:
+        is_listed = may_vouch or not m.rules.list_last
+        after = take_list(m, world)._replace(is_listed=is_listed)
+        yield ("the leader", "asserts what E2B lists"), world._replace(ledger=after)
     if ledger.is_read_back and ledger.is_listed and may_vouch:
         yield ("the leader", "opens the ledger"), world._replace(ledger=scripts.ready(ledger))
 
 
 def has_waited(m, world):
-    """ready.lua, and `waiting_for` of the leader's call."""
+    """ready.lua: everybody with a lease has asserted, everybody whom one of them remembers too, or its creates are over."""
     rules, ledger = m.rules, world.ledger
     if rules.assertions and rules.wait_for_asserted and any(me not in ledger.asserted for me in ledger.leases):
         return False
-    if rules.wait_for_pulses and any(w.state != DOWN and has_yet_to_move(ledger, w) for w in world.workers):
+    if rules.wait_for_crew and any(w.state != DOWN and has_yet_to_move(ledger, w) for w in world.workers):
         return False
-    if not rules.wait_for_creates:
-        return True
-    is_sent = not any(c.state in (GRANTED, CHECKED) and c.is_fresh for w in world.workers for c in w.custodies)
-    return is_sent and all(s.is_live for s in world.sandboxes)
+    return not rules.wait_for_creates or not any(is_unasserted_create(world, permit) for permit in creates(world))
 
 
 def has_yet_to_move(ledger, w):
-    """Within a lease whoever is not stopped pulses, or, cut off, hands nothing to librdkafka any more; and what it handed
+    """Within 120 s whoever is not stopped pulses, or, cut off, hands nothing to librdkafka any more; and what it handed
     over arrives."""
     if w.is_cut:
         return w.is_valid or any(f.sent == HANDED for f in w.flights)
     return not w.is_stopped and (w.epoch != ledger.epoch or w.id not in ledger.leases)
 
 
+def creates(world):
+    """Under way, or about to be sent."""
+    for w in world.workers:
+        yield from (c.permit for c in w.custodies if c.state in (GRANTED, CHECKED) and c.is_fresh)
+    yield from (s.permit for s in world.sandboxes if not s.is_live)
+
+
+def is_unasserted_create(world, permit):
+    named = permit_of(world.ledger, permit)
+    return named is None or named.epoch != world.ledger.epoch
+
+
 def take_list(m, world):
-    """A sandbox's metadata names permit and job; nothing says how far it was."""
-    ledger = world.ledger._replace(is_listed=True)
+    """A sandbox's metadata names permit, job and attempt; nothing says how far it was."""
+    ledger = world.ledger
     for s in world.sandboxes:
-        named = permit_of(ledger, s.permit)
-        if not m.rules.leader_lists or not s.is_live or named and named.epoch == ledger.epoch:
-            continue
-        ledger, _ = scripts.assert_permit(ledger, NOBODY, s.permit)
-        old = ledger.claim or Claim(RUNNING, attempt=1)
-        claim = Claim(RUNNING, NOBODY, s.permit, True, attempt=old.attempt, hop=old.hop)
-        ledger, _ = scripts.assert_claim(m.rules, ledger, claim)
+        if m.rules.leader_lists and s.is_live:
+            named = permit_of(ledger, s.permit)
+            if not (named and named.epoch == ledger.epoch and named.worker == NOBODY):
+                ledger, _ = scripts.assert_(m.rules, ledger, NOBODY, s.permit, Claim(RUNNING, is_bound=True, attempt=s.attempt))
     return ledger
 
 
@@ -108,23 +130,17 @@ def take_list(m, world):
 
 
 def reaper(m, world):
-    """Asks, and kills a while later: it, too, may be stopped in between. What it was told before a loss is worth nothing."""
-    ledger = world.ledger
-    if world.condemned and world.condemned[1] != ledger.epoch and m.rules.condemn_again:
-        yield ("the reaper", "has to ask again"), world._replace(condemned=())
-    elif world.condemned:
-        permit = world.condemned[0]
-        named = permit_of(ledger, permit)
-        after = drop_sandbox(world, permit)._replace(condemned=())
-        if named and named.worker == REAPER:
-            after = after._replace(ledger=drop_permit(ledger, permit))
-        yield ("the reaper", "kills sandbox {}", permit), after
-    elif m.has_reaper and ledger.state == READY:
-        for s in world.sandboxes:
-            after, answer = scripts.condemn(m.rules, ledger, s.permit)
-            if s.is_live and answer == "ok":
-                after = world._replace(ledger=after, condemned=(s.permit, ledger.epoch), adopted=0)
-                yield ("the reaper", "condemns sandbox {}", s.permit), after
+    """worker/reaper.c: lists first, asks right before each kill. The kill is its worker's, through the gate."""
+    if not m.has_reaper or world.ledger.state != READY:
+        return
+    for i, w in enumerate(world.workers):
+        for s in world.sandboxes if w.state == UP and may_ask(m, world, w) else ():
+            if not s.is_live or custody_of(w, s.permit):
+                continue
+            ledger, answer = scripts.condemn(m.rules, world.ledger, w.id, s.permit)
+            if answer == "kill":
+                after = put_worker(world._replace(ledger=ledger, adopted=0), i, put_custody(w, Custody(s.permit, KILLING)))
+                yield (w.id, "condemns sandbox {}", s.permit), after
 
 
 STEPS = (leader, reaper)

@@ -10,7 +10,7 @@ class Rules:
     fence: bool = True              # ... which a look at the claim right before producing does not replace
     refusals_sealed: bool = True    # H3: also the verdict of a record that never ran
     until: bool = True              # H4: a claim ends, whatever its owner remembers
-    until_renewed: bool = True      # ... and begins anew for who finds after a lapse that it has the claim still
+    hold: bool = True               # H22: after a gap in everybody's pulses, and a rebuild, nobody is taken over for a lease
     done_wins: bool = True          # what was delivered is done, whoever runs the job meanwhile
     copy_first: bool = True         # H13: a retry's copy is delivered before the claim is parked
     background_in_order: bool = True    # a release or done of ours is heard before our next acquire
@@ -28,21 +28,19 @@ class Rules:
     renaming: bool = True           # H35: a take-over puts its name on the permit
     gone_is_mine: bool = True       # a permit that exists no more is nobody else's: the sandbox is to be killed
     record_decides: bool = True     # H52: who comes second to a process attaches
-    condemn: bool = True            # H38: the reaper asks right before each kill, and takes the permit
-    condemn_again: bool = True      # ... in this epoch of the ledger
-    condemned_stays: bool = True    # H38: ... which a take-over does not rename
+    condemn: bool = True            # H38: the reaper asks right before each kill
+    condemn_frees: bool = True      # H38: ... and takes the claim from whoever would adopt what is about to be killed
     # -- a lost ledger
     read_back: bool = True          # H9: a rebuild takes from Kafka what is done
+    read_back_last: bool = True     # ... when everybody who may publish has asserted
     reseal: bool = True             # H9: what an earlier epoch sealed is sealed again before it is produced
-    reseal_freely: bool = True      # ... without the permit where nobody has the claim: the verdict is not thrown away
     assertions: bool = True         # H37: workers say what they hold
-    bound_is_heard: bool = True     # ... and no more than they were told: unbound is what no bind was answered for
-    stronger_wins: bool = True      # a sealed assertion takes the claim from a bound one, a bound one from an unbound
+    stronger_wins: bool = True      # a verdict takes the claim from a run, a later attempt from an earlier one
     wait_for_asserted: bool = True  # H37: ready waits for all that pulsed
-    wait_for_pulses: bool = True    # ... for a lease, so that all that live have pulsed
+    wait_for_crew: bool = True      # ... and for all whom they remember
     wait_for_creates: bool = True   # ... for 120 s, so that creates of the dead are over
-    vouch_last: bool = True         # ... and what is read back and listed is looked at after all this waiting
     leader_lists: bool = True       # H37: what E2B lists and nobody asserted is nobody's, and adoptable
+    list_last: bool = True          # ... and it is listed after all this waiting
 
 
 DESIGN = Rules()

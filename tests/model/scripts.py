@@ -1,11 +1,12 @@
-"""Redis: one function for each script of src/redis/lua, whole or not at all, in the words of its answers."""
-from world import (DONE, IDLE, LOST, NOBODY, PARKED, READY, REAPER, REBUILDING, RUNNING, SEALED, Claim, Permit,
+"""Redis: one function for each script of src/redis/lua, whole or not at all, in the words of its answers. They are written
+in the order of the scripts, so that one can be laid beside the other; durations are events (environment.py)."""
+from world import (DONE, IDLE, LOST, NOBODY, PARKED, READY, REBUILDING, RUNNING, SEALED, Claim, Permit,
                    drop_permit, permit_of, put_permit, with_member, without_member)
 
 
 def pulse(ledger, me, epochs):
-    """-> ledger, whether the lease had lapsed. H36: after a loss the first pulse begins the rebuild. H22: after a gap in
-    everybody's pulses nobody is taken over for one lease."""
+    """pulse.lua -> ledger, whether the lease had lapsed. H36: after a loss the first pulse begins the rebuild. H22: after
+    a gap in everybody's pulses nobody is taken over for one lease."""
     has_lapsed = me not in ledger.leases
     if ledger.state == LOST:
         ledger = ledger._replace(state=REBUILDING, epoch=1 + max(ledger.epoch, *epochs), is_held=True, asserted=(),
@@ -16,7 +17,7 @@ def pulse(ledger, me, epochs):
 
 
 def acquire(rules, ledger, me, permit, hop, payload):
-    """-> ledger, answer. Never `denied`: a full limit is a delay."""
+    """acquire.lua -> ledger, answer. Never `denied`: a full limit is a delay."""
     c = ledger.claim or Claim(IDLE)
     if ledger.state != READY:
         return ledger, "not_ready"
@@ -27,24 +28,26 @@ def acquire(rules, ledger, me, permit, hop, payload):
     if c.state == PARKED and hop < c.hop:  # H13
         return ledger, "stale"
     if c.state in (RUNNING, SEALED):
-        is_kept = c.owner == me or c.owner in ledger.leases
-        if c.owner != NOBODY and (ledger.is_held or is_kept and not c.is_late):
+        is_over = c.is_late or c.epoch != ledger.epoch
+        is_kept = ledger.is_held and rules.hold or not is_over and (c.owner == me or c.owner in ledger.leases)
+        if c.owner != NOBODY and is_kept:
             return ledger, "elsewhere"
-        return take_over(rules, ledger, me)
+        return take_over(rules, ledger, me, payload)
     if c.is_cancelled:
         return ledger, "cancelled"
     claim = Claim(RUNNING, me, permit, attempt=c.attempt + 1, hop=hop, payload=payload, epoch=ledger.epoch)
     return put_permit(ledger._replace(claim=claim), Permit(permit, me, ledger.epoch)), "granted"
 
 
-def take_over(rules, ledger, me):
-    """H4, H35: the claim is the caller's, and of a running one the permit, unless it is condemned (H38)."""
+def take_over(rules, ledger, me, payload):
+    """H4, H35: the claim is the caller's, and of a running one the permit. That of a sealed one keeps its name."""
     c = ledger.claim
-    ledger = ledger._replace(claim=c._replace(owner=me, is_late=False, epoch=ledger.epoch))
+    claim = c._replace(owner=me, is_late=False, epoch=ledger.epoch, payload=c.payload or payload)
+    ledger = ledger._replace(claim=claim)
     if c.state == SEALED:
         return ledger, "sealed"
     named = permit_of(ledger, c.permit)
-    if named and rules.renaming and not (named.worker == REAPER and rules.condemned_stays):
+    if named and rules.renaming:
         ledger = put_permit(ledger, named._replace(worker=me))
     if c.is_cancelled:
         ledger = ledger._replace(told=with_member(ledger.told, me))
@@ -52,7 +55,7 @@ def take_over(rules, ledger, me):
 
 
 def superseded(ledger, me, permit):
-    """H35: whose claim this is not. superseded_permit: the sandbox is another's by now."""
+    """prelude.lua, H35: whose claim this is not. superseded_permit: the sandbox is another's by now."""
     c, named = ledger.claim, permit_of(ledger, permit)
     if named and named.worker != me or c and c.permit == permit and c.owner != me and c.state == RUNNING:
         return "superseded_permit"
@@ -65,6 +68,7 @@ def is_mine(ledger, me, permit, *states):
 
 
 def bind(rules, ledger, me, permit):
+    """bind.lua"""
     if ledger.state != READY:
         return ledger, "not_ready"
     if not is_mine(ledger, me, permit, RUNNING, SEALED):
@@ -73,12 +77,12 @@ def bind(rules, ledger, me, permit):
     if rules.owner_check and (not named or named.worker != me):
         return ledger, "superseded"
     if ledger.claim.state == RUNNING:
-        ledger = ledger._replace(claim=ledger.claim._replace(is_bound=True))
+        ledger = ledger._replace(claim=ledger.claim._replace(is_bound=True, is_late=False, epoch=ledger.epoch))
     return ledger, "ok"
 
 
 def seal(ledger, me, permit, payload, result):
-    """H1: once per job. H3: without a permit (0) while nobody runs or publishes it."""
+    """seal.lua, H1: once per job. H3: without a permit (0) while nobody runs or publishes it."""
     c = ledger.claim or Claim(IDLE)
     if ledger.state != READY:
         return ledger, "not_ready"
@@ -86,7 +90,7 @@ def seal(ledger, me, permit, payload, result):
         return ledger, "conflict"
     if c.state == DONE:
         return ledger, "done"
-    if is_mine(ledger, me, permit, SEALED):  # an answer was lost
+    if is_mine(ledger, me, permit, SEALED):  # an answer was lost, or it was asserted
         return ledger, "ok" if c.result == result else "elsewhere"
     if permit and not is_mine(ledger, me, permit, RUNNING):
         return ledger, superseded(ledger, me, permit)
@@ -97,100 +101,141 @@ def seal(ledger, me, permit, payload, result):
 
 
 def done(rules, ledger):
-    """By anyone who had the record delivered, in any state of the ledger: that it was delivered stays true."""
+    """done.lua: by anyone who had the record delivered, in any state of the ledger: that it was delivered stays true."""
     c = ledger.claim or Claim(IDLE)
     if c.state == RUNNING and not rules.done_wins:
-        return ledger, "superseded"
-    return ledger._replace(claim=Claim(DONE, payload=c.payload, epoch=ledger.epoch)), "ok"
+        return ledger
+    return ledger._replace(claim=Claim(DONE, payload=c.payload, epoch=0))
+
+
+def is_callers(ledger, me, owner):
+    """What the leader of a rebuild has asserted as nobody's, from a list that was older, is the caller's too."""
+    return owner == me or owner == NOBODY and ledger.state == REBUILDING
+
+
+def given_up(claim, state=IDLE, hop=0):
+    """prelude.lua, give_up: what a claim remembers that nobody runs."""
+    return Claim(state, attempt=claim.attempt, hop=hop or claim.hop, payload=claim.payload,
+                 is_cancelled=claim.is_cancelled, epoch=0)
 
 
 def release_claim(ledger, me, permit, state, hop=0, is_uncounted=False):
-    """To IDLE or PARKED, in any state of the ledger; another's is left alone."""
-    if not is_mine(ledger, me, permit, RUNNING):
-        return ledger
-    c = ledger.claim
-    return ledger._replace(claim=Claim(state, attempt=c.attempt - is_uncounted, hop=hop or c.hop, payload=c.payload,
-                                       is_cancelled=c.is_cancelled, epoch=c.epoch))
+    """release.lua, its first half: in any state of the ledger. parked: where nobody runs the job, whoever had it."""
+    c = ledger.claim or Claim(IDLE, epoch=0)
+    mine = c.state == RUNNING and c.permit == permit and is_callers(ledger, me, c.owner)
+    if mine and is_uncounted:
+        c = c._replace(attempt=max(0, c.attempt - 1))
+    if state == PARKED and (mine or c.state in (IDLE, PARKED)):
+        return ledger._replace(claim=given_up(c, PARKED, max(hop, c.hop)))
+    return ledger._replace(claim=given_up(c)) if mine else ledger
 
 
 def release_permit(rules, ledger, me, permit):
-    named = permit_of(ledger, permit)
-    if named and (named.worker == me or not rules.owner_check):
-        return drop_permit(ledger, permit)
-    return ledger
+    """release.lua, its second half: nor shall anybody adopt it."""
+    named, c = permit_of(ledger, permit), ledger.claim
+    if not named or rules.owner_check and not is_callers(ledger, me, named.worker):
+        return ledger
+    if named.worker == NOBODY and c and c.state == RUNNING and c.owner == NOBODY and c.permit == permit:
+        ledger = ledger._replace(claim=given_up(c))
+    return drop_permit(ledger, permit)
 
 
 def give_away(ledger, me, permit):
-    """The script `yield` (H55): claim and permit are nobody's."""
-    named = permit_of(ledger, permit)
+    """yield.lua (H55): claim and permit are nobody's."""
+    named, c = permit_of(ledger, permit), ledger.claim
     if ledger.state != READY:
         return ledger, "not_ready"
+    if named and named.worker == NOBODY and c and c.state == RUNNING and c.permit == permit and c.owner == NOBODY:
+        return ledger, "ok"
     if not is_mine(ledger, me, permit, RUNNING) or not named or named.worker != me:
         return ledger, superseded(ledger, me, permit)
-    ledger = ledger._replace(claim=ledger.claim._replace(owner=NOBODY))
+    ledger = ledger._replace(claim=c._replace(owner=NOBODY, is_late=False, epoch=ledger.epoch))
     return put_permit(ledger, named._replace(worker=NOBODY)), "ok"
 
 
 def cancel(ledger):
-    """H20: the flag is in the claim, made for it where there is none; who seals first wins."""
-    c = ledger.claim or Claim(IDLE, epoch=ledger.epoch)
-    if ledger.state != READY:
-        return ledger, "not_ready"
+    """cancel.lua, H20: the flag is in the claim, made for it where there is none; who seals first wins."""
+    c = ledger.claim or Claim(IDLE, epoch=0)
     if c.state in (SEALED, DONE):
-        return ledger, "done"
+        return ledger, "late"
     ledger = ledger._replace(claim=c._replace(is_cancelled=True))
     if c.state == RUNNING and c.owner != NOBODY:
         ledger = ledger._replace(told=with_member(ledger.told, c.owner))
     return ledger, "ok"
 
 
-def condemn(rules, ledger, permit):
-    """H38: may the reaper kill this sandbox? Yes takes the permit, so that nobody adopts it."""
+def condemn(rules, ledger, me, permit):
+    """condemn.lua, H38: may the reaper kill this sandbox? `kill` takes the permit, and frees the claim."""
     c, named = ledger.claim, permit_of(ledger, permit)
     if ledger.state != READY:
         return ledger, "not_ready"
+    if not rules.condemn:
+        return ledger, "keep" if named and named.worker in ledger.leases else "kill"
     if not named:
-        return ledger, "ok"
-    is_alive = named.worker in ledger.leases or named.worker > NOBODY and ledger.is_held
-    has_right = c and c.state == RUNNING and c.permit == permit and c.owner == named.worker and not c.is_late
-    if is_alive or has_right:
-        return ledger, "superseded_permit"
-    return put_permit(ledger, named._replace(worker=REAPER)) if rules.condemn else ledger, "ok"
+        return ledger, "kill"
+    if named.worker != NOBODY and (ledger.is_held and rules.hold or named.worker in ledger.leases):
+        return ledger, "keep"
+    if c and c.state == RUNNING and c.permit == permit:
+        if not c.is_late:
+            return ledger, "keep"
+        if rules.condemn_frees:
+            ledger = ledger._replace(claim=given_up(c))
+    return put_permit(ledger, named._replace(worker=me)), "kill"
 
 
 # ---- the rebuild (H37)
 
 
-def assert_permit(ledger, me, permit):
-    """me NOBODY: the leader, for what E2B lists."""
-    named = permit_of(ledger, permit)
-    if not named or named.epoch != ledger.epoch or named.worker == NOBODY:
-        return put_permit(ledger, Permit(permit, me, ledger.epoch)), "ok"
-    return ledger, "ok" if named.worker == me else "superseded_permit"
+def assert_(rules, ledger, me, permit, claim=None):
+    """assert.lua. me NOBODY: the leader, for what E2B lists. permit 0: none; claim None: no job goes with it."""
+    epoch, is_mine_, c = ledger.epoch, me != NOBODY, ledger.claim or Claim(IDLE, epoch=0)
+    if permit:
+        named = permit_of(ledger, permit)
+        if named and named.epoch == epoch and named.worker not in (me, NOBODY):
+            return ledger, "superseded_permit"
+        runs_it_now = c.permit == permit and c.epoch == epoch and c.owner not in (NOBODY, me)
+        if not named and claim and runs_it_now:
+            return ledger, "superseded_permit"  # who runs it here and now has said that this sandbox is dead
+        is_free = c.owner in (NOBODY, me) or c.epoch != epoch
+        if is_mine_ and named and not claim and c.state == RUNNING and c.permit == permit and is_free:
+            ledger = ledger._replace(claim=given_up(c))
+        ledger = put_permit(ledger, Permit(permit, me, epoch))
+    if not claim:
+        return ledger, "ok"
+    return assert_claim(rules, ledger, me, permit, claim, c)
 
 
-def assert_claim(rules, ledger, claim):
-    """A running or sealed claim, its owner's or nobody's, against what is there: of the snapshot, or asserted before."""
-    old = ledger.claim or Claim(IDLE, epoch=0)
-    is_old = old.epoch != ledger.epoch
-    if old.state == DONE:
+def assert_claim(rules, ledger, me, permit, claim, c):
+    """The owner's word beats the leader's, and what is of an earlier epoch: an old snapshot. A verdict beats a run, a later
+    attempt an earlier one, else the first one has it."""
+    epoch = ledger.epoch
+    is_now, refused = c.epoch == epoch, "superseded" if permit else "elsewhere"
+    if c.state == DONE:
         return ledger, "done"
-    if old.state == SEALED and (claim.state == RUNNING or not is_old and old.result != claim.result):
-        return ledger, "elsewhere"
-    is_free = is_old or old.state in (IDLE, PARKED) or old.owner in (NOBODY, claim.owner)
-    is_stronger = strength(claim) > strength(old) and rules.stronger_wins
-    if not is_free and not is_stronger or claim.owner == NOBODY and not is_old:
-        return ledger, "superseded"
-    claim = claim._replace(epoch=ledger.epoch, payload=claim.payload or old.payload,
-                           is_cancelled=old.is_cancelled and claim.state == RUNNING)
-    return ledger._replace(claim=claim), "ok"
-
-
-def strength(claim):
-    return 2 if claim.state == SEALED else int(claim.is_bound)
+    if claim.state == SEALED and c.state == SEALED and is_now:
+        if c.owner == me:
+            return ledger, "ok" if c.result == claim.result else "elsewhere"
+        return ledger, refused
+    if claim.state == SEALED and c.state == RUNNING and is_now and c.owner != NOBODY and not rules.stronger_wins:
+        return ledger, refused
+    if claim.state == RUNNING:
+        if c.state == SEALED or c.state == PARKED and (me == NOBODY or claim.hop < c.hop):
+            return ledger, refused
+        if c.state == RUNNING and is_now and not (c.owner == me and c.permit == permit):
+            is_later = claim.attempt > c.attempt and rules.stronger_wins
+            if me == NOBODY or not (c.owner == NOBODY or is_later):
+                return ledger, refused
+        if me == NOBODY and c.state == RUNNING and c.permit == permit:  # a list knows less than what is written here
+            return ledger._replace(claim=c._replace(owner=NOBODY, epoch=epoch, is_late=False, is_bound=True)), "ok"
+    told = ledger.told
+    if c.is_cancelled and claim.state == RUNNING and me != NOBODY:
+        told = with_member(told, me)
+    claim = claim._replace(owner=me, permit=permit, epoch=epoch, payload=claim.payload or c.payload,
+                           is_cancelled=c.is_cancelled and claim.state == RUNNING)
+    return ledger._replace(claim=claim, told=told), "ok"
 
 
 def ready(ledger):
-    """What was not asserted is forgotten."""
-    return ledger._replace(state=READY, asserted=(), is_read_back=False, is_listed=False,
+    """ready.lua: what was not asserted is forgotten, and nobody is taken over for one lease."""
+    return ledger._replace(state=READY, asserted=(), is_read_back=False, is_listed=False, is_held=True,
                            permits=tuple(p for p in ledger.permits if p.epoch == ledger.epoch))

@@ -5,14 +5,15 @@ Every function that stands in a table of steps takes the model, the world, the w
 (label, world) for each thing that may happen next; a label is (who, what, values). Nobody is ever obliged to move, so a
 short stop needs no state of its own. What a long one does to leases and deadlines is a fault."""
 import scripts
-from world import (CHECKED, CREATING, DOUBTFUL, DOWN, DRAINING, EXECUTING, GRANTED, HELD, IDLE, KILLING, LIVE, LOST, PARKED, PARKING, READY,
-                   REBUILDING, RUNNING, SEALING, WAITING, Flight, Sandbox, custody_of, drop_custody, drop_sandbox, flight_of,
-                   in_background, new_result, permit_of, put_custody, put_flight, put_sandbox, put_worker, sandbox_of)
+from world import (CHECKED, CREATING, DOUBTFUL, DOWN, DRAINING, EXECUTING, GRANTED, HELD, IDLE, KILLING, LIVE, LOST,
+                   NOBODY, PARKED, READY, REBUILDING, SEALING, WAITING, Flight, Sandbox, custody_of, drop_custody,
+                   drop_sandbox, flight_of, in_background, new_result, permit_of, put_custody, put_flight, put_sandbox,
+                   put_worker, sandbox_of)
 
 
 def may_act(m, w):
-    """H35: create, start, kill and publish want a valid lease."""
-    return w.is_valid or not m.rules.lease_gate
+    """worker/gate.h, H35: create, start, kill and publish want a valid lease, and that no permit's owner is open."""
+    return w.is_valid and not w.is_open or not m.rules.lease_gate
 
 
 def is_heard(world, w):
@@ -37,18 +38,21 @@ def may_have_begun(m, flight):
 
 
 def pulse(m, world, i, w):
+    """redis/pulse.h: after a lapse, and in a new epoch, it asks whose its permits are."""
     ledger = world.ledger
     is_told = w.id in ledger.told
     is_news = not w.is_valid or w.epoch != ledger.epoch or w.id not in ledger.leases or ledger.state == LOST
     if w.is_cut or not (is_news or is_told):
         return
     ledger, has_lapsed = scripts.pulse(ledger, w.id, [x.epoch for x in world.workers])
-    world, w = world._replace(ledger=ledger), w._replace(is_valid=True, is_stopped=False, epoch=ledger.epoch)
-    if has_lapsed and m.rules.lease_gate:
+    is_new = w.epoch != ledger.epoch
+    is_open = ledger.state == REBUILDING and (w.is_open or is_new and bool(w.custodies))
+    world = world._replace(ledger=ledger)
+    w = w._replace(is_valid=True, is_stopped=False, is_open=is_open, epoch=ledger.epoch)
+    if (has_lapsed or is_new) and m.rules.lease_gate:
         world, w = say_first(m, world, w)
         for custody in w.custodies:
             world, w = look_at_permit(m, world, w, custody)
-        world = renew_until(m, world, w)
     if is_told:
         w = be_cancelled(world, w)
     yield (w.id, "pulses"), put_worker(world, i, w)
@@ -65,36 +69,54 @@ def say_first(m, world, w):
 def look_at_permit(m, world, w, custody):
     """H35: whose is it now? Another's: hands off. Nobody's, for it is gone: the sandbox is ours to end."""
     ledger, named = world.ledger, permit_of(world.ledger, custody.permit)
-    if named and named.worker == w.id:
+    if named and named.worker == w.id and named.epoch == ledger.epoch:
         return world, w
-    if ledger.state == REBUILDING and (not named or named.epoch != ledger.epoch):
+    if ledger.state == REBUILDING and (not named or named.epoch != ledger.epoch or named.worker == NOBODY):
         return world, w  # not known yet: it is to be asserted; what a snapshot says of it is worth nothing
-    return supersede(m, world, w, custody.permit, named is not None or not m.rules.gone_is_mine)
+    if named and named.epoch == ledger.epoch or not m.rules.gone_is_mine:
+        return lose_permit(m, world, w, custody)
+    return permit_gone(m, world, w, custody)
 
 
-def renew_until(m, world, w):
-    """What it still has after a lapse it binds anew: else anybody takes it from a worker that lives."""
-    claim = world.ledger.claim
-    if not m.rules.until_renewed or not claim or claim.state != RUNNING or claim.owner != w.id:
-        return world
-    if not any(f.permit == claim.permit and f.state in (EXECUTING, SEALING, PARKING) for f in w.flights):
-        return world
-    return world._replace(ledger=world.ledger._replace(claim=claim._replace(is_late=False)))
+def lose_permit(m, world, w, custody):
+    """LOST_TO_OTHER: an adopter has the sandbox. A verdict goes on: seal says whether it counts."""
+    w = drop_custody(w, custody.permit)
+    flight = flight_of(w, custody.permit, EXECUTING)
+    return world, forget_attempt(m, w, flight) if flight else w
 
 
-def supersede(m, world, w, permit, is_anothers):
-    """The claim is another's. With our permit: hands off. Under another permit: own sandbox killed, own permit released."""
-    for flight in w.flights:
-        if flight.permit == permit and flight.state in (EXECUTING, SEALING):
-            is_remembered = (m.is_never and may_have_begun(m, flight) and flight.is_attached
-                             and m.rules.superseded_remembers)
-            w = put_flight(w, flight, Flight(WAITING, flight.record) if is_remembered else None)
-    custody = custody_of(w, permit)
+def permit_gone(m, world, w, custody):
+    """LOST_FOR_GOOD: the sandbox is counted nowhere and must go, and the attempt with it (SANDBOX_LOST)."""
+    flight = flight_of(w, custody.permit, EXECUTING)
+    if flight:
+        return fail(m, world, w, flight)
+    is_held = flight_of(w, custody.permit, SEALING) and custody.state == LIVE  # until it is sealed
+    return (world, w) if is_held else let_go(m, world, w, custody)
+
+
+def forget_attempt(m, w, flight):
+    """The claim is another's. H19: what may have begun here, and must not begin again, remembers it."""
+    remembers = m.is_never and may_have_begun(m, flight) and flight.is_attached and m.rules.superseded_remembers
+    return put_flight(w, flight, Flight(WAITING, flight.record) if remembers else None)
+
+
+def supersede(m, world, w, flight, is_anothers):
+    """FLIGHT_EVENT_SUPERSEDED. With our permit: hands off. Under another permit: own sandbox killed, own permit
+    released."""
+    w = forget_attempt(m, w, flight)
+    custody = custody_of(w, flight.permit)
     if custody and is_anothers:
-        w = drop_custody(w, permit)
-    elif custody:
-        world, w = let_go(m, world, w, custody)
-    return world, w
+        return world, drop_custody(w, flight.permit)
+    return let_go(m, world, w, custody) if custody else (world, w)
+
+
+def fail(m, world, w, flight):
+    """No fault of the job's: once more, if it may."""
+    if custody_of(w, flight.permit):  # else another flight of this worker had the claim, and cleared
+        world, w = let_go(m, world, w, custody_of(w, flight.permit))
+    if flight.attempt >= m.max_attempts or m.is_never and may_have_begun(m, flight):
+        return world, put_flight(w, flight, flight._replace(state=SEALING, result=new_result(world)))
+    return world, in_background(put_flight(w, flight, None), IDLE, flight.permit, False)
 
 
 def be_cancelled(world, w):
@@ -143,9 +165,14 @@ def custody_granted(m, world, i, w, custody):
     yield (w.id, "finds its grant of permit {} too old", custody.permit), put_worker(world, i, w)
 
 
+def attempt_of(w, custody):
+    flight = flight_of(w, custody.permit, EXECUTING)
+    return flight.attempt if flight else 1
+
+
 def custody_checked(m, world, i, w, custody):
     w = put_custody(w, custody._replace(state=CREATING, is_fresh=True))
-    after = put_sandbox(put_worker(world, i, w), Sandbox(custody.permit, False))
+    after = put_sandbox(put_worker(world, i, w), Sandbox(custody.permit, False, attempt=attempt_of(w, custody)))
     yield (w.id, "sends the create of sandbox {}", custody.permit), after
 
 
@@ -213,7 +240,7 @@ def background(m, world, i, w):
 
 def obeyed(m, ledger, me, what, permit=0, is_uncounted=False):
     if what == "done":
-        return scripts.done(m.rules, ledger)[0]
+        return scripts.done(m.rules, ledger)
     if what == "release":
         return scripts.release_permit(m.rules, ledger, me, permit)
     return scripts.release_claim(ledger, me, permit, what, hop=int(what == PARKED), is_uncounted=is_uncounted)
@@ -233,7 +260,7 @@ def leave(m, world, i, w):
         ledger = world.ledger
         if is_heard(world, w):
             ledger = ledger._replace(leases=tuple(x for x in ledger.leases if x != w.id))
-        after = w._replace(state=DOWN, is_valid=False, is_stopped=False, is_cut=False, epoch=0, custodies=(), finished=())
+        after = w._replace(state=DOWN, is_valid=False, is_open=False, is_stopped=False, is_cut=False, epoch=0, custodies=(), finished=())
         yield (w.id, "exits"), put_worker(world._replace(ledger=ledger), i, after)
 
 
@@ -246,8 +273,11 @@ def give_up(m, world, i, w, flight):
             if answer == "ok":
                 w = drop_custody(put_flight(w, flight, None), flight.permit)
             else:
-                world, w = supersede(m, world, w, flight.permit, answer == "superseded_permit")
+                world, w = supersede(m, world, w, flight, answer == "superseded_permit")
             yield (w.id, "yields the run: " + answer), put_worker(world, i, w)
+        elif w.is_cut:
+            w = drop_custody(put_flight(w, flight, None), flight.permit)
+            yield (w.id, "goes without an answer to its yield"), put_worker(world, i, w)
     elif m.is_never and may_have_begun(m, flight):
         w = put_flight(w, flight, flight._replace(state=SEALING, result=new_result(world)))
         yield (w.id, "ends the run for good"), put_worker(world, i, w)

@@ -5,7 +5,6 @@ attempts has no more states than one with two."""
 from typing import NamedTuple, Optional
 
 NOBODY = 0  # owner of a claim that was yielded or that a rebuild found; worker of its permit
-REAPER = -1  # worker of a condemned permit
 
 # A claim's state, and the ledger's. LOST: another run of the server or an empty one, and nobody has pulsed yet.
 IDLE, RUNNING, SEALED, PARKED, DONE = "idle", "running", "sealed", "parked", "done"
@@ -73,6 +72,7 @@ class Flight(NamedTuple):
     is_bound: bool = False  # bind was answered
     has_begun: bool = False  # the job's code was started, or attached to
     result: int = 0  # once the verdict stands
+    is_found: bool = False  # another sealed it
     sent: str = UNSENT
     epoch: int = 0  # of the ledger in which it was sealed
     hop: int = 0
@@ -82,6 +82,7 @@ class Worker(NamedTuple):
     id: int  # an incarnation's: a restarted worker is another
     state: str = UP
     is_valid: bool = True  # its own view of its lease
+    is_open: bool = False  # ... but it has yet to say, in a rebuild, which permits are its own
     epoch: int = 1  # the newest that it heard of
     is_stopped: bool = False  # for longer than its lease; ends with its next pulse
     is_cut: bool = False  # from Redis
@@ -95,6 +96,7 @@ class Sandbox(NamedTuple):
     permit: int
     is_live: bool  # no: its create is under way, perhaps after its client left
     begun: int = 0  # how often the job's code began in it
+    attempt: int = 1  # its metadata's
 
 
 class Record(NamedTuple):
@@ -112,7 +114,6 @@ class World(NamedTuple):
     budget: tuple  # faults that may still come, in the order of faults.NAMES
     begun: int = 0  # how often the job's code began, 2 for more
     adopted: int = 0  # 1: a run that had begun was taken over and goes on; 2: and the code began again
-    condemned: tuple = ()  # permit of the sandbox that the reaper is about to kill, and the epoch in which it asked
     snapshot: Optional[Ledger] = None  # what Redis may come back with
 
 
@@ -214,7 +215,6 @@ def unused(used, number, step=1):
 
 def new_permit(world):
     used = {s.permit for s in world.sandboxes}
-    used.update(world.condemned[:1])
     for ledger in (world.ledger, world.snapshot):
         if ledger:
             used.update(p.id for p in ledger.permits)
