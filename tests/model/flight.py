@@ -58,12 +58,13 @@ def acquire(m, world, i, w, r, is_refused, waiting=None):
     ledger, answer = scripts.acquire(m.rules, world.ledger, w.id, permit, hop_of(record), payload_of(record))
     if answer == "elsewhere":
         return
+    is_late = answer == "adopt" and world.ledger.claim.is_late
     world, claim, w = world._replace(ledger=ledger), ledger.claim, put_flight(w, waiting, None) if waiting else w
     if answer == "granted":
         is_final = is_refused or waiting is not None
         yield (w.id, "is granted permit {}", permit), put_worker(world, i, granted(m, world, w, r, is_final))
     elif answer == "adopt":
-        yield from take_over(m, world, i, w, r, is_refused, waiting)
+        yield from take_over(m, world, i, w, r, is_refused, is_late, waiting)
     elif answer == "sealed":
         w = put_flight(w, None, Flight(PUBLISHING, r, permit=claim.permit, result=claim.result, is_found=True,
                                        epoch=ledger.epoch))
@@ -85,12 +86,13 @@ def granted(m, world, w, r, is_final):
     return put_flight(put_custody(w, Custody(claim.permit, custody, custody == GRANTED)), None, flight)
 
 
-def take_over(m, world, i, w, r, is_refused, waiting):
+def take_over(m, world, i, w, r, is_refused, is_late, waiting):
     """H51, H52: a process whose sandbox is known goes on. What else a predecessor left is killed (CLEAR), and the job free
     again; but H19: what may have begun and must not begin again is sealed."""
     claim = world.ledger.claim
     if m.is_process and claim.is_bound:
-        flight = Flight(EXECUTING, r, True, claim.permit, claim.attempt, is_adopter=True, hop=claim.hop)
+        flight = Flight(EXECUTING, r, True, claim.permit, claim.attempt, is_adopter=True, is_overrun=is_late,
+                        hop=claim.hop)
         w = put_custody(put_flight(w, None, flight), Custody(claim.permit, LIVE))
         yield (w.id, "adopts the run in sandbox {}", claim.permit), put_worker(world, i, w)
         return
@@ -130,7 +132,7 @@ def bind(m, world, i, w, flight):
     world = world._replace(ledger=ledger)
     if answer == "ok":
         w = put_flight(w, flight, flight._replace(is_bound=True))
-        if flight.is_adopter and sandbox_of(world, flight.permit).begun:
+        if flight.is_adopter and not flight.is_overrun and sandbox_of(world, flight.permit).begun:
             world = world._replace(adopted=1)
     else:
         world, w = supersede(m, world, w, flight, answer == "superseded_permit")
@@ -215,8 +217,9 @@ def produce(m, world, i, w, flight):
     if flight.sent != UNSENT or not may_act(m, w):
         return
     if flight.epoch != w.epoch and m.rules.reseal:
-        yield from forgotten(m, world, i, w, flight)
-        return
+        if world.ledger.state == READY or w.id in world.ledger.asserted or w.is_cut:
+            yield from forgotten(m, world, i, w, flight)
+        return  # rebuild.c asserts in the turn of the pulse that tells of the loss, before the gate opens
     claim = world.ledger.claim
     if not m.rules.seal_first and m.rules.fence and claim and (claim.owner, claim.permit) != (w.id, flight.permit):
         yield (w.id, "finds the claim another's"), put_worker(world, i, put_flight(w, flight, None))

@@ -69,6 +69,7 @@ class Flight(NamedTuple):
     permit: int = 0  # 0: sealed without one
     attempt: int = 0
     is_adopter: bool = False  # of a run that may have begun before
+    is_overrun: bool = False  # ... and whose time was over by then
     is_bound: bool = False  # bind was answered
     has_begun: bool = False  # the job's code was started, or attached to
     result: int = 0  # once the verdict stands
