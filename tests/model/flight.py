@@ -221,7 +221,7 @@ def produce(m, world, i, w, flight):
             yield from forgotten(m, world, i, w, flight)
         return  # rebuild.c asserts in the turn of the pulse that tells of the loss, before the gate opens
     claim = world.ledger.claim
-    if not m.rules.seal_first and m.rules.fence and claim and (claim.owner, claim.permit) != (w.id, flight.permit):
+    if not m.rules.seal_first and claim and (claim.owner, claim.permit) != (w.id, flight.permit):
         yield (w.id, "finds the claim another's"), put_worker(world, i, put_flight(w, flight, None))
         return
     w = put_flight(w, flight, flight._replace(sent=HANDED))

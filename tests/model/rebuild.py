@@ -3,7 +3,7 @@ the reaper, which ends what has no right to live (H38)."""
 import scripts
 from worker import is_heard, lose_permit, may_ask, release_permit, supersede
 from world import (CHECKED, CREATING, DOWN, EXECUTING, GRANTED, HANDED, HELD, KILLING, LIVE, NOBODY, PUBLISHING, READY,
-                   REBUILDING, RUNNING, SEALED, SEALING, UP, Claim, Custody, custody_of, flight_of, payload_of, permit_of,
+                   REBUILDING, RUNNING, SEALED, SEALING, UNSENT, UP, Claim, Custody, custody_of, flight_of, payload_of, permit_of,
                    put_custody, put_worker, with_member)
 
 
@@ -21,13 +21,17 @@ def say_what_it_holds(m, world, i, w):
         if custody.state != HELD:
             world, w = assert_custody(m, world, w, custody)
     for flight in w.flights:
-        if flight.state == PUBLISHING and not flight.is_found and flight.epoch:
+        if flight.state == PUBLISHING and flight.epoch and (not flight.is_found or is_handed(m, flight)):
             claim = claim_of(world, flight, SEALED)
             world = world._replace(ledger=scripts.assert_(m.rules, world.ledger, w.id, 0, claim)[0])
         elif flight.state == SEALING and flight.permit and not is_attempts(flight, custody_of(w, flight.permit)):
             world, w = assert_run(m, world, w, flight)
     ledger = world.ledger._replace(asserted=with_member(world.ledger.asserted, w.id))
     yield (w.id, "says what it holds"), put_worker(world._replace(ledger=ledger), i, w._replace(is_open=False))
+
+
+def is_handed(m, flight):
+    return m.rules.found_asserted and flight.sent != UNSENT
 
 
 def claim_of(world, flight, state, is_bound=False):

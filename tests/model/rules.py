@@ -1,16 +1,14 @@
 """The rules that close a hole each, by name; the numbers are those of the ledger's contract, where one stands for them.
 All hold in the design. A variant breaks one of them, and must be found out (variants.py)."""
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
 class Rules:
     # -- one result
-    seal_first: bool = True         # H1, H2: a verdict is sealed before its result is produced
-    fence: bool = True              # ... which a look at the claim right before producing does not replace
+    seal_first: bool = True         # H1, H2: a verdict is sealed before its result is produced; a look at the claim is not enough
     refusals_sealed: bool = True    # H3: also the verdict of a record that never ran
     until: bool = True              # H4: a claim ends, whatever its owner remembers
-    hold: bool = True               # H22: after a gap in everybody's pulses, and a rebuild, nobody is taken over for a lease
     done_wins: bool = True          # what was delivered is done, whoever runs the job meanwhile
     copy_first: bool = True         # H13: a retry's copy is delivered before the claim is parked
     background_in_order: bool = True    # a release or done of ours is heard before our next acquire
@@ -24,17 +22,16 @@ class Rules:
     grant_age: bool = True          # H30: an old grant is no grant
     doubt: bool = True              # H31: an unanswered create keeps its permit while it may be carried out
     horizon: bool = True            # H30, H33: a permit ends after its sandbox
-    owner_check: bool = True        # H35: release and bind do nothing unless the permit names the caller
-    renaming: bool = True           # H35: a take-over puts its name on the permit
+    permit_names: bool = True       # H35: a take-over puts its name on the permit; who is not named does nothing with it
     gone_is_mine: bool = True       # a permit that exists no more is nobody else's: the sandbox is to be killed
     record_decides: bool = True     # H52: who comes second to a process attaches
-    condemn: bool = True            # H38: the reaper asks right before each kill
-    condemn_frees: bool = True      # H38: ... and takes the claim from whoever would adopt what is about to be killed
+    condemn: bool = True            # H38: the reaper asks right before each kill, and takes the permit
     # -- a lost ledger
     read_back: bool = True          # H9: a rebuild takes from Kafka what is done
     read_back_last: bool = True     # ... when everybody who may publish has asserted
     reseal: bool = True             # H9: what an earlier epoch sealed is sealed again before it is produced
     assertions: bool = True         # H37: workers say what they hold
+    found_asserted: bool = True     # ... also the verdict of another that they have handed to librdkafka
     stronger_wins: bool = True      # a verdict takes the claim from a run, a later attempt from an earlier one
     wait_for_asserted: bool = True  # H37: ready waits for all that pulsed
     wait_for_crew: bool = True      # ... and for all whom they remember
@@ -44,3 +41,4 @@ class Rules:
 
 
 DESIGN = Rules()
+NAMES = tuple(field.name for field in fields(Rules))

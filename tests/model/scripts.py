@@ -29,7 +29,7 @@ def acquire(rules, ledger, me, permit, hop, payload):
         return ledger, "stale"
     if c.state in (RUNNING, SEALED):
         is_over = c.is_late or c.epoch != ledger.epoch
-        is_kept = ledger.is_held and rules.hold or not is_over and (c.owner == me or c.owner in ledger.leases)
+        is_kept = ledger.is_held or not is_over and (c.owner == me or c.owner in ledger.leases)
         if c.owner != NOBODY and is_kept:
             return ledger, "elsewhere"
         return take_over(rules, ledger, me, payload)
@@ -47,7 +47,7 @@ def take_over(rules, ledger, me, payload):
     if c.state == SEALED:
         return ledger, "sealed"
     named = permit_of(ledger, c.permit)
-    if named and rules.renaming:
+    if named and rules.permit_names:
         ledger = put_permit(ledger, named._replace(worker=me))
     if c.is_cancelled:
         ledger = ledger._replace(told=with_member(ledger.told, me))
@@ -74,7 +74,7 @@ def bind(rules, ledger, me, permit):
     if not is_mine(ledger, me, permit, RUNNING, SEALED):
         return ledger, superseded(ledger, me, permit)
     named = permit_of(ledger, permit)
-    if rules.owner_check and (not named or named.worker != me):
+    if rules.permit_names and (not named or named.worker != me):
         return ledger, "superseded"
     if ledger.claim.state == RUNNING:
         ledger = ledger._replace(claim=ledger.claim._replace(is_bound=True, is_late=False, epoch=ledger.epoch))
@@ -133,7 +133,7 @@ def release_claim(ledger, me, permit, state, hop=0, is_uncounted=False):
 def release_permit(rules, ledger, me, permit):
     """release.lua, its second half: nor shall anybody adopt it."""
     named, c = permit_of(ledger, permit), ledger.claim
-    if not named or rules.owner_check and not is_callers(ledger, me, named.worker):
+    if not named or rules.permit_names and not is_callers(ledger, me, named.worker):
         return ledger
     if named.worker == NOBODY and c and c.state == RUNNING and c.owner == NOBODY and c.permit == permit:
         ledger = ledger._replace(claim=given_up(c))
@@ -173,13 +173,12 @@ def condemn(rules, ledger, me, permit):
         return ledger, "keep" if named and named.worker in ledger.leases else "kill"
     if not named:
         return ledger, "kill"
-    if named.worker != NOBODY and (ledger.is_held and rules.hold or named.worker in ledger.leases):
+    if named.worker != NOBODY and (ledger.is_held or named.worker in ledger.leases):
         return ledger, "keep"
     if c and c.state == RUNNING and c.permit == permit:
         if not c.is_late:
             return ledger, "keep"
-        if rules.condemn_frees:
-            ledger = ledger._replace(claim=given_up(c))
+        ledger = ledger._replace(claim=given_up(c))
     return put_permit(ledger, named._replace(worker=me)), "kill"
 
 
