@@ -107,7 +107,7 @@ def answers(m, world):
         for label, after in flights.begin(m, world, i, w):
             if after.ledger != world.ledger:
                 yield unheard_acquire(world, i, w, label, after.ledger)
-        if workers.may_ask(m, world, w):
+        if workers.may_ask(world, w):
             for flight in w.flights:
                 for what, ledger in asked(m, world, w, flight):
                     if ledger != world.ledger:

@@ -138,7 +138,7 @@ def reaper(m, world):
     if not m.has_reaper or world.ledger.state != READY:
         return
     for i, w in enumerate(world.workers):
-        for s in world.sandboxes if w.state == UP and may_ask(m, world, w) else ():
+        for s in world.sandboxes if w.state == UP and may_ask(world, w) else ():
             if not s.is_live or custody_of(w, s.permit):
                 continue
             ledger, answer = scripts.condemn(m.rules, world.ledger, w.id, s.permit)

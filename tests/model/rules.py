@@ -1,17 +1,16 @@
-"""The rules that close a hole each, by name; the numbers are those of the ledger's contract, where one stands for them.
-All hold in the design. A variant breaks one of them, and must be found out (variants.py)."""
+"""The rules that close a hole each, by name, with the numbers H of the ledger's contract (src/redis/lua says what each
+script closes). All hold in the design. Left out, each is missed: variants.py says where."""
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
 class Rules:
     # -- one result
-    seal_first: bool = True         # H1, H2: a verdict is sealed before its result is produced; a look at the claim is not enough
+    seal_first: bool = True         # H1, H2: a verdict is sealed before it is produced; a look at the claim is not enough
     refusals_sealed: bool = True    # H3: also the verdict of a record that never ran
     until: bool = True              # H4: a claim ends, whatever its owner remembers
     done_wins: bool = True          # what was delivered is done, whoever runs the job meanwhile
     copy_first: bool = True         # H13: a retry's copy is delivered before the claim is parked
-    background_in_order: bool = True    # a release or done of ours is heard before our next acquire
     # -- one beginning, for jobs that ask for it (H19)
     bind_first: bool = True         # H44: nothing begins before the claim names its sandbox
     final_keeps_claim: bool = True  # what died with its worker is sealed under the claim that was taken over

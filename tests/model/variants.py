@@ -12,7 +12,6 @@ EXPIRED = {"copy": "expired"}
 CORRUPT = {"copy": "corrupt"}
 REAPER = {"is_process": True, "has_reaper": True}
 OUTAGE = {"publishes_unsealed": True}
-OUTAGE_COPY = {"publishes_unsealed": True, "copy": "expired"}
 STOPPED_AT_SEND = {"is_check_apart": True, "may_exceed": True}
 
 
@@ -34,13 +33,13 @@ VARIANTS = {
     "never-process": Variant("retry.after_start never, process", NEVER_PROCESS, (
         "kills vanishings", "kills kills", "stops rebalances", "drains rebalances", "flushes drains")),
     "expired": Variant("a second copy of the record, past its expires_at", EXPIRED, (
-        "stops rebalances", "answers rebalances", "cancels rebalances", "flushes answers", "flushes kills")),
+        "stops rebalances", "answers rebalances", "cancels rebalances", "flushes answers")),
     "corrupt": Variant("a second record with the same id and another payload", CORRUPT, (
-        "stops rebalances", "answers rebalances", "flushes rebalances")),
+        "answers rebalances", "flushes answers")),
     "reaper": Variant("process, and the reaper looks for what nobody has a right to", REAPER, (
         "stops rebalances", "kills rebalances", "creates kills", "drains rebalances", "flushes kills")),
     "outage": Variant("Redis is away for longer than redis.outage_hold_ms: published unsealed", OUTAGE, (
-        "cuts stops", "outages creates")),
+        "cuts stops",)),
 }
 
 
@@ -56,7 +55,6 @@ SWITCHES = {
     "until": Switch(EXPIRED, "answers"),
     "done_wins": Switch(EXPIRED, "snapshots"),
     "copy_first": Switch(INTERPRETER, "hops kills"),
-    "background_in_order": Switch(OUTAGE_COPY, "cuts"),
     "bind_first": Switch(NEVER, "kills"),
     "final_keeps_claim": Switch(NEVER, "kills kills"),
     "adopter_is_final": Switch(NEVER_PROCESS, "kills vanishings"),
@@ -72,7 +70,7 @@ SWITCHES = {
     "read_back": Switch(EXPIRED, "flushes"),
     "read_back_last": Switch(EXPIRED, "flushes kills"),
     "reseal": Switch(EXPIRED, "flushes stops"),
-    "assertions": Switch(NEVER, "flushes"),
+    "assertions": Switch(EXPIRED, "flushes"),
     "found_asserted": Switch(EXPIRED, "flushes answers"),
     "stronger_wins": Switch(PROCESS, "flushes stops rebalances"),
     "wait_for_asserted": Switch(NEVER, "flushes"),

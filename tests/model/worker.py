@@ -21,13 +21,13 @@ def is_heard(world, w):
     return not w.is_cut and world.ledger.state != LOST and w.epoch == world.ledger.epoch
 
 
-def may_ask(m, world, w):
+def may_ask(world, w):
     """All goes through one connection, behind what was sent in the background before."""
-    return is_heard(world, w) and not (w.background and m.rules.background_in_order)
+    return is_heard(world, w) and not w.background
 
 
 def is_answered(m, world, w):
-    return world.ledger.state == READY and may_ask(m, world, w)
+    return world.ledger.state == READY and may_ask(world, w)
 
 
 def may_have_begun(m, flight):
@@ -46,7 +46,7 @@ def pulse(m, world, i, w):
         return
     ledger, has_lapsed = scripts.pulse(ledger, w.id, [x.epoch for x in world.workers])
     is_new = w.epoch != ledger.epoch
-    is_open = ledger.state == REBUILDING and (w.is_open or is_new and bool(w.custodies))
+    is_open = m.rules.assertions and ledger.state == REBUILDING and (w.is_open or is_new and bool(w.custodies))
     world = world._replace(ledger=ledger)
     w = w._replace(is_valid=True, is_stopped=False, is_open=is_open, epoch=ledger.epoch)
     if (has_lapsed or is_new) and m.rules.lease_gate:
@@ -60,7 +60,7 @@ def pulse(m, world, i, w):
 
 def say_first(m, world, w):
     """What it gave back before is given back before it looks what it has."""
-    while w.background and m.rules.background_in_order:
+    while w.background:
         world = world._replace(ledger=obeyed(m, world.ledger, w.id, *w.background[0]))
         w = w._replace(background=w.background[1:])
     return world, w

@@ -1,7 +1,29 @@
-"""What there is: two workers, Redis, E2B, Kafka, and one job. Plain values, equal when nothing tells them apart.
+"""One job's claim life, looked at in every state that it can come to. `run` is the command.
 
-Permits and results are small numbers, and a number is used again once nothing knows it any more: so a life with ten
-attempts has no more states than one with two."""
+What there is (this file): two workers, one job, one permit limit that is never the reason to wait; the job's record, or two
+of it (a copy in a retry topic, a second one that is past its expires_at or has another payload); the ledger in Redis with
+claim, permits, leases, epoch; E2B's sandboxes; the results in Kafka; what is committed. All are plain values, equal when
+nothing tells them apart. Permits and results are small numbers, used again once nothing knows them any more: so a life with
+ten attempts has no more states than one with two.
+
+Where it stands in the code:
+    scripts.py      src/redis/lua/*.lua, a function for each script, with its answers
+    worker.py       src/redis/pulse.h, src/worker/gate.h, core/custody.h and its runner, the drain
+    flight.py       core/flight.h, src/worker/flight_*.c
+    rebuild.py      src/worker/rebuild.c, rebuild_leader.c, reaper.c
+    environment.py  E2B, the group, and time: an end passes when nobody that must not lose it is within its duration
+    faults.py       what goes wrong, each as often as a budget says, and what people ask for
+    promises.py     what must hold in every state, what the end is, and which holes README leaves open
+    rules.py        the rules of the ledger's contract that can be left out; variants.py says where each is missed then
+
+Some states of the machines are no states here. A flight that is queued, acquires, or waits for a time knows nothing that its
+record does not, but for one that remembers a beginning (WAITING). CUSTODY_CREATING is four: HELD (granted, no custody),
+GRANTED and CHECKED (the create is not sent yet), CREATING. CUSTODY_HANDING is one step: extended and yielded.
+
+Not in it: limits and their queues, the create rate, crashes and suspects, steps of a plan other than its program, sizes of
+results, the dead-letter topic, the doubt of a pulse, more than two workers, two losses of the ledger in one turn of a worker.
+A commit and a delivery report never fail; whoever is up and not stopped moves some day. Durations are not numbers: that they
+suffice (120 s cover a create, 60 s an unbound claim) is argued in src/redis/ledger.h and CONTRIBUTING.md."""
 from typing import NamedTuple, Optional
 
 NOBODY = 0  # owner of a claim that was yielded or that a rebuild found; worker of its permit
