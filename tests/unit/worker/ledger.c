@@ -365,6 +365,29 @@ static void what_a_dead_worker_began_is_not_begun_again(void **state)
     world_close(world, WORLD_DOUBTS);
 }
 
+/* Else whoever has another record of the job, or comes after a second death, begins it again in between. */
+static void what_must_not_begin_again_is_never_free_before_its_verdict(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *permit = leave_claim(world, "a", "dead");
+    const char *sandbox = e2b_world_plant(world->e2b, permit, "default/a", 300000);
+    store_put(&world_claim(world, "a")->sandbox, sandbox);
+    world_run(world, 30000);
+    world->step_ms = 1;
+    world_submit_with(world, "a", "print x", "'retry':{'after_start':'never'}");
+    while (world_claim(world, "a")->state == CLAIM_RUNNING)
+        world_run(world, 1);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    world->step_ms = 0;
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "failed", "WORKER_CRASHED");
+    world_run(world, 5000);
+    assert_int_equal(e2b_world_live(world->e2b), 0); /* what its owner left is killed */
+    assert_int_equal(world_used(world, "g"), 0);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void a_live_workers_job_is_waited_for(void **state)
 {
     struct world *world = *state;
@@ -468,6 +491,7 @@ int main(void)
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),
+        WORLD_TEST(what_must_not_begin_again_is_never_free_before_its_verdict),
         WORLD_TEST(a_live_workers_job_is_waited_for),
         WORLD_TEST(what_a_dead_worker_sealed_is_published),
         WORLD_TEST(a_sealed_claim_without_its_bytes_is_a_failure),
