@@ -68,6 +68,7 @@ static enum flight_order sleep_until(struct flight *flight, enum flight_state ne
 
 static enum flight_order acquire(struct flight *flight)
 {
+    flight->is_found = false; /* what was found is forgotten */
     enter(flight, FLIGHT_ACQUIRING);
     return FLIGHT_ORDER_ACQUIRE;
 }
