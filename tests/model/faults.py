@@ -3,8 +3,9 @@ import flight as flights
 import scripts
 import worker as workers
 from environment import move
-from world import (COPY, CREATING, DOWN, DRAINING, EXECUTING, IDLE, LIVE, LOST, PARKED, PARKING, READY, SEALING, UP, Ledger,
-                   custody_of, drop_sandbox, in_background, payload_of, put_flight, put_worker, sandbox_of)
+from world import (COPY, CREATING, DOWN, DRAINING, EXECUTING, IDLE, LIVE, LOST, PARKED, PARKING, READY, SEALING, UP,
+                   Ledger, Worker, custody_of, drop_sandbox, in_background, payload_of, put_flight, put_worker,
+                   sandbox_of)
 
 
 def running(world):
@@ -43,8 +44,7 @@ def stops(m, world):
 
 def kills(m, world):
     for i, w in running(world):
-        after = w._replace(state=DOWN, is_valid=False, is_open=False, is_stopped=False, is_cut=False, epoch=0, flights=(), custodies=(), background=(),
-                           finished=())
+        after = Worker(w.id, DOWN, is_valid=False, epoch=0)
         yield (w.id, "IS KILLED"), put_worker(world, i, after)
 
 
@@ -58,7 +58,8 @@ def cuts(m, world):
 def outages(m, world):
     """Redis is away, for all."""
     if not any(w.is_cut for w in world.workers):
-        yield ("REDIS", "IS AWAY"), world._replace(workers=tuple(w._replace(is_cut=w.state != DOWN) for w in world.workers))
+        workers = tuple(w._replace(is_cut=w.state != DOWN) for w in world.workers)
+        yield ("REDIS", "IS AWAY"), world._replace(workers=workers)
 
 
 def healing(m, world):
@@ -141,7 +142,8 @@ def creates(m, world):
     for i, w in running(world):
         for custody in w.custodies:
             if custody.state == CREATING:
-                yield (w.id, "HAS NO ANSWER TO ITS CREATE OF {}", custody.permit), workers.unanswered(m, world, i, w, custody)
+                after = workers.unanswered(m, world, i, w, custody)
+                yield (w.id, "HAS NO ANSWER TO ITS CREATE OF {}", custody.permit), after
 
 
 def breaks(m, world):
@@ -179,17 +181,20 @@ def hops(m, world):
     for i, w, flight, custody in attempts(world):
         if flight.attempt >= m.max_attempts or m.is_never and workers.may_have_begun(m, flight):
             continue
-        after, v = workers.let_go(m, world._replace(adopted=0), put_flight(w, flight, flight._replace(state=PARKING)), custody)
+        v = put_flight(w, flight, flight._replace(state=PARKING))
+        after, v = workers.let_go(m, world._replace(adopted=0), v, custody)
         if not m.rules.copy_first:
             v = in_background(v, PARKED, flight.permit)
         yield (w.id, "FAILS ITS ATTEMPT in sandbox {}, to be repeated later", flight.permit), put_worker(after, i, v)
 
 
-FAULTS = (stops, kills, cuts, outages, rebalances, flushes, snapshots, answers, creates, breaks, vanishings, cancels, drains, hops)
+FAULTS = (stops, kills, cuts, outages, rebalances, flushes, snapshots, answers, creates, breaks, vanishings,
+          cancels, drains, hops)
 NAMES = tuple(fault.__name__ for fault in FAULTS)
 
 
 def steps(m, world):
     for at, fault in enumerate(FAULTS):
         if world.budget[at]:
-            yield from fault(m, world._replace(budget=world.budget[:at] + (world.budget[at] - 1,) + world.budget[at + 1:]))
+            left = world.budget[:at] + (world.budget[at] - 1,) + world.budget[at + 1:]
+            yield from fault(m, world._replace(budget=left))

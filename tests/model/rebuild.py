@@ -3,8 +3,8 @@ the reaper, which ends what has no right to live (H38)."""
 import scripts
 from worker import is_heard, lose_permit, may_ask, release_permit, supersede
 from world import (CHECKED, CREATING, DOWN, EXECUTING, GRANTED, HANDED, HELD, KILLING, LIVE, NOBODY, PUBLISHING, READY,
-                   REBUILDING, RUNNING, SEALED, SEALING, UNSENT, UP, Claim, Custody, custody_of, flight_of, payload_of, permit_of,
-                   put_custody, put_worker, with_member)
+                   REBUILDING, RUNNING, SEALED, SEALING, UNSENT, UP, Claim, Custody, custody_of, flight_of, payload_of,
+                   permit_of, put_custody, put_worker, with_member)
 
 
 # ---- a worker
@@ -126,7 +126,8 @@ def take_list(m, world):
         if m.rules.leader_lists and s.is_live:
             named = permit_of(ledger, s.permit)
             if not (named and named.epoch == ledger.epoch and named.worker == NOBODY):
-                ledger, _ = scripts.assert_(m.rules, ledger, NOBODY, s.permit, Claim(RUNNING, is_bound=True, attempt=s.attempt))
+                claim = Claim(RUNNING, is_bound=True, attempt=s.attempt)
+                ledger, _ = scripts.assert_(m.rules, ledger, NOBODY, s.permit, claim)
     return ledger
 
 
@@ -143,7 +144,8 @@ def reaper(m, world):
                 continue
             ledger, answer = scripts.condemn(m.rules, world.ledger, w.id, s.permit)
             if answer == "kill":
-                after = put_worker(world._replace(ledger=ledger, adopted=0), i, put_custody(w, Custody(s.permit, KILLING)))
+                v = put_custody(w, Custody(s.permit, KILLING))
+                after = put_worker(world._replace(ledger=ledger, adopted=0), i, v)
                 yield (w.id, "condemns sandbox {}", s.permit), after
 
 

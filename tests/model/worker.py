@@ -6,9 +6,9 @@ Every function that stands in a table of steps takes the model, the world, the w
 short stop needs no state of its own. What a long one does to leases and deadlines is a fault."""
 import scripts
 from world import (CHECKED, CREATING, DOUBTFUL, DOWN, DRAINING, EXECUTING, GRANTED, HELD, IDLE, KILLING, LIVE, LOST,
-                   NOBODY, PARKED, READY, REBUILDING, SEALING, WAITING, Flight, Sandbox, custody_of, drop_custody,
-                   drop_sandbox, flight_of, in_background, new_result, permit_of, put_custody, put_flight, put_sandbox,
-                   put_worker, sandbox_of)
+                   NOBODY, PARKED, READY, REBUILDING, SEALING, WAITING, Flight, Sandbox, Worker, custody_of,
+                   drop_custody, drop_sandbox, flight_of, in_background, new_result, permit_of, put_custody, put_flight,
+                   put_sandbox, put_worker, sandbox_of)
 
 
 def may_act(m, w):
@@ -203,7 +203,7 @@ def custody_doubtful(m, world, i, w, custody):
     if sandbox and sandbox.is_live:
         w = put_custody(w, custody._replace(state=KILLING))
         yield (w.id, "finds sandbox {} by its metadata", custody.permit), put_worker(world, i, w)
-    elif (not sandbox or not m.rules.doubt) and (w.is_cut or not w.background):  # 110 s are long for what waits to be heard
+    elif (not sandbox or not m.rules.doubt) and (w.is_cut or not w.background):  # in 110 s all else is heard
         world, w = release_permit(m, world, drop_custody(w, custody.permit), custody.permit)
         yield (w.id, "gives the doubtful create of {} up", custody.permit), put_worker(world, i, w)
 
@@ -260,7 +260,7 @@ def leave(m, world, i, w):
         ledger = world.ledger
         if is_heard(world, w):
             ledger = ledger._replace(leases=tuple(x for x in ledger.leases if x != w.id))
-        after = w._replace(state=DOWN, is_valid=False, is_open=False, is_stopped=False, is_cut=False, epoch=0, custodies=(), finished=())
+        after = Worker(w.id, DOWN, is_valid=False, epoch=0)
         yield (w.id, "exits"), put_worker(world._replace(ledger=ledger), i, after)
 
 
