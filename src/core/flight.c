@@ -68,6 +68,7 @@ static enum flight_order sleep_until(struct flight *flight, enum flight_state ne
 
 static enum flight_order acquire(struct flight *flight)
 {
+    flight->is_found = false; /* what was found is forgotten */
     enter(flight, FLIGHT_ACQUIRING);
     return FLIGHT_ORDER_ACQUIRE;
 }
@@ -163,9 +164,12 @@ static enum flight_order on_denied(struct flight *flight, int64_t retry_ms)
     return enqueue(flight, FLIGHT_ORDER_SET_ASIDE);
 }
 
-/* What died with its worker and must not begin again ends here, whoever leaves: nobody else would know. */
-static enum flight_order on_adopt_final(struct flight *flight)
+/* What died with its worker and must not begin again ends here, whoever leaves: nobody else would know. Its
+ * claim is kept: whoever found it free before the seal would begin the job a second time. */
+static enum flight_order on_adopt_final(struct flight *flight, int64_t attempt)
 {
+    flight->holds_claim = flight->may_hold_claim = true;
+    flight->attempt = attempt;
     if (flight->refusal == CODE_NONE)
         flight->code = flight->refusal = CODE_WORKER_CRASHED;
     enter(flight, FLIGHT_WAITING);
@@ -197,7 +201,7 @@ static enum flight_order on_adopt(struct flight *flight, const struct flight_eve
     if (event->can_attach && is_outrun(flight->refusal))
         return attach(flight, event->attempt);
     if (event->is_final)
-        return on_adopt_final(flight);
+        return on_adopt_final(flight, event->attempt);
     if (flight->is_leaving)
         return finish(flight, FLIGHT_ORDER_CLEAR);
     if (flight->refusal != CODE_NONE)

@@ -88,8 +88,8 @@ enum flight_order {
     FLIGHT_ORDER_ATTACH, /* to the run that a predecessor left */
     FLIGHT_ORDER_RETURN, /* release the claim, uncounted; then as SET_ASIDE, behind the suspect that runs here
                           */
-    FLIGHT_ORDER_CLEAR,  /* kill what the predecessor left, give the claim back; then as ENQUEUE, or as SLEEP
-                            when WAITING, or as DROP when FINISHED */
+    FLIGHT_ORDER_CLEAR,  /* kill what the predecessor left, give the claim back unless holds_claim; then as
+                            ENQUEUE, or as SLEEP when WAITING, or as DROP when FINISHED */
     FLIGHT_ORDER_GIVE_BACK,     /* release claim (and count, unless is_uncounted), then as SLEEP */
     FLIGHT_ORDER_SEAL,          /* encode the outcome under verdict `code`, seal the bytes */
     FLIGHT_ORDER_PUBLISH,       /* the sealed bytes, to the results topic */

@@ -263,13 +263,23 @@ static void forget_attempt(struct flight_runner *runner)
 
 /* Nothing is started before bind names the sandbox: a claim that names none has run no process, nor a job
  * that must not begin twice. Such an attempt does not count. */
+static void give_found_claim_back(struct flight_runner *runner)
+{
+    bool is_unstarted = runner->found_sandbox[0] == '\0' && flight_attempt_leaves_a_trace(runner);
+    ledger_release(runner->worker->ledger, runner->found_permit, runner->job.key,
+                   LEDGER_RELEASE_CLAIM | (is_unstarted ? LEDGER_UNCOUNT : 0));
+}
+
 static void clear(struct flight_runner *runner)
 {
     struct worker *worker = runner->worker;
-    bool is_unstarted = runner->found_sandbox[0] == '\0' && flight_attempt_leaves_a_trace(runner);
     observe_taken_over(runner);
-    ledger_release(worker->ledger, runner->found_permit, runner->job.key,
-                   LEDGER_RELEASE_CLAIM | (is_unstarted ? LEDGER_UNCOUNT : 0));
+    if (runner->flight.holds_claim) { /* to be sealed under it; the permit is the custody's */
+        (void)snprintf(runner->permit, sizeof runner->permit, "%s", runner->found_permit);
+        runner->is_permit_given = true;
+    } else {
+        give_found_claim_back(runner);
+    }
     custody_runner_clear(worker, runner->found_permit, runner->found_sandbox, runner->job.key);
     if (runner->flight.state == FLIGHT_FINISHED)
         end(runner);

@@ -1,6 +1,8 @@
 /* What this worker holds, asserted. */
 #include "worker/rebuild.h"
 
+#include "codec/envelope.h"
+#include "codec/event_view.h"
 #include "worker/context.h"
 #include "worker/custody_runner.h"
 #include "worker/flight_attempt.h"
@@ -116,11 +118,26 @@ static bool runs(const struct flight_runner *runner)
     return flight->holds_claim && runner->has_plan && (flight->state == FLIGHT_EXECUTING || is_sealing);
 }
 
-/* Sealed, and not in Kafka yet as far as we know. */
+/* Sealed, and not in Kafka yet as far as we know. What another sealed is asked for anew, unless it was handed
+ * to librdkafka already: then nobody but us knows that it will be there. */
 static bool is_sealed(const struct flight_runner *runner)
 {
-    return runner->flight.state == FLIGHT_PUBLISHING && !runner->flight.is_diverted && !runner->is_found &&
-           !runner->flight.is_unsealed;
+    return runner->flight.state == FLIGHT_PUBLISHING && !runner->flight.is_diverted &&
+           runner->is_found == runner->flight.is_found && !runner->flight.is_unsealed;
+}
+
+/* What another sealed says it itself. */
+static const char *status_of(const struct flight_runner *runner, struct arena *arena)
+{
+    struct header headers[ENVELOPE_HEADERS_MAX];
+    struct event_view event;
+    struct bytes value;
+    size_t count = 0;
+    bool is_told = runner->is_found &&
+                   record_unpack(buffer_bytes(&runner->sealed), headers, ARRAY_LENGTH(headers), arena, &count,
+                                 &value, NULL) &&
+                   event_view_read(headers, count, value, arena, &event, NULL) && event.status;
+    return is_told ? event.status : status_name(code_status(runner->flight.code));
 }
 
 static void add_claim(const struct flight_runner *runner, struct ledger_assertion *ret)
@@ -207,10 +224,12 @@ static void assert_run(struct rebuild *rebuild, struct assertion *slot, struct f
 static void assert_verdict(struct rebuild *rebuild, struct assertion *slot, struct flight_runner *runner)
 {
     struct ledger_assertion assertion = nothing;
+    CLEANUP(arena_release) struct arena arena = {0};
+    arena_init(&arena, 1024);
     add_claim(runner, &assertion);
     assertion.limits = "";
     assertion.until_ms = FLIGHT_SEALED_UNTIL_MS;
-    assertion.status = status_name(code_status(runner->flight.code));
+    assertion.status = status_of(runner, &arena);
     assertion.record = flight_publish_sealed(runner);
     send(rebuild, slot, &assertion);
 }

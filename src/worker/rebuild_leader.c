@@ -92,11 +92,13 @@ static void on_reader_state(void *arg, bool is_usable, const char *why)
         log_warn(&leader->worker->log, "ledger.results_not_read_back", LOG_TEXT("why", why));
 }
 
-/* Also when the ledger seems to be the first: nobody remembers one either when a whole host went down. */
+/* When everybody has said what they hold, or cannot bring forth a result any more: what comes into Kafka
+ * after this is under a claim. Also when the ledger seems to be the first: nobody remembers one either when a
+ * whole host went down. */
 static void read_back(struct rebuild_leader *leader, const struct ledger_lead *lead)
 {
     struct worker *worker = leader->worker;
-    if (leader->reader || leader->has_read)
+    if (leader->reader || leader->has_read || lead->waiting_for > 0)
         return;
     int64_t back_ms = MAX(worker->config->ledger_readback_ms, lead->behind_ms + BEHIND_MARGIN_MS);
     const struct kafka_reader_options options = {

@@ -362,6 +362,46 @@ static void a_finished_job_stays_finished_when_redis_and_every_worker_began_anew
     world_close(world, WORLD_CLEAN);
 }
 
+static void push_result(struct world *world, const char *job_id)
+{
+    const struct kafka_header headers[] = {{"content-type", {"application/json", 16}},
+                                           {"ce_specversion", {"1.0", 3}},
+                                           {"ce_type", {"e2b-worker.job.finished.v1", 26}},
+                                           {"ce_subject", {job_id, strlen(job_id)}}};
+    CLEANUP(base_freep)
+    char *value =
+        base_printf("{\"job_id\":\"%s\",\"tenant_id\":\"default\",\"status\":\"succeeded\"}", job_id);
+    (void)kafka_world_push(world->kafka, 0,
+                           &(struct kafka_record){.topic = "e2b.results",
+                                                  .key = {job_id, strlen(job_id)},
+                                                  .value = {value, strlen(value)},
+                                                  .headers = headers,
+                                                  .header_count = ARRAY_LENGTH(headers)});
+}
+
+/* It was handed to librdkafka before the loss, came into Kafka after it, and then its worker died, which had
+ * not said yet what it holds. */
+static void a_result_that_comes_while_its_worker_is_waited_for_is_read_back(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    store_set_lease(store, "other", INT64_MAX);
+    world_start(world, 1); /* so that all are told who is there */
+    world_run(world, 10000);
+    fake_redis_empty(world->redis);
+    world_run(world, 60000);
+    assert_false(store->is_ready);
+    push_result(world, "a");
+    while (!store->is_ready)
+        world_run(world, 100);
+    world_submit(world, "a", "print x");
+    world_run(world, 20000);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 0);
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Nobody asserts it, E2B lists it: adopted when its record comes to somebody. */
 static void a_run_without_a_worker_is_found_in_e2bs_list(void **state)
 {
@@ -499,6 +539,7 @@ int main(void)
         WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied),
         WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied_twice),
         WORLD_TEST(a_finished_job_stays_finished_when_redis_and_every_worker_began_anew),
+        WORLD_TEST(a_result_that_comes_while_its_worker_is_waited_for_is_read_back),
         WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
         WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),

@@ -1,8 +1,11 @@
 /* What the ledger may do to a job: not there, answers lost, claims taken by others or left by them. */
 #include "unit/worker/world.h"
 
+#include "codec/envelope.h"
 #include "fakes/redis/store_private.h"
 #include "test.h"
+
+#include <string.h>
 
 /* ---- not there ---- */
 
@@ -380,6 +383,29 @@ static void what_a_dead_worker_began_is_not_begun_again(void **state)
     world_close(world, WORLD_DOUBTS);
 }
 
+/* Else whoever has another record of the job, or comes after a second death, begins it again in between. */
+static void what_must_not_begin_again_is_never_free_before_its_verdict(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *permit = leave_claim(world, "a", "dead");
+    const char *sandbox = e2b_world_plant(world->e2b, permit, "default/a", 300000);
+    store_put(&world_claim(world, "a")->sandbox, sandbox);
+    world_run(world, 30000);
+    world->step_ms = 1;
+    world_submit_with(world, "a", "print x", "'retry':{'after_start':'never'}");
+    while (world_claim(world, "a")->state == CLAIM_RUNNING)
+        world_run(world, 1);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    world->step_ms = 0;
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "failed", "WORKER_CRASHED");
+    world_run(world, 5000);
+    assert_int_equal(e2b_world_live(world->e2b), 0); /* what its owner left is killed */
+    assert_int_equal(world_used(world, "g"), 0);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void a_live_workers_job_is_waited_for(void **state)
 {
     struct world *world = *state;
@@ -424,6 +450,43 @@ static void what_a_dead_worker_sealed_is_published(void **state)
     assert_true(world_settle(world, 120000));
     world_expect(world, "a", "succeeded", "");
     world_close(world, WORLD_CLEAN);
+}
+
+static void leave_verdict(struct world *world, const char *job_id)
+{
+    const struct header headers[] = {{"ce_specversion", {"1.0", 3}},
+                                     {"ce_type", {"e2b-worker.job.finished.v1", 26}},
+                                     {"ce_subject", {job_id, strlen(job_id)}}};
+    CLEANUP(base_freep)
+    char *value = base_printf("{\"job_id\":\"%s\",\"tenant_id\":\"default\",\"status\":\"failed\"}", job_id);
+    free(leave_claim(world, job_id, "dead"));
+    struct claim *claim = world_claim(world, job_id);
+    claim->state = CLAIM_SEALED;
+    store_put(&claim->status, "failed");
+    record_pack(headers, ARRAY_LENGTH(headers), (struct bytes){value, strlen(value)}, &claim->record);
+}
+
+/* Its bytes may come into Kafka at any moment, and nobody else knows of them. */
+static void a_verdict_of_another_that_is_on_its_way_outlives_the_ledger(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    leave_verdict(world, "a");
+    world_submit(world, "a", "print x");
+    world_run(world, 2000);
+    kafka_world_set_up(world->kafka, false, "down");
+    while (strcmp(world_claim(world, "a")->owner, "dead") == 0)
+        world_run(world, 100);
+    world_run(world, 1000);
+    fake_redis_empty(world->redis);
+    world_run(world, 5000);
+    assert_non_null(world_claim(world, "a"));
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    assert_text(world_claim(world, "a")->status, "failed");
+    kafka_world_set_up(world->kafka, true, "");
+    assert_true(world_settle(world, 120000));
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_DOUBTS);
 }
 
 static void a_sealed_claim_without_its_bytes_is_a_failure(void **state)
@@ -484,8 +547,10 @@ int main(void)
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),
+        WORLD_TEST(what_must_not_begin_again_is_never_free_before_its_verdict),
         WORLD_TEST(a_live_workers_job_is_waited_for),
         WORLD_TEST(what_a_dead_worker_sealed_is_published),
+        WORLD_TEST(a_verdict_of_another_that_is_on_its_way_outlives_the_ledger),
         WORLD_TEST(a_sealed_claim_without_its_bytes_is_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
