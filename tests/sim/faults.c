@@ -57,6 +57,7 @@ static const char *const names[FAULT_KIND_COUNT] = {
     [FAULT_E2B_CREATE_LATE] = "e2b_create_late",
     [FAULT_E2B_KEEP_LATE] = "e2b_keep_late",
     [FAULT_E2B_VANISH] = "e2b_vanish",
+    [FAULT_E2B_QUOTA] = "e2b_quota",
     [FAULT_LIMIT] = "limit",
     [FAULT_POISON] = "poison",
 };

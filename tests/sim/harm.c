@@ -305,6 +305,18 @@ static void e2b_vanish(struct sim *sim)
     }
 }
 
+static void quota_back(struct sim *sim)
+{
+    e2b_world_limit(sim->e2b, 0);
+}
+
+/* The account has less than the workers were told. */
+static void e2b_quota(struct sim *sim)
+{
+    e2b_world_limit(sim->e2b, sim_between(sim, 1, sim->config.limit_global));
+    faults_mend_in(sim, sim_between(sim, 1000, 90000), quota_back);
+}
+
 /* ---- an operator's hand, and a job that kills ---- */
 
 static void limit_back(struct sim *sim)
@@ -354,6 +366,7 @@ static const struct {
     {FAULT_E2B_CREATE_LATE, 6, e2b_create_late},
     {FAULT_E2B_KEEP_LATE, 3, e2b_keep_late},
     {FAULT_E2B_VANISH, 6, e2b_vanish},
+    {FAULT_E2B_QUOTA, 4, e2b_quota},
     {FAULT_LIMIT, 5, limit},
     {FAULT_POISON, 3, poison},
 };
@@ -385,6 +398,7 @@ void harm_undo(struct sim *sim)
     redis_back(sim);
     kafka_back(sim);
     e2b_back(sim);
+    quota_back(sim);
     limit_back(sim);
     harm_forget_single(sim);
     tell_expelled(sim);

@@ -80,6 +80,7 @@ static void fill_config(struct sim *sim)
         .max_bytes = 64 << 20,
         .drain_ms = drains_ms[sim_below(sim, ARRAY_LENGTH(drains_ms))],
         .limit_global = sim_between(sim, 4, 40),
+        .limit_tenant = sim_chance(sim, 30) ? sim_between(sim, 1, 8) : 0,
         .create_milli_per_s = sim_chance(sim, 20) ? 20000 : 0,
         .create_burst = 5,
         .interactive_percent = 20,
