@@ -147,8 +147,8 @@ static int32_t partition_of(struct world *world, int worker)
     return i;
 }
 
-/* The limit is full of what the dead left: behind those who wait for it, whoever is to follow their runs would
- * wait until they are over. */
+/* The limit is full of what the dead left: behind those who wait for it, whoever is to follow their runs
+ * would wait until they are over. */
 static void a_run_is_adopted_however_many_wait_for_its_limit(void **state)
 {
     struct world *world = *state;
