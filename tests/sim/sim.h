@@ -64,6 +64,7 @@ struct sim_report {
     char breach[600], subject[100];
     int64_t jobs, results, repeats, duplicates, hops, virtual_ms;
     int64_t creates, adoptions, deaths;
+    int64_t settled_ms; /* from the last fault and the last job to the last result */
     int64_t faults[FAULT_KIND_COUNT];
     int64_t by_code[CODE_COUNT];
 };

@@ -202,6 +202,7 @@ static void settle(struct sim *sim)
             sim_breach(sim, "", "a worker is missing");
         }
     }
+    sim->report->settled_ms = sim_now_ms(sim) - (end_ms - SETTLE_MOST_MS);
     end_ms = sim_now_ms(sim) + HORIZON_MOST_MS;
     while (sim_now_ms(sim) < end_ms && (sim->e2b->live > 0 || fake_redis_store(sim->redis)->ids.count > 0))
         advance(sim);
