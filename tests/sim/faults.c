@@ -12,7 +12,7 @@ enum {
     LOOK_MS = 500,
     NOTICED_MS = LEDGER_PULSE_MS + 1000, /* by everybody, also what only a pulse finds */
     QUIET_MOST_MS = 10000,
-    RECOVERED_MOST_MS = 30 * 60000, /* longer, and it never does */
+    RECOVERED_MOST_MS = 120 * 60000, /* longer, and it never does */
     MENDS_MAX = 16,
 };
 
@@ -180,7 +180,7 @@ static void on_next(void *arg)
     if (faults->is_recovering && !sim->options.is_double) {
         if (sim_now_ms(sim) - faults->began_ms < NOTICED_MS || !is_recovered(sim)) {
             if (sim_now_ms(sim) - faults->began_ms > RECOVERED_MOST_MS)
-                sim_breach(sim, names[faults->kind], "half an hour after '%s' all is not well again",
+                sim_breach(sim, names[faults->kind], "two hours after '%s' all is not well again",
                            names[faults->kind]);
             look_later(faults);
             return;
