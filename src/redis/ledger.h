@@ -161,6 +161,7 @@ struct ledger_acquired {
     enum ledger_verdict verdict;
     const char *permit, *owner, *limit, *why;
     int64_t attempt, crashes;
+    bool has_begun; /* GRANTED: an earlier attempt was bound, and condemned */
     int64_t wait_ms, retry_ms, used, max;
     const char *sandbox, *mode, *plan; /* ADOPT; sandbox "": unbound */
     int64_t run_until_ms;              /* ADOPT: what is left of the run's clock, from now */

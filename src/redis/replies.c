@@ -130,7 +130,8 @@ static bool read_granted(const redisReply *reply, struct ledger_acquired *ret)
     return replies_read_text(replies_element(reply, 1), &ret->permit) &&
            replies_read_count(replies_element(reply, 2), &ret->attempt) &&
            replies_read_count(replies_element(reply, 3), &ret->crashes) &&
-           replies_read_count(replies_element(reply, 4), &ret->wait_ms);
+           replies_read_count(replies_element(reply, 4), &ret->wait_ms) &&
+           replies_read_flag(replies_element(reply, 5), &ret->has_begun);
 }
 
 static bool read_denied(const redisReply *reply, struct ledger_acquired *ret)

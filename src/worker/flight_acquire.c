@@ -51,6 +51,7 @@ static void free_others(struct flight_runner *runner)
 
 static void on_granted(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
+    bool has_begun_elsewhere = answer->has_begun && runner->job.never_after_start;
     runner->is_permit_idle = true;
     runner->granted_ms = loop_now_ms(runner->worker->loop);
     runner->wait_ms = answer->wait_ms;
@@ -59,12 +60,13 @@ static void on_granted(struct flight_runner *runner, const struct ledger_acquire
     free_others(runner);
     runner->crashes = answer->crashes;
     runner->is_suspect = answer->crashes > 0;
-    flight_runner_advance(runner,
-                          &(struct flight_event){.kind = FLIGHT_EVENT_GRANTED,
-                                                 .attempt = answer->attempt,
-                                                 .crashes = answer->crashes,
-                                                 .is_busy = worker_is_suspect_busy(runner->worker, runner),
-                                                 .is_final = flight_runner_has_begun_for_good(runner)});
+    flight_runner_advance(
+        runner,
+        &(struct flight_event){.kind = FLIGHT_EVENT_GRANTED,
+                               .attempt = answer->attempt,
+                               .crashes = answer->crashes,
+                               .is_busy = worker_is_suspect_busy(runner->worker, runner),
+                               .is_final = has_begun_elsewhere || flight_runner_has_begun_for_good(runner)});
 }
 
 /* Its process goes on by itself, and it is exactly what this worker would have started. */

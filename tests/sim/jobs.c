@@ -313,7 +313,9 @@ void jobs_open(struct sim *sim)
     for (size_t i = 0; i < ARRAY_LENGTH(recipes); i++)
         jobs->weights += recipes[i].weight;
     /* A job holds a place for about 3.5 s in the mean. */
-    jobs->gap_ms = MIN(3500 * 100 / (sim->config.limit_global * sim_between(sim, 40, 90)), GAP_MOST_MS);
+    int64_t tenants = sim->config.limit_tenant > 0 ? sim->config.limit_tenant * SIM_TENANTS : INT64_MAX;
+    int64_t places = MIN(sim->config.limit_global, tenants);
+    jobs->gap_ms = MIN(3500 * 100 / (places * sim_between(sim, 40, 90)), GAP_MOST_MS);
     loop_timer_start(sim->loop, &jobs->next, 1, on_next, jobs);
 }
 

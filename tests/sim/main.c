@@ -122,6 +122,7 @@ static void tell_total(const struct total *total)
     row("jobs", sum->jobs);
     row("jobs per second", (int64_t)((double)sum->jobs / seconds));
     row("virtual hours", sum->virtual_ms / 3600000);
+    row("longest settling, s", sum->settled_ms / 1000);
     row("sandboxes", sum->creates);
     row("deaths of workers", sum->deaths);
     row("results", sum->results);
@@ -155,6 +156,7 @@ static void add(struct total *total, const struct sim_report *report)
     sum->creates += report->creates;
     sum->adoptions += report->adoptions;
     sum->deaths += report->deaths;
+    sum->settled_ms = MAX(sum->settled_ms, report->settled_ms);
     for (int i = 0; i < FAULT_KIND_COUNT; i++)
         sum->faults[i] += report->faults[i];
     for (int i = 0; i < CODE_COUNT; i++)

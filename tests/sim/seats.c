@@ -253,3 +253,14 @@ void seats_mend(struct sim *sim)
             loop_timer_start(sim->loop, &seat->look, 1, on_gone, seat);
     }
 }
+
+struct kafka_source *seat_source(const struct seat *seat)
+{
+    LIST_EACH(&seat->sim->kafka->sources, link)
+    {
+        struct kafka_source *source = LIST_OBJECT(link, struct kafka_source, link);
+        if (seat->process && source->loop == seat->process->loop)
+            return source;
+    }
+    return NULL;
+}

@@ -52,6 +52,7 @@ enum fault_kind {
     FAULT_E2B_CREATE_LATE,
     FAULT_E2B_KEEP_LATE,
     FAULT_E2B_VANISH,
+    FAULT_E2B_QUOTA,
     FAULT_LIMIT,
     FAULT_POISON,
     FAULT_KIND_COUNT
@@ -63,6 +64,7 @@ struct sim_report {
     char breach[600], subject[100];
     int64_t jobs, results, repeats, duplicates, hops, virtual_ms;
     int64_t creates, adoptions, deaths;
+    int64_t settled_ms; /* from the last fault and the last job to the last result */
     int64_t faults[FAULT_KIND_COUNT];
     int64_t by_code[CODE_COUNT];
 };
@@ -201,6 +203,7 @@ void seat_stop(struct seat *seat, int64_t ms);
 void seat_stop_inside(struct seat *seat, unsigned places, int64_t ms);
 void seat_drain(struct seat *seat);
 void seat_leave(struct seat *seat);                             /* for good */
+struct kafka_source *seat_source(const struct seat *seat);      /* NULL: none */
 struct seat *seat_of_owner(struct sim *sim, const char *owner); /* a ledger's worker; NULL: none lives */
 bool seats_are_well(struct sim *sim);
 void seats_mend(struct sim *sim);
@@ -228,6 +231,12 @@ void faults_open(struct sim *sim);
 void faults_close(struct sim *sim); /* no more come; what is broken is mended */
 bool faults_are_over(const struct sim *sim);
 bool faults_are_mended(struct sim *sim);
+void faults_mend_in(struct sim *sim, int64_t ms, void (*fn)(struct sim *sim));
+
+/* harm.c */
+enum fault_kind harm_some(struct sim *sim); /* one of them, as it happens */
+void harm_forget_single(struct sim *sim);
+void harm_undo(struct sim *sim); /* all of them */
 
 /* judge.c */
 void judge_open(struct sim *sim);
@@ -236,6 +245,14 @@ void judge_close(struct sim *sim);
 void judge_unsettled(struct sim *sim);  /* ends with what is not */
 bool judge_is_settled(struct sim *sim); /* every job has its result, every record is finished */
 void judge_hit_all(struct sim *sim, bool is_lost);
+
+/* verdict.c: for judge.c */
+void verdict_on_record(void *arg, const char *topic, int32_t partition, int64_t offset,
+                       const struct kafka_record *record);
+void verdict_on_commit(void *arg, const char *topic, int32_t partition, const struct world_offset *before,
+                       const struct offset_map *map);
+void verdict_on_delivered(void *arg, const struct kafka_source *source, const struct kafka_message *message);
+
 /* Does not return. */
 void sim_breach(struct sim *sim, const char *subject, const char *format, ...) PRINTF_LIKE(3, 4) NORETURN;
 

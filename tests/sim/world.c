@@ -80,6 +80,7 @@ static void fill_config(struct sim *sim)
         .max_bytes = 64 << 20,
         .drain_ms = drains_ms[sim_below(sim, ARRAY_LENGTH(drains_ms))],
         .limit_global = sim_between(sim, 4, 40),
+        .limit_tenant = sim_chance(sim, 30) ? sim_between(sim, 1, 8) : 0,
         .create_milli_per_s = sim_chance(sim, 20) ? 20000 : 0,
         .create_burst = 5,
         .interactive_percent = 20,
@@ -201,6 +202,7 @@ static void settle(struct sim *sim)
             sim_breach(sim, "", "a worker is missing");
         }
     }
+    sim->report->settled_ms = sim_now_ms(sim) - (end_ms - SETTLE_MOST_MS);
     end_ms = sim_now_ms(sim) + HORIZON_MOST_MS;
     while (sim_now_ms(sim) < end_ms && (sim->e2b->live > 0 || fake_redis_store(sim->redis)->ids.count > 0))
         advance(sim);

@@ -1,6 +1,6 @@
 -- acquire: worker, job, payload, origin, hop, tenant, weight, permit, horizon, until, rate, burst, warm|'',
 --          [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
---   -> granted permit attempt crashes wait | denied limit used max retry | not_ready why | elsewhere owner
+--   -> granted permit attempt crashes wait began | denied limit used max retry | not_ready why | elsewhere owner
 --    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox
 --    | done status origin partition offset | stale | cancelled | conflict
 -- Writes j:, and for a grant p, p:, l:, rate; a denial writes only the caller's entry in q:.
@@ -21,8 +21,9 @@ if why then return {'not_ready', why} end
 -- The claim.
 local J = L .. 'j:' .. job
 local c = fields(J, 'state', 'owner', 'permit', 'payload', 'origin', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan',
-                 'attempt', 'crashes', 'run_until', 'taken', 'epoch')
+                 'attempt', 'crashes', 'run_until', 'taken', 'epoch', 'began')
 local state, attempt, crashes = c.state, tonumber(c.attempt or 0), tonumber(c.crashes or 0)
+local began = c.began and 1 or 0
 
 local function taken_over()
     if state == 'sealed' then
@@ -49,7 +50,7 @@ if state == 'running' or state == 'sealed' then
         call('ZADD', L .. 'p', 'XX', 'GT', now + BOOK + horizon, permit)
         call('HSET', J, 'until', now + BOOK + claim_life, 'epoch', epoch)
         local born = tonumber(call('HGET', L .. 'p:' .. permit, 'born'))
-        return {'granted', permit, attempt, crashes, math.max(0, BOOK - (now - born))}
+        return {'granted', permit, attempt, crashes, math.max(0, BOOK - (now - born)), began}
     elseif is_again then
         attempt = attempt - 1 -- granted so long ago that the permit is over: once more through the limits
     else
@@ -190,4 +191,4 @@ call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
 local P = L .. 'p:' .. permit
 call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch)
 if not old_limits then call('HSET', P, 'born', now) end
-return {'granted', permit, attempt, crashes, wait}
+return {'granted', permit, attempt, crashes, wait, began}

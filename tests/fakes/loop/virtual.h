@@ -41,7 +41,7 @@ void virtual_loop_continue(struct loop *main, struct random *random);
 /* SIGKILL: nothing of it runs any more. Its memory stays; virtual_loop_free frees the loop's own. */
 void virtual_loop_kill(struct loop *main);
 bool virtual_loop_is_stopped(const struct loop *main);
-bool virtual_loop_is_idle(const struct loop *loop); /* no timer, nothing that waits, no hook */
+bool virtual_loop_is_idle(const struct loop *loop);    /* no timer, nothing that waits, no hook */
 bool virtual_loop_is_running(const struct loop *main); /* neither stopped nor killed */
 
 /* SIGSTOP at the n-th place from now (1: the next) where this process calls the world, or has called it: in

@@ -74,6 +74,7 @@ static void answer_granted(struct asking *asking, const struct claim *claim, int
     asking->answer->attempt = claim->attempt;
     asking->answer->crashes = claim->crashes;
     asking->answer->wait_ms = wait_ms;
+    asking->answer->has_begun = claim->has_begun;
 }
 
 /* Returns: true when this was the answer; false when the claim is free. */

@@ -72,10 +72,6 @@ void fake_ledger_deliver(struct ledger_request *request)
         if (call)
             hear(request, call);
     }
-    if (request->on_usage)
-        free(request->is.usage.items);
-    if (request->on_census)
-        free(request->is.census.items);
 }
 
 /* ---- asking ---- */

@@ -23,6 +23,7 @@ struct claim {
     int epoch;          /* in which its owner wrote it last; 0: none */
     bool is_cancelled, is_watched;
     bool is_counted; /* its take-over counted a crash */
+    bool has_begun;  /* an attempt that was given up with its sandbox */
     struct buffer record;
 };
 

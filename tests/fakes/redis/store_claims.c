@@ -155,6 +155,7 @@ enum ledger_answer store_condemn(struct store *store, const char *worker, const 
         if (claim->until_ms > now_ms)
             return LEDGER_SUPERSEDED_PERMIT;
         claim->crashes += claim->owner[0] != '\0';
+        claim->has_begun = claim->has_begun || claim->sandbox;
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
     }
     store_put(&permit->worker, worker);
@@ -218,7 +219,7 @@ bool store_done(struct store *store, const char *job, const char *status, int64_
     claim->partition = partition;
     claim->offset = offset;
     claim->hop = claim->attempt = claim->crashes = 0;
-    claim->is_cancelled = claim->is_watched = false;
+    claim->is_cancelled = claim->is_watched = claim->has_begun = false;
     buffer_release(&claim->record);
     return is_watched;
 }

@@ -70,6 +70,10 @@ void fake_wire_free(struct ledger_request *request)
     request->ledger->background_count -= request->is_background;
     loop_defer_cancel(loop_of(request->ledger), &request->failing);
     link_remove(&request->link);
+    if (request->on_usage)
+        free(request->is.usage.items);
+    if (request->on_census)
+        free(request->is.census.items);
     arena_release(&request->arena);
     free(request);
 }

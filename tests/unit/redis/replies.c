@@ -25,13 +25,14 @@ static void every_verdict_is_read(void **state)
     (void)state;
     struct ledger_acquired answer;
     struct error error;
-    redisReply *reply = REPLY("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n");
+    redisReply *reply = REPLY("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n:1\r\n");
     assert_true(replies_acquire(reply, &answer, &error));
     assert_int_equal(answer.verdict, LEDGER_GRANTED);
     assert_text(answer.permit, "p1");
     assert_int_equal(answer.attempt, 3);
     assert_int_equal(answer.crashes, 1);
     assert_int_equal(answer.wait_ms, 250);
+    assert_true(answer.has_begun);
     assert_text(answer.sandbox, "");
     assert_text(answer.why, "");
     freeReplyObject(reply);
@@ -69,11 +70,12 @@ static void malformed_answers_of_acquire_are_errors(void **state)
         ROW("*1\r\n$5\r\nother\r\n"),
         ROW("*1\r\n$6\r\nstale\0\r\n"),
         ROW("*1\r\n$7\r\ngranted\r\n"),
-        ROW("*4\r\n$7\r\ngranted\r\n$2\r\np1\r\n:1\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n$1\r\n1\r\n:0\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:-1\r\n:0\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$-1\r\n:1\r\n:0\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np\0\r\n:1\r\n:0\r\n:0\r\n"),
+        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:1\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:1\r\n:0\r\n:0\r\n:2\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n$1\r\n1\r\n:0\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:-1\r\n:0\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$-1\r\n:1\r\n:0\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np\0\r\n:1\r\n:0\r\n:0\r\n:0\r\n"),
         ROW("*5\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n*0\r\n:250\r\n"),
         ROW("*2\r\n$6\r\nsealed\r\n$-1\r\n"),
         ROW("*2\r\n$9\r\nelsewhere\r\n:1\r\n"),

@@ -406,6 +406,25 @@ static void what_must_not_begin_again_is_never_free_before_its_verdict(void **st
     world_close(world, WORLD_CLEAN);
 }
 
+/* ... nor when the reaper came first, because nobody had its record. */
+static void what_a_dead_worker_began_is_not_begun_again_after_the_reaper(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *permit = leave_claim(world, "a", "dead");
+    const char *sandbox = e2b_world_plant(world->e2b, permit, "default/a", 300000);
+    store_put(&world_claim(world, "a")->sandbox, sandbox);
+    world_claim(world, "a")->until_ms = 0;
+    world_run(world, 120000);
+    assert_int_equal(e2b_world_live(world->e2b), 0);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_IDLE);
+    world_submit_with(world, "a", "print x", "'retry':{'after_start':'never'}");
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "failed", "WORKER_CRASHED");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 0);
+    world_close(world, WORLD_DOUBTS);
+}
+
 static void a_live_workers_job_is_waited_for(void **state)
 {
     struct world *world = *state;
@@ -547,7 +566,11 @@ int main(void)
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),
+<<<<<<< HEAD
         WORLD_TEST(what_must_not_begin_again_is_never_free_before_its_verdict),
+=======
+        WORLD_TEST(what_a_dead_worker_began_is_not_begun_again_after_the_reaper),
+>>>>>>> sim
         WORLD_TEST(a_live_workers_job_is_waited_for),
         WORLD_TEST(what_a_dead_worker_sealed_is_published),
         WORLD_TEST(a_verdict_of_another_that_is_on_its_way_outlives_the_ledger),
