@@ -566,11 +566,8 @@ int main(void)
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),
-<<<<<<< HEAD
         WORLD_TEST(what_must_not_begin_again_is_never_free_before_its_verdict),
-=======
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again_after_the_reaper),
->>>>>>> sim
         WORLD_TEST(a_live_workers_job_is_waited_for),
         WORLD_TEST(what_a_dead_worker_sealed_is_published),
         WORLD_TEST(a_verdict_of_another_that_is_on_its_way_outlives_the_ledger),
