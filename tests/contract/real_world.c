@@ -136,7 +136,7 @@ int64_t world_lease_left(struct world *world, const char *worker)
 {
     static const char script[] =
         "local time, ends = redis.call('TIME'), redis.call('ZSCORE', KEYS[1], ARGV[1]) "
-        "return ends and ends - time[1] * 1000 - math.floor(time[2] / 1000) or -1";
+        "return ends and ends - time[1] * 1000 - math.floor(time[2] / 1000) or 0";
     return redis_server_ask_int(world->server, "EVAL %s 1 " L "w %s", script, worker);
 }
 
