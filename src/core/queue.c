@@ -50,7 +50,7 @@ struct queue_class {
 struct queue {
     struct queue_class classes[PRIORITY_COUNT];
     void *limits; /* tree by name */
-    uint64_t turns;
+    uint64_t turns, pops, frees;
     int64_t arrivals;
     size_t count, ready_count, bytes;
 };
@@ -229,6 +229,22 @@ void queue_free(struct queue *queue)
     free(queue);
 }
 
+/* In the order of the classes, but in every QUEUE_LOWEST_TURN-th turn from the lowest up. Returns: NULL when
+ * all are empty, which is no turn. */
+static struct queue_entry *take(struct queue *queue, struct line *const lines[PRIORITY_COUNT],
+                                uint64_t *turns)
+{
+    bool is_lowest_first = (*turns + 1) % QUEUE_LOWEST_TURN == 0;
+    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+        struct queue_entry *entry = line_take(queue, lines[is_lowest_first ? PRIORITY_COUNT - 1 - i : i]);
+        if (entry) {
+            ++*turns;
+            return entry;
+        }
+    }
+    return NULL;
+}
+
 static void make_ready(struct queue *queue, struct queue_entry *entry)
 {
     line_add(queue, &queue->classes[entry->priority].ready, entry);
@@ -248,16 +264,16 @@ void queue_push(struct queue *queue, struct queue_entry *entry)
 
 struct queue_entry *queue_pop(struct queue *queue)
 {
-    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
-        struct queue_entry *entry = line_take(queue, &queue->classes[i].ready);
-        if (!entry)
-            continue;
-        queue->ready_count--;
-        entry->tenant->served++;
-        leave(queue, entry);
-        return entry;
-    }
-    return NULL;
+    struct line *lines[PRIORITY_COUNT];
+    for (size_t i = 0; i < PRIORITY_COUNT; i++)
+        lines[i] = &queue->classes[i].ready;
+    struct queue_entry *entry = take(queue, lines, &queue->pops);
+    if (!entry)
+        return NULL;
+    queue->ready_count--;
+    entry->tenant->served++;
+    leave(queue, entry);
+    return entry;
 }
 
 void queue_remove(struct queue *queue, struct queue_entry *entry)
@@ -301,10 +317,11 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
     struct queue_limit *found = tree_find(&queue->limits, limit);
     if (!found)
         return;
-    for (size_t i = 0; count > 0; count--) {
-        struct queue_entry *entry;
-        while (!(entry = line_take(queue, &found->aside[i])))
-            i++;
+    struct line *lines[PRIORITY_COUNT];
+    for (size_t i = 0; i < PRIORITY_COUNT; i++)
+        lines[i] = &found->aside[i];
+    for (; count > 0; count--) {
+        struct queue_entry *entry = take(queue, lines, &queue->frees);
         entry->aside = NULL;
         entry->is_freed = true;
         make_ready(queue, entry);
