@@ -86,6 +86,7 @@ enum partition_finding partition_load(struct partition *partition, const struct 
                   "%lld records that were not finished are gone: retention passed them",
                   (long long)offset_map_open_count(&partition->map, facts->low));
         finding = PARTITION_OVERTAKEN;
+        partition->overtaken_end = MAX(partition->overtaken_end, facts->low);
     }
     if (facts->low > 0)
         offset_map_finish(&partition->map, 0, facts->low);

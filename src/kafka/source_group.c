@@ -13,8 +13,9 @@ enum {
     RETRY_MIN_MS = 200,
     RETRY_MAX_MS = 10000,
     REVOKE_COMMIT_MS = 2000, /* how long a revocation waits for the commit under way */
-    AWAY_MAX_MS = 60000,     /* a rebalance takes less; then the partition is somebody else's for sure */
-    FORGET_MS = 600000,      /* how long we remember what was finished of a partition that went */
+    REVOKE_TRANSACTION_MS = 5000,
+    AWAY_MAX_MS = 60000, /* a rebalance takes less; then the partition is somebody else's for sure */
+    FORGET_MS = 600000,  /* how long we remember what was finished of a partition that went */
 };
 
 /* ---- the set of partitions ---- */
@@ -156,6 +157,8 @@ static void start_ready(struct kafka_source *source)
     }
     rd_kafka_topic_partition_list_destroy(list);
     announce(source);
+    if (source->transactor)
+        transactor_flush(source->transactor); /* what waited for the rebalance */
 }
 
 /* ---- reading ---- */
@@ -316,7 +319,7 @@ static void finish_revoke(void *arg)
     struct kafka_source *source = arg;
     rd_kafka_topic_partition_list_t *list = TAKE(source->revoked);
     loop_timer_stop(source->loop, &source->revoke_deadline);
-    if (!source->is_revoked_lost)
+    if (!source->is_revoked_lost && !source->transactor)
         source_commit(source);
     source->is_frozen = true;
     source->owes_assign = false;
@@ -334,14 +337,23 @@ static void finish_revoke(void *arg)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* Nobody else may have the partitions while what is being committed of them is not known. A transaction that
+ * is later than that is fenced: the group has a new generation then. */
+static bool is_committing(struct kafka_source *source)
+{
+    return source->transactor ? transactor_settle(source->transactor) : source->is_committing;
+}
+
 static void on_revoke(struct kafka_source *source, const rd_kafka_topic_partition_list_t *list)
 {
     source_group_cancel(source);
-    source->revoked = rd_kafka_topic_partition_list_copy(list);
     source->is_revoked_lost = rd_kafka_assignment_lost(source->handle->rk);
+    bool waits = !source->is_revoked_lost && is_committing(source);
+    int64_t wait_ms = source->transactor ? REVOKE_TRANSACTION_MS : REVOKE_COMMIT_MS;
+    source->revoked = rd_kafka_topic_partition_list_copy(list);
     source->has_joined = source->has_joined && !source->is_revoked_lost;
-    if (source->is_committing && !source->is_revoked_lost)
-        loop_timer_start(source->loop, &source->revoke_deadline, REVOKE_COMMIT_MS, finish_revoke, source);
+    if (waits)
+        loop_timer_start(source->loop, &source->revoke_deadline, wait_ms, finish_revoke, source);
     else
         finish_revoke(source);
 }

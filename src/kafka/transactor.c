@@ -1,0 +1,557 @@
+/* The transactional producer: instances, transactions, state. Its header says what for. */
+#include "kafka/conf.h"
+#include "kafka/source_inside.h"
+#include "kafka/transactor_inside.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TICK_MS = 1000,
+    OVERDUE_MS = 10000,
+    AGAIN_MS = 500, /* STARTING and READING */
+    REST_MIN_MS = 100,
+    REST_MAX_MS = 5000,
+    REBUILD_MIN_MS = 1000,
+    REBUILD_MAX_MS = 30000,
+    REBUILD_CALM_MS = 60000, /* an instance that lasted so long is replaced at once */
+    CLOSE_LATE_MS = 1000,
+};
+
+rd_kafka_t *transactor_librdkafka(const struct kafka_transactor *transactor)
+{
+    return transactor->handle ? transactor->handle->rk : NULL;
+}
+
+/* ---- state ---- */
+
+static void judge(struct kafka_transactor *transactor)
+{
+    if (transactor->is_closing)
+        return;
+    char why[EXPLAIN_SIZE] = "";
+    int64_t oldest_ms = 0;
+    if (!list_is_empty(&transactor->all))
+        oldest_ms = loop_now_ms(transactor->loop) -
+                    LIST_OBJECT(transactor->all.next, struct kafka_delivery, in_all)->since_ms;
+    bool is_starting = transactor->phase == TRANSACTOR_STARTING || transactor->phase == TRANSACTOR_REBUILDING;
+    const char *trouble = transactor->trouble_why;
+    if (transactor->needs_hands || (is_starting && *trouble))
+        (void)snprintf(why, sizeof why, "%s", trouble);
+    else if (is_starting)
+        (void)snprintf(why, sizeof why, "Kafka's transaction coordinator has not answered yet");
+    else if (oldest_ms > OVERDUE_MS)
+        (void)snprintf(why, sizeof why, "no transaction could be committed for more than %d s%s%.140s",
+                       OVERDUE_MS / 1000, *trouble ? ": " : "", trouble);
+    bool is_usable = why[0] == '\0';
+    if (is_usable == transactor->is_usable && strcmp(why, transactor->why) == 0)
+        return;
+    transactor->is_usable = is_usable;
+    memcpy(transactor->why, why, sizeof why);
+    transactor->on_state(transactor->arg, is_usable, transactor->why);
+}
+
+static void trouble(struct kafka_transactor *transactor, const struct control *control, const char *event)
+{
+    transactor->needs_hands = explain_needs_hands(control->code);
+    handle_explain(control->handle, control->code, NULL, transactor->trouble_why);
+    log_warn(&transactor->log, event, LOG_TEXT("code", rd_kafka_err2name(control->code)),
+             LOG_TEXT("text", control->text), LOG_INT("waiting", transactor->stats.waiting));
+}
+
+static void calm(struct kafka_transactor *transactor)
+{
+    transactor->needs_hands = false;
+    transactor->trouble_why[0] = '\0';
+    handle_answered(transactor->handle);
+}
+
+/* ---- instances ---- */
+
+static void on_control(void *arg, struct control *control);
+static void read_back(void *arg);
+static void be_idle(struct kafka_transactor *transactor);
+static void end(struct kafka_transactor *transactor);
+
+static void on_queue(rd_kafka_t *rk, void *arg)
+{
+    (void)rk;
+    wakeup_send(arg); /* librdkafka's thread: nothing else here */
+}
+
+static void start(struct kafka_transactor *transactor, enum transactor_phase phase, enum control_kind kind)
+{
+    transactor->phase = phase;
+    transactor->control = control_start(transactor->handle, kind, NULL, NULL, on_control, transactor);
+}
+
+static void init_again(void *arg)
+{
+    start(arg, TRANSACTOR_STARTING, CONTROL_INIT);
+}
+
+static bool open_handle(struct kafka_transactor *transactor, struct error *reterr)
+{
+    transactor->handle = handle_new(transactor->loop, RD_KAFKA_PRODUCER, transactor->conf, reterr);
+    if (!transactor->handle)
+        return false;
+    rd_kafka_t *rk = transactor->handle->rk;
+    transactor->queue = rd_kafka_queue_get_main(rk);
+    (void)rd_kafka_set_log_queue(rk, transactor->queue);
+    rd_kafka_queue_cb_event_enable(transactor->queue, on_queue, transactor->wakeup);
+    init_again(transactor);
+    wakeup_send(transactor->wakeup);
+    return true;
+}
+
+static void close_handle(struct kafka_transactor *transactor, void (*destroyed)(void *arg))
+{
+    control_forget(TAKE(transactor->control));
+    facts_cancel(TAKE(transactor->facts));
+    loop_timer_stop(transactor->loop, &transactor->again);
+    if (transactor->queue) {
+        rd_kafka_queue_cb_event_enable(transactor->queue, NULL, NULL);
+        rd_kafka_queue_destroy(TAKE(transactor->queue));
+    }
+    if (!transactor->handle)
+        return;
+    transactor->ending = destroyed ? transactor->handle : NULL;
+    handle_release(TAKE(transactor->handle), destroyed, transactor);
+}
+
+static void on_rebuild(void *arg)
+{
+    struct kafka_transactor *transactor = arg;
+    struct error error;
+    if (open_handle(transactor, &error))
+        return;
+    log_error(&transactor->log, "kafka.transactor_failed", LOG_TEXT("text", error.text));
+    loop_timer_start(transactor->loop, &transactor->rebuild, REBUILD_MAX_MS, on_rebuild, transactor);
+}
+
+/* What was committed of the batch, nobody knows: it stays where it is until it is read back. */
+static void rebuild(struct kafka_transactor *transactor, const char *why)
+{
+    int64_t now_ms = loop_now_ms(transactor->loop);
+    transactor->phase = TRANSACTOR_REBUILDING;
+    transactor->stats.rebuilt++;
+    log_warn(&transactor->log, "kafka.transactor_rebuild", LOG_TEXT("text", why),
+             LOG_INT("waiting", transactor->stats.waiting));
+    close_handle(transactor, NULL);
+    if (now_ms - transactor->rebuilt_at_ms > REBUILD_CALM_MS)
+        transactor->rebuild_delay_ms = 0;
+    loop_timer_start(transactor->loop, &transactor->rebuild, transactor->rebuild_delay_ms, on_rebuild,
+                     transactor);
+    transactor->rebuilt_at_ms = now_ms;
+    transactor->rebuild_delay_ms = MIN(MAX(transactor->rebuild_delay_ms * 2, REBUILD_MIN_MS), REBUILD_MAX_MS);
+    judge(transactor);
+}
+
+/* ---- reading back ---- */
+
+static void on_read_back(void *arg, struct facts *facts)
+{
+    struct kafka_transactor *transactor = arg;
+    rd_kafka_resp_err_t code = facts->error;
+    transactor->facts = NULL;
+    for (int i = 0; !code && i < facts->list->cnt; i++)
+        code = facts->list->elems[i].err;
+    if (code || !transactor->source) {
+        log_warn(&transactor->log, "kafka.offsets_unread", LOG_TEXT("code", rd_kafka_err2name(code)));
+        loop_timer_start(transactor->loop, &transactor->again, AGAIN_MS, read_back, transactor);
+        return;
+    }
+    transactor_batch_judged(transactor, facts->list);
+    be_idle(transactor);
+}
+
+/* A source that is gone asks nobody any more: whoever owns the partitions reads the same. */
+static void read_back(void *arg)
+{
+    struct kafka_transactor *transactor = arg;
+    transactor->phase = TRANSACTOR_READING;
+    if (!transactor->source || list_is_empty(&transactor->batch)) {
+        transactor_batch_again(transactor);
+        be_idle(transactor);
+        return;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    LIST_EACH(&transactor->batch, link)
+    {
+        const struct kafka_place *place = &LIST_OBJECT(link, struct kafka_delivery, in_queue)->place;
+        if (!rd_kafka_topic_partition_list_find(list, place->topic, place->partition))
+            rd_kafka_topic_partition_list_add(list, place->topic, place->partition);
+    }
+    transactor->facts = source_ask_committed(transactor->source, list, on_read_back, transactor);
+    if (!transactor->facts)
+        loop_timer_start(transactor->loop, &transactor->again, AGAIN_MS, read_back, transactor);
+}
+
+/* ---- transactions ---- */
+
+static void begin_if_needed(struct kafka_transactor *transactor)
+{
+    struct kafka_source *source = transactor->source;
+    if (transactor->phase != TRANSACTOR_IDLE || timer_is_active(&transactor->rest) ||
+        (source && !source_may_commit(source)))
+        return;
+    bool has_records = transactor_sort(transactor);
+    if (!source || (!has_records && !source_has_dirty(source)))
+        return;
+    loop_timer_stop(transactor->loop, &transactor->interval);
+    transactor->is_wanted = false;
+    start(transactor, TRANSACTOR_BEGINNING, CONTROL_BEGIN);
+}
+
+static void on_interval(void *arg)
+{
+    struct kafka_transactor *transactor = arg;
+    if (!transactor->source || !source_is_revoking(transactor->source))
+        begin_if_needed(transactor);
+}
+
+static void be_idle(struct kafka_transactor *transactor)
+{
+    transactor->phase = TRANSACTOR_IDLE;
+    if (transactor->source)
+        source_on_committed(transactor->source);
+    judge(transactor);
+    bool is_due = !list_is_empty(&transactor->gathered) && !timer_is_active(&transactor->interval);
+    if (is_due || !list_is_empty(&transactor->alone) || transactor->is_wanted || !transactor->source)
+        on_interval(transactor);
+    wakeup_send(transactor->wakeup); /* an end that waits */
+}
+
+static void on_rested(void *arg)
+{
+    on_interval(arg);
+}
+
+static void rest(struct kafka_transactor *transactor)
+{
+    transactor->rest_ms = MIN(MAX(transactor->rest_ms * 2, REST_MIN_MS), REST_MAX_MS);
+    loop_timer_start(transactor->loop, &transactor->rest, transactor->rest_ms, on_rested, transactor);
+}
+
+static void fill(struct kafka_transactor *transactor)
+{
+    rd_kafka_topic_partition_list_t *offsets = transactor_fill(transactor);
+    if (!offsets) {
+        start(transactor, TRANSACTOR_ABORTING, CONTROL_ABORT);
+        return;
+    }
+    transactor->phase = TRANSACTOR_ENDING;
+    transactor->control = control_start(transactor->handle, CONTROL_END, offsets,
+                                        source_member(transactor->source), on_control, transactor);
+}
+
+static void on_ended(struct kafka_transactor *transactor, const struct control *control)
+{
+    transactor->stats.committed++;
+    transactor->rest_ms = 0;
+    calm(transactor);
+    if (transactor->source)
+        source_offsets_kept(transactor->source, control->offsets, &transactor->batch);
+    transactor_batch_committed(transactor);
+    be_idle(transactor);
+}
+
+static void on_aborted(struct kafka_transactor *transactor)
+{
+    bool has_too_large = false;
+    if (list_is_empty(&transactor->batch)) /* nothing failed: there was nothing to send after all */
+        transactor->rest_ms = 0;
+    LIST_EACH(&transactor->batch, link)
+    has_too_large |= LIST_OBJECT(link, struct kafka_delivery, in_queue)->is_too_large;
+    transactor->stats.aborted++;
+    transactor_batch_again(transactor);
+    if (!has_too_large)
+        rest(transactor);
+    be_idle(transactor);
+}
+
+static void on_broken(struct kafka_transactor *transactor, const struct control *control)
+{
+    trouble(transactor, control, "kafka.transaction_broken");
+    rebuild(transactor, control->text);
+}
+
+static void on_abortable(struct kafka_transactor *transactor, const struct control *control)
+{
+    trouble(transactor, control, "kafka.transaction_aborted");
+    if (transactor->source && control->offsets)
+        source_offsets_refused(transactor->source, control->offsets, control->code);
+    start(transactor, TRANSACTOR_ABORTING, CONTROL_ABORT);
+}
+
+static void on_done(struct kafka_transactor *transactor, const struct control *control)
+{
+    switch (control->kind) {
+    case CONTROL_INIT:
+        calm(transactor);
+        read_back(transactor);
+        return;
+    case CONTROL_BEGIN:
+        fill(transactor);
+        return;
+    case CONTROL_END:
+        on_ended(transactor, control);
+        return;
+    case CONTROL_ABORT:
+        on_aborted(transactor);
+        return;
+    }
+}
+
+static void on_control(void *arg, struct control *control)
+{
+    struct kafka_transactor *transactor = arg;
+    transactor->control = NULL;
+    switch (control->outcome) {
+    case CONTROL_DONE:
+        on_done(transactor, control);
+        return;
+    case CONTROL_AGAIN:
+        trouble(transactor, control, "kafka.transactor_not_started");
+        judge(transactor);
+        loop_timer_start(transactor->loop, &transactor->again, AGAIN_MS, init_again, transactor);
+        return;
+    case CONTROL_ABORTABLE:
+        on_abortable(transactor, control);
+        return;
+    case CONTROL_BROKEN:
+        on_broken(transactor, control);
+        return;
+    }
+}
+
+/* ---- events ---- */
+
+static void on_error(struct kafka_transactor *transactor, rd_kafka_event_t *event)
+{
+    handle_hear(transactor->handle, event);
+    log_debug(&transactor->log, "kafka.error",
+              LOG_TEXT("code", rd_kafka_err2name(rd_kafka_event_error(event))),
+              LOG_TEXT("text", rd_kafka_event_error_string(event)));
+    /* A call that is under way will say so itself. */
+    if (rd_kafka_event_error_is_fatal(event) && !transactor->control)
+        rebuild(transactor, rd_kafka_event_error_string(event));
+}
+
+static void on_event(struct kafka_transactor *transactor, rd_kafka_event_t *event)
+{
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_DR:
+        transactor_on_reports(transactor, event);
+        break;
+    case RD_KAFKA_EVENT_ERROR:
+        on_error(transactor, event);
+        break;
+    case RD_KAFKA_EVENT_LOG:
+        handle_log(transactor->handle, &transactor->log, event);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_wakeup(void *arg)
+{
+    struct kafka_transactor *transactor = arg;
+    struct handle *handle = transactor->handle;
+    rd_kafka_event_t *event;
+    while (transactor->queue && transactor->handle == handle &&
+           (event = rd_kafka_queue_poll(transactor->queue, 0))) {
+        on_event(transactor, event);
+        rd_kafka_event_destroy(event);
+    }
+    bool can_end = transactor->phase == TRANSACTOR_IDLE || transactor->phase == TRANSACTOR_STARTING ||
+                   transactor->phase == TRANSACTOR_REBUILDING;
+    if (transactor->is_closing && can_end && list_is_empty(&transactor->all))
+        end(transactor);
+}
+
+static void on_tick(void *arg)
+{
+    struct kafka_transactor *transactor = arg;
+    loop_timer_start(transactor->loop, &transactor->tick, TICK_MS, on_tick, transactor);
+    judge(transactor);
+    if (!list_is_empty(&transactor->gathered) && !timer_is_active(&transactor->interval))
+        on_interval(transactor);
+    on_wakeup(transactor);
+}
+
+/* ---- what the source says ---- */
+
+void transactor_flush(struct kafka_transactor *transactor)
+{
+    transactor->is_wanted = true;
+    on_interval(transactor);
+}
+
+bool transactor_settle(struct kafka_transactor *transactor)
+{
+    begin_if_needed(transactor);
+    return transactor->phase == TRANSACTOR_BEGINNING || transactor->phase == TRANSACTOR_ENDING ||
+           transactor->phase == TRANSACTOR_ABORTING;
+}
+
+void transactor_source_gone(struct kafka_transactor *transactor)
+{
+    transactor->source = NULL;
+    control_cancel(transactor->control); /* what is late is fenced: the group has been left */
+    if (transactor->phase == TRANSACTOR_STARTING || transactor->phase == TRANSACTOR_READING ||
+        transactor->phase == TRANSACTOR_REBUILDING)
+        transactor_batch_again(transactor);
+    (void)transactor_sort(transactor);
+}
+
+void transactor_gathered(struct kafka_transactor *transactor)
+{
+    if (!transactor->source)
+        (void)transactor_sort(transactor);
+    else if (transactor->gathered_count >= TRANSACTOR_BATCH_MAX)
+        on_interval(transactor);
+    else if (!timer_is_active(&transactor->interval))
+        loop_timer_start(transactor->loop, &transactor->interval, transactor->interval_ms, on_interval,
+                         transactor);
+}
+
+/* ---- life cycle ---- */
+
+static rd_kafka_conf_t *make_conf(const struct kafka_transactor_options *options, struct error *reterr)
+{
+    const struct kafka_property wanted[] = {
+        {"transactional.id", options->transactional_id},
+        {"transaction.timeout.ms", "15000"}, /* what a dead worker's readers and successors wait for */
+        {"partitioner", "murmur2_random"},
+        {"compression.codec", "lz4"},
+        {"linger.ms", "0"},
+        {"queue.buffering.max.kbytes", "65536"},
+        {"batch.size", "262144"},
+        {"topic.metadata.propagation.max.ms", "5000"},
+    };
+    const struct conf_client client = {RD_KAFKA_PRODUCER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
+    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
+    if (!conf)
+        return NULL;
+    char text[160];
+    /* An operator's value is for records that are sent alone: here it cannot be longer than a transaction. */
+    (void)rd_kafka_conf_set(conf, "message.timeout.ms", "15000", text, sizeof text);
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+    return conf;
+}
+
+static void transactor_free(void *object)
+{
+    struct kafka_transactor *transactor = object;
+    rd_kafka_conf_destroy(transactor->conf);
+    free(transactor);
+}
+
+static void set_up(struct kafka_transactor *transactor, const struct kafka_transactor_options *options)
+{
+    struct link *lists[] = {&transactor->all,    &transactor->gathered,  &transactor->alone,
+                            &transactor->batch,  &transactor->committed, &transactor->disowned,
+                            &transactor->refused};
+    for (size_t i = 0; i < ARRAY_LENGTH(lists); i++)
+        list_init(lists[i]);
+    transactor->loop = options->loop;
+    transactor->log = options->log ? *options->log : (struct log){.level = LOG_LEVEL_NONE};
+    transactor->arg = options->arg;
+    transactor->on_state = options->on_state;
+    transactor->interval_ms = options->interval_ms;
+    transactor->source = options->source;
+    (void)snprintf(transactor->why, sizeof transactor->why,
+                   "Kafka's transaction coordinator has not answered yet");
+}
+
+struct kafka_transactor *kafka_transactor_new(const struct kafka_transactor_options *options,
+                                              struct error *reterr)
+{
+    rd_kafka_conf_t *conf = make_conf(options, reterr);
+    if (!conf)
+        return NULL;
+    struct kafka_transactor *transactor = base_alloc(sizeof *transactor);
+    set_up(transactor, options);
+    transactor->conf = conf;
+    transactor->wakeup = loop_wakeup_new(transactor->loop, on_wakeup, transactor);
+    if (!open_handle(transactor, reterr)) {
+        wakeup_close(transactor->wakeup);
+        transactor_free(transactor);
+        return NULL;
+    }
+    source_attach(transactor->source, transactor);
+    loop_timer_start(transactor->loop, &transactor->tick, TICK_MS, on_tick, transactor);
+    return transactor;
+}
+
+/* ---- closing ---- */
+
+static void finish_closing(struct kafka_transactor *transactor)
+{
+    struct timer *timers[] = {&transactor->tick,     &transactor->rebuild, &transactor->again,
+                              &transactor->interval, &transactor->rest,    &transactor->deadline};
+    for (size_t i = 0; i < ARRAY_LENGTH(timers); i++)
+        loop_timer_stop(transactor->loop, timers[i]);
+    transactor_silence(transactor);
+    wakeup_close(transactor->wakeup);
+    void (*closed)(void *) = transactor->closed;
+    void *arg = transactor->closed_arg;
+    loop_reap(transactor->loop, transactor, transactor_free);
+    if (closed)
+        closed(arg);
+}
+
+static void on_last_destroyed(void *arg)
+{
+    finish_closing(arg);
+}
+
+/* A call that ignores its own deadline: its thread is left behind. */
+static void on_end_late(void *arg)
+{
+    struct kafka_transactor *transactor = arg;
+    log_warn(&transactor->log, "kafka.transactor_close_late");
+    if (transactor->ending)
+        transactor->ending->destroyed = NULL;
+    finish_closing(transactor);
+}
+
+static void end(struct kafka_transactor *transactor)
+{
+    bool has_handle = transactor->handle != NULL;
+    transactor->phase = TRANSACTOR_ENDED;
+    loop_timer_stop(transactor->loop, &transactor->rebuild);
+    loop_timer_start(transactor->loop, &transactor->deadline, CLOSE_LATE_MS, on_end_late, transactor);
+    close_handle(transactor, on_last_destroyed);
+    if (!has_handle)
+        finish_closing(transactor);
+}
+
+static void on_grace_over(void *arg)
+{
+    struct kafka_transactor *transactor = arg;
+    if (transactor->stats.waiting > 0)
+        log_warn(&transactor->log, "kafka.transactor_closed_early",
+                 LOG_INT("waiting", transactor->stats.waiting));
+    end(transactor);
+}
+
+void kafka_transactor_close(struct kafka_transactor *transactor, int64_t grace_ms, void (*closed)(void *arg),
+                            void *arg)
+{
+    if (!transactor)
+        return;
+    assert(!transactor->is_closing);
+    transactor->is_closing = true;
+    transactor->closed = closed;
+    transactor->closed_arg = arg;
+    if (transactor->source)
+        source_attach(TAKE(transactor->source), NULL);
+    (void)transactor_sort(transactor);
+    loop_timer_start(transactor->loop, &transactor->deadline, grace_ms, on_grace_over, transactor);
+    wakeup_send(transactor->wakeup);
+}
