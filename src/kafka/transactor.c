@@ -53,12 +53,13 @@ static void judge(struct kafka_transactor *transactor)
     transactor->on_state(transactor->arg, is_usable, transactor->why);
 }
 
-static void trouble(struct kafka_transactor *transactor, const struct control *control, const char *event)
+static void trouble(struct kafka_transactor *transactor, const struct transaction_call *call,
+                    const char *event)
 {
-    transactor->needs_hands = explain_needs_hands(control->code);
-    handle_explain(control->handle, control->code, NULL, transactor->trouble_why);
-    log_warn(&transactor->log, event, LOG_TEXT("code", rd_kafka_err2name(control->code)),
-             LOG_TEXT("text", control->text), LOG_INT("waiting", transactor->stats.waiting));
+    transactor->needs_hands = explain_needs_hands(call->code);
+    handle_explain(call->handle, call->code, NULL, transactor->trouble_why);
+    log_warn(&transactor->log, event, LOG_TEXT("code", rd_kafka_err2name(call->code)),
+             LOG_TEXT("text", call->text), LOG_INT("waiting", transactor->stats.waiting));
 }
 
 static void calm(struct kafka_transactor *transactor)
@@ -70,7 +71,7 @@ static void calm(struct kafka_transactor *transactor)
 
 /* ---- instances ---- */
 
-static void on_control(void *arg, struct control *control);
+static void on_call(void *arg, struct transaction_call *call);
 static void read_back(void *arg);
 static void be_idle(struct kafka_transactor *transactor);
 static void end(struct kafka_transactor *transactor);
@@ -81,15 +82,16 @@ static void on_queue(rd_kafka_t *rk, void *arg)
     wakeup_send(arg); /* librdkafka's thread: nothing else here */
 }
 
-static void start(struct kafka_transactor *transactor, enum transactor_phase phase, enum control_kind kind)
+static void start(struct kafka_transactor *transactor, enum transactor_phase phase,
+                  enum transaction_step kind)
 {
     transactor->phase = phase;
-    transactor->control = control_start(transactor->handle, kind, NULL, NULL, on_control, transactor);
+    transactor->call = transaction_call_start(transactor->handle, kind, NULL, NULL, on_call, transactor);
 }
 
 static void init_again(void *arg)
 {
-    start(arg, TRANSACTOR_STARTING, CONTROL_INIT);
+    start(arg, TRANSACTOR_STARTING, TRANSACTION_INIT);
 }
 
 static bool open_handle(struct kafka_transactor *transactor, struct error *reterr)
@@ -108,7 +110,7 @@ static bool open_handle(struct kafka_transactor *transactor, struct error *reter
 
 static void close_handle(struct kafka_transactor *transactor, void (*destroyed)(void *arg))
 {
-    control_forget(TAKE(transactor->control));
+    transaction_call_forget(TAKE(transactor->call));
     facts_cancel(TAKE(transactor->facts));
     loop_timer_stop(transactor->loop, &transactor->again);
     if (transactor->queue) {
@@ -202,7 +204,7 @@ static void begin_if_needed(struct kafka_transactor *transactor)
         return;
     loop_timer_stop(transactor->loop, &transactor->interval);
     transactor->is_wanted = false;
-    start(transactor, TRANSACTOR_BEGINNING, CONTROL_BEGIN);
+    start(transactor, TRANSACTOR_BEGINNING, TRANSACTION_BEGIN);
 }
 
 static void on_interval(void *arg)
@@ -239,21 +241,21 @@ static void fill(struct kafka_transactor *transactor)
 {
     rd_kafka_topic_partition_list_t *offsets = transactor_fill(transactor);
     if (!offsets) {
-        start(transactor, TRANSACTOR_ABORTING, CONTROL_ABORT);
+        start(transactor, TRANSACTOR_ABORTING, TRANSACTION_ABORT);
         return;
     }
     transactor->phase = TRANSACTOR_ENDING;
-    transactor->control = control_start(transactor->handle, CONTROL_END, offsets,
-                                        source_member(transactor->source), on_control, transactor);
+    transactor->call = transaction_call_start(transactor->handle, TRANSACTION_END, offsets,
+                                              source_member(transactor->source), on_call, transactor);
 }
 
-static void on_ended(struct kafka_transactor *transactor, const struct control *control)
+static void on_ended(struct kafka_transactor *transactor, const struct transaction_call *call)
 {
     transactor->stats.committed++;
     transactor->rest_ms = 0;
     calm(transactor);
     if (transactor->source)
-        source_offsets_kept(transactor->source, control->offsets, &transactor->batch);
+        source_offsets_kept(transactor->source, call->offsets, &transactor->batch);
     transactor_batch_committed(transactor);
     be_idle(transactor);
 }
@@ -272,57 +274,57 @@ static void on_aborted(struct kafka_transactor *transactor)
     be_idle(transactor);
 }
 
-static void on_broken(struct kafka_transactor *transactor, const struct control *control)
+static void on_broken(struct kafka_transactor *transactor, const struct transaction_call *call)
 {
-    trouble(transactor, control, "kafka.transaction_broken");
-    rebuild(transactor, control->text);
+    trouble(transactor, call, "kafka.transaction_broken");
+    rebuild(transactor, call->text);
 }
 
-static void on_abortable(struct kafka_transactor *transactor, const struct control *control)
+static void on_abortable(struct kafka_transactor *transactor, const struct transaction_call *call)
 {
-    trouble(transactor, control, "kafka.transaction_aborted");
-    if (transactor->source && control->offsets)
-        source_offsets_refused(transactor->source, control->offsets, control->code);
-    start(transactor, TRANSACTOR_ABORTING, CONTROL_ABORT);
+    trouble(transactor, call, "kafka.transaction_aborted");
+    if (transactor->source && call->offsets)
+        source_offsets_refused(transactor->source, call->offsets, call->code);
+    start(transactor, TRANSACTOR_ABORTING, TRANSACTION_ABORT);
 }
 
-static void on_done(struct kafka_transactor *transactor, const struct control *control)
+static void on_done(struct kafka_transactor *transactor, const struct transaction_call *call)
 {
-    switch (control->kind) {
-    case CONTROL_INIT:
+    switch (call->kind) {
+    case TRANSACTION_INIT:
         calm(transactor);
         read_back(transactor);
         return;
-    case CONTROL_BEGIN:
+    case TRANSACTION_BEGIN:
         fill(transactor);
         return;
-    case CONTROL_END:
-        on_ended(transactor, control);
+    case TRANSACTION_END:
+        on_ended(transactor, call);
         return;
-    case CONTROL_ABORT:
+    case TRANSACTION_ABORT:
         on_aborted(transactor);
         return;
     }
 }
 
-static void on_control(void *arg, struct control *control)
+static void on_call(void *arg, struct transaction_call *call)
 {
     struct kafka_transactor *transactor = arg;
-    transactor->control = NULL;
-    switch (control->outcome) {
-    case CONTROL_DONE:
-        on_done(transactor, control);
+    transactor->call = NULL;
+    switch (call->outcome) {
+    case TRANSACTION_DONE:
+        on_done(transactor, call);
         return;
-    case CONTROL_AGAIN:
-        trouble(transactor, control, "kafka.transactor_not_started");
+    case TRANSACTION_AGAIN:
+        trouble(transactor, call, "kafka.transactor_not_started");
         judge(transactor);
         loop_timer_start(transactor->loop, &transactor->again, AGAIN_MS, init_again, transactor);
         return;
-    case CONTROL_ABORTABLE:
-        on_abortable(transactor, control);
+    case TRANSACTION_ABORTABLE:
+        on_abortable(transactor, call);
         return;
-    case CONTROL_BROKEN:
-        on_broken(transactor, control);
+    case TRANSACTION_BROKEN:
+        on_broken(transactor, call);
         return;
     }
 }
@@ -336,7 +338,7 @@ static void on_error(struct kafka_transactor *transactor, rd_kafka_event_t *even
               LOG_TEXT("code", rd_kafka_err2name(rd_kafka_event_error(event))),
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
     /* A call that is under way will say so itself. */
-    if (rd_kafka_event_error_is_fatal(event) && !transactor->control)
+    if (rd_kafka_event_error_is_fatal(event) && !transactor->call)
         rebuild(transactor, rd_kafka_event_error_string(event));
 }
 
@@ -401,7 +403,7 @@ bool transactor_settle(struct kafka_transactor *transactor)
 void transactor_source_gone(struct kafka_transactor *transactor)
 {
     transactor->source = NULL;
-    control_cancel(transactor->control); /* what is late is fenced: the group has been left */
+    transaction_call_cancel(transactor->call); /* what is late is fenced: the group has been left */
     if (transactor->phase == TRANSACTOR_STARTING || transactor->phase == TRANSACTOR_READING ||
         transactor->phase == TRANSACTOR_REBUILDING)
         transactor_batch_again(transactor);

@@ -1,8 +1,8 @@
 #ifndef KAFKA_TRANSACTOR_INSIDE_H
 #define KAFKA_TRANSACTOR_INSIDE_H
-#include "kafka/control.h"
 #include "kafka/delivery.h"
 #include "kafka/facts.h"
+#include "kafka/transaction.h"
 #include "kafka/transactor.h"
 
 /* The transactor's parts know each other: transactor.c (life, instances, transactions), transactor_batch.c
@@ -42,8 +42,8 @@ struct kafka_transactor {
     struct wakeup *wakeup;
     struct timer tick, rebuild, again; /* again: STARTING and READING, the next try */
     int64_t rebuild_delay_ms, rebuilt_at_ms;
-    struct control *control; /* the call under way */
-    struct facts *facts;     /* ... or the question */
+    struct transaction_call *call; /* the call under way */
+    struct facts *facts;           /* ... or the question */
 
     struct link all;      /* every struct kafka_delivery */
     struct link gathered; /* for the next transaction, in order; so is each of the others */

@@ -212,6 +212,7 @@ void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct l
     command_text(&command, seal->status);
     command_bytes(&command, seal->record);
     command_int(&command, seal->until_ms);
+    command_text(&command, seal->place);
     ledger_request_send(request, &command);
 }
 
@@ -446,6 +447,17 @@ void ledger_park(struct ledger *ledger, const char *permit, const char *job, int
     command_int(&command, 1); /* the permit stays */
     command_int(&command, 0); /* the attempt counts */
     background_add(ledger->background, "park", command_format(&command));
+}
+
+void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
+{
+    struct command command;
+    command_begin(ledger, &command, SCRIPT_YIELD);
+    command_text(&command, ledger->worker);
+    command_text(&command, job);
+    command_text(&command, ""); /* a verdict, no run */
+    command_int(&command, until_ms);
+    background_add(ledger->background, "leave", command_format(&command));
 }
 
 void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create_milli_per_s)

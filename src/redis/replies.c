@@ -169,7 +169,8 @@ static bool read_sealed(const redisReply *reply, struct ledger_acquired *ret)
         return false;
     ret->record = (struct bytes){.data = record->str, .length = record->len};
     return replies_read_text(replies_element(reply, 2), &ret->permit) &&
-           replies_read_text(replies_element(reply, 3), &ret->sandbox);
+           replies_read_text(replies_element(reply, 3), &ret->sandbox) &&
+           replies_read_text(replies_element(reply, 4), &ret->place);
 }
 
 static bool read_done(const redisReply *reply, struct ledger_acquired *ret)
@@ -215,6 +216,7 @@ bool replies_acquire(const redisReply *reply, struct ledger_acquired *ret, struc
                                      .plan = "",
                                      .record = {.data = ""},
                                      .status = "",
+                                     .place = "",
                                      .origin = "",
                                      .partition = -1,
                                      .offset = -1};

@@ -3,6 +3,7 @@
 
 #include "core/limit.h"
 #include "worker/custody_runner.h"
+#include "worker/flight_publish.h"
 #include "worker/observe.h"
 
 #include <assert.h>
@@ -28,6 +29,7 @@ static void note_found(struct flight_runner *runner, const struct ledger_acquire
     if (answer->verdict == LEDGER_SEALED) {
         buffer_clear(&runner->sealed);
         buffer_append(&runner->sealed, answer->record.data, answer->record.length);
+        (void)snprintf(runner->found_place, sizeof runner->found_place, "%s", answer->place);
     }
 }
 
@@ -119,7 +121,8 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         on_adopt(runner, answer);
         return;
     case LEDGER_SEALED:
-        answer_is(runner, FLIGHT_EVENT_FOUND_SEALED);
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_FOUND_SEALED,
+                                                             .is_copy = flight_publish_is_copy(runner)});
         return;
     case LEDGER_DONE:
         answer_is(runner, FLIGHT_EVENT_FOUND_DONE);

@@ -76,6 +76,7 @@ static void end(struct flight_runner *runner)
     let_idle_permit_go(runner);
     ledger_call_cancel(worker->ledger, &runner->ledger_call);
     ledger_call_cancel(worker->ledger, &runner->bind_call);
+    kafka_place_cancel(&runner->place_call);
     loop_timer_stop(worker->loop, &runner->timer);
     gate_leave(&runner->gate);
     worker_leave_suspect(worker, runner);
@@ -95,6 +96,7 @@ static struct flight_runner *new_runner(struct worker *worker, size_t message_by
     runner->worker = worker;
     runner->ledger_call.arg = runner;
     runner->bind_call.arg = runner;
+    runner->place_call.arg = runner;
     runner->send.arg = runner;
     runner->received_ms = runner->queued_since_ms = runner->asked_ms = loop_now_ms(worker->loop);
     runner->first_partition = runner->first_offset = runner->create_mark = -1;
@@ -418,6 +420,14 @@ static void finish_parked(struct flight_runner *runner)
     finish(runner);
 }
 
+/* Whoever owns the offset publishes it, from what the ledger keeps. */
+static void leave_sealed(struct flight_runner *runner)
+{
+    observe_dropped(runner);
+    ledger_leave_sealed(runner->worker->ledger, runner->job.key, FLIGHT_SEALED_UNTIL_MS);
+    end(runner);
+}
+
 static void drop(struct flight_runner *runner)
 {
     observe_dropped(runner);
@@ -443,6 +453,9 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
             forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
         set_timer(runner);
+        return;
+    case FLIGHT_ORDER_ASK_PLACE:
+        flight_publish_ask_place(runner);
         return;
     case FLIGHT_ORDER_ACQUIRE:
         let_idle_permit_go(runner);
@@ -502,6 +515,9 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         return;
     case FLIGHT_ORDER_HAND_OVER:
         hand_over(runner);
+        return;
+    case FLIGHT_ORDER_LEAVE_SEALED:
+        leave_sealed(runner);
         return;
     }
 }

@@ -154,6 +154,7 @@ static struct ledger_assertion assertion_of(struct rebuild_leader *leader,
         .until_ms = left_ms,
         .run_until_ms = left_ms,
         .status = "",
+        .place = "",
     };
 }
 

@@ -79,7 +79,8 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
     heard->answer = *answer;
     const char **texts[] = {&heard->answer.permit, &heard->answer.owner,  &heard->answer.limit,
                             &heard->answer.why,    &heard->answer.mode,   &heard->answer.sandbox,
-                            &heard->answer.plan,   &heard->answer.status, &heard->answer.origin};
+                            &heard->answer.plan,   &heard->answer.status, &heard->answer.origin,
+                            &heard->answer.place};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         assert_non_null(*texts[i]);
         snprintf(heard->texts[i], DESK_TEXT, "%s", *texts[i]);
@@ -324,6 +325,12 @@ enum ledger_answer desk_adopt(struct desk *desk, const char *job, const char *pe
 
 enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *permit, const char *record)
 {
+    return desk_seal_at(desk, job, permit, record, "");
+}
+
+enum ledger_answer desk_seal_at(struct desk *desk, const char *job, const char *permit, const char *record,
+                                const char *place)
+{
     struct ledger_acquire wish = desk_wish(job, permit);
     prepare(desk);
     ledger_seal(desk->ledger, &desk->call,
@@ -333,6 +340,7 @@ enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *per
                                       .origin = wish.origin,
                                       .status = "succeeded",
                                       .record = {.data = record, .length = strlen(record)},
+                                      .place = place,
                                       .until_ms = 60000},
                 on_answer);
     return answer_of(desk);
@@ -397,7 +405,8 @@ struct ledger_assertion desk_claim(const char *job, const char *permit)
                                      .until_ms = 400000,
                                      .run_until_ms = 300000,
                                      .status = "",
-                                     .record = {.data = ""}};
+                                     .record = {.data = ""},
+                                     .place = ""};
 }
 
 enum ledger_answer desk_assert(struct desk *desk, const struct ledger_assertion *assertion)
@@ -510,6 +519,12 @@ void desk_release(struct desk *desk, const char *permit, const char *job, int wh
 void desk_done(struct desk *desk, const char *job)
 {
     ledger_done(desk->ledger, job, "succeeded", 3, 42, 3600000);
+    desk_flush(desk);
+}
+
+void desk_leave_sealed(struct desk *desk, const char *job)
+{
+    ledger_leave_sealed(desk->ledger, job, 60000);
     desk_flush(desk);
 }
 

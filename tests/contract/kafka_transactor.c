@@ -499,15 +499,15 @@ static void a_namesake_makes_nothing_lost_and_nothing_twice(void **state)
     scene_end(&scene);
 }
 
-static void (*real_done)(void *arg, struct control *control);
+static void (*real_done)(void *arg, struct transaction_call *call);
 static int answers_lost;
 
-static void lose_answer(void *arg, struct control *control)
+static void lose_answer(void *arg, struct transaction_call *call)
 {
-    assert_int_equal(control->outcome, CONTROL_DONE);
-    control->outcome = CONTROL_BROKEN;
+    assert_int_equal(call->outcome, TRANSACTION_DONE);
+    call->outcome = TRANSACTION_BROKEN;
     answers_lost++;
-    real_done(arg, control);
+    real_done(arg, call);
 }
 
 static bool is_ending(struct scene *scene)
@@ -527,9 +527,9 @@ static void an_end_that_nobody_heard_of_is_read_back(void **state)
         cluster_fill(cluster, scene.jobs, PARTITIONS, 20);
         scene.each += 20;
         assert_true(wait_for(&scene, PATIENCE_MS, is_ending));
-        if (member->transactor->control->done != lose_answer)
-            real_done = member->transactor->control->done;
-        member->transactor->control->done = lose_answer;
+        if (member->transactor->call->done != lose_answer)
+            real_done = member->transactor->call->done;
+        member->transactor->call->done = lose_answer;
         (void)wait_for(&scene, 50, never);
     }
     assert_true(wait_for(&scene, PATIENCE_MS, is_group_done));

@@ -1,7 +1,7 @@
 -- acquire: worker, job, payload, origin, hop, tenant, weight, permit, horizon, until, rate, burst, warm|'',
 --          [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
 --   -> granted permit attempt crashes wait | denied limit used max retry | not_ready why | elsewhere owner
---    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox
+--    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox place
 --    | done status origin partition offset | stale | cancelled | conflict
 -- Writes j:, and for a grant p, p:, l:, rate; a denial writes only the caller's entry in q:.
 --
@@ -21,12 +21,12 @@ if why then return {'not_ready', why} end
 -- The claim.
 local J = L .. 'j:' .. job
 local c = fields(J, 'state', 'owner', 'permit', 'payload', 'origin', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan',
-                 'attempt', 'crashes', 'run_until', 'taken', 'epoch')
+                 'attempt', 'crashes', 'run_until', 'taken', 'epoch', 'place')
 local state, attempt, crashes = c.state, tonumber(c.attempt or 0), tonumber(c.crashes or 0)
 
 local function taken_over()
     if state == 'sealed' then
-        return {'sealed', call('GET', L .. 'o:' .. job) or '', c.permit or '', c.sandbox or ''}
+        return {'sealed', call('GET', L .. 'o:' .. job) or '', c.permit or '', c.sandbox or '', c.place or ''}
     end
     local left = c.run_until and math.max(0, tonumber(c.run_until) - now) or 0
     return {'adopt', c.permit, c.sandbox or '', c.mode or '', c.plan or '', attempt, crashes, left}

@@ -1,4 +1,4 @@
--- seal: worker, job, permit|'', payload, origin, status, record, until
+-- seal: worker, job, permit|'', payload, origin, status, record, until, place|''
 --   -> ok | superseded | superseded_permit | elsewhere | done | conflict | not_ready
 -- Writes j: and o:.
 --
@@ -25,7 +25,8 @@ elseif state == 'running' or state == 'sealed' then
 end
 call('HSET', J, 'state', 'sealed', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', c[5] or origin,
      'status', status, 'until', now + tonumber(A[8]), 'epoch', epoch)
-call('HDEL', J, 'taken', 'counted')
+call('HDEL', J, 'taken', 'counted', 'place')
+if A[9] ~= '' then call('HSET', J, 'place', A[9]) end -- where the record stands in whose transaction it will be
 call('SET', O, record, 'PX', DAY)
 call('PERSIST', J)
 return 'ok'

@@ -30,6 +30,7 @@ static void answer_taken(struct asking *asking, const struct claim *claim)
     answer->sandbox = lend(asking, claim->sandbox);
     if (claim->state == CLAIM_SEALED) {
         answer->verdict = LEDGER_SEALED;
+        answer->place = lend(asking, claim->place);
         answer->record.length = claim->record.length;
         if (claim->record.length > 0)
             answer->record.data = arena_copy(asking->arena, claim->record.data, claim->record.length);
@@ -343,6 +344,7 @@ void store_acquire(struct store *store, const char *worker, const struct ledger_
                                     .plan = "",
                                     .record = {.data = ""},
                                     .status = "",
+                                    .place = "",
                                     .origin = "",
                                     .partition = -1,
                                     .offset = -1};

@@ -230,6 +230,7 @@ void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct l
     copy->payload = arena_strdup(&request->arena, seal->payload);
     copy->origin = arena_strdup(&request->arena, seal->origin);
     copy->status = arena_strdup(&request->arena, seal->status);
+    copy->place = arena_strdup(&request->arena, seal->place);
     copy->record = keep(request, seal->record);
 }
 
@@ -349,8 +350,8 @@ void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct
     struct ledger_request *request = ask_word(ledger, call, done, do_assert);
     struct ledger_assertion *copy = &request->ask.assertion;
     *copy = *assertion;
-    const char **const texts[] = {&copy->permit, &copy->sandbox, &copy->limits, &copy->job,   &copy->mode,
-                                  &copy->plan,   &copy->payload, &copy->origin, &copy->status};
+    const char **const texts[] = {&copy->permit, &copy->sandbox, &copy->limits, &copy->job,    &copy->mode,
+                                  &copy->plan,   &copy->payload, &copy->origin, &copy->status, &copy->place};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = arena_strdup(&request->arena, *texts[i]);
     copy->record = keep(request, assertion->record);
@@ -575,6 +576,20 @@ void ledger_park(struct ledger *ledger, const char *permit, const char *job, int
     request->job = arena_strdup(&request->arena, job);
     request->amount = hop;
     request->ms = delay_ms;
+}
+
+static void do_leave_sealed(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+{
+    (void)is_lost;
+    if (store_leave_sealed(store_of(ledger), ledger->worker, request->job, request->ms, now_of(ledger)))
+        fake_redis_announce(ledger->redis, "done", request->job);
+}
+
+void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
+{
+    struct ledger_request *request = ask(ledger, NULL, do_leave_sealed);
+    request->job = arena_strdup(&request->arena, job);
+    request->ms = until_ms;
 }
 
 static void do_slower(struct ledger *ledger, struct ledger_request *request, bool is_lost)
