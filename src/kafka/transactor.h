@@ -37,6 +37,11 @@ struct kafka_transactor_options {
 struct kafka_transactor *kafka_transactor_new(const struct kafka_transactor_options *options,
                                               struct error *reterr) MUST_USE;
 
+/* For doctor: whether this id may be used, and transactions can be had at all. Blocks for timeout_ms at most,
+ * and for what the library needs to end. */
+bool kafka_transactions_check(const struct kafka_cluster *cluster, const char *transactional_id,
+                              int64_t timeout_ms, struct error *reterr) MUST_USE;
+
 /* error.code of a record that was not sent, because its place's partition is another's now. */
 enum { KAFKA_DISOWNED = 1 };
 
