@@ -163,7 +163,7 @@ void flight_acquire(struct flight_runner *runner)
     bool is_refused = runner->flight.refusal != CODE_NONE;
     int64_t live_ms = runner->has_plan ? custody_runner_times(&runner->plan).live_ms : 0;
     random_uuid(worker->random, runner->permit);
-    runner->is_permit_given = false;
+    runner->is_permit_given = runner->is_giving_way = false;
     const struct ledger_acquire ask = {
         .job = runner->job.key,
         .payload = runner->job.from.payload,

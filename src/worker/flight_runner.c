@@ -553,7 +553,7 @@ void flight_runner_turn(struct flight_runner *runner)
 
 void flight_runner_wake(struct flight_runner *runner)
 {
-    if (runner->flight.state != FLIGHT_WAITING)
+    if (runner->flight.state != FLIGHT_WAITING || runner->is_giving_way)
         return;
     loop_timer_stop(loop_of(runner), &runner->timer);
     happen(runner, FLIGHT_EVENT_WAKE);

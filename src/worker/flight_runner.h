@@ -53,6 +53,7 @@ struct flight_runner {
     const char *denied_by; /* the limit, in the arena; NULL: none */
     const char *first_status; /* FOUND_DONE */
     int64_t first_partition, first_offset;
+    bool is_giving_way;   /* the claim went back for another record of the job: no hint wakes this one */
     bool is_other_record; /* FOUND_DONE: of another record than this one */
     bool is_bound, is_diverted;
     bool is_found;        /* what is published was sealed by another */

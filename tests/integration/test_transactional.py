@@ -85,19 +85,19 @@ def test_a_copy_of_what_a_dead_worker_committed_brings_no_second_result(deployme
     stream = deployment.begin({"general": 2})
     job = {"job_id": "once", "code": "print(1)"}
     first = deployment.worker("w1", results__transaction_ms=500, **TRANSACTIONAL)
-    ledger = redis.Redis.from_url(deployment.redis.url)
+    ledger, claim = redis.Redis.from_url(deployment.redis.url), f"{{e2b:{stream.names.ledger}}}:j:default/once"
     publish_to(stream, "general", 0, job)
-    wait_until(lambda: ledger.hget("{e2b:default}:j:default/once", "state") == b"sealed", 60, "its verdict is sealed", 0.002)
+    wait_until(lambda: ledger.hget(claim, "state") == b"sealed", 60, "its verdict is sealed", 0.002)
     ledger.execute_command("ACL", "SETUSER", "default", "-@scripting")  # what it says from now on is refused
     stream.collect(["once"], 20)
     first.kill9()
     ledger.execute_command("ACL", "SETUSER", "default", "+@scripting")
-    assert ledger.hget("{e2b:default}:j:default/once", "state") == b"sealed"
-    assert ledger.hget("{e2b:default}:j:default/once", "place").decode() == stream.names.jobs("general") + "/0/0"
+    assert ledger.hget(claim, "state") == b"sealed"
+    assert ledger.hget(claim, "place").decode() == stream.names.jobs("general") + "/0/0"
     publish_to(stream, "general", 1, job)
     deployment.worker("w2", **TRANSACTIONAL)
     wait_until(lambda: stream.committed_lag() == 0, 120, "the copy is finished")
-    assert ledger.hget("{e2b:default}:j:default/once", "state") == b"done"
+    assert ledger.hget(claim, "state") == b"done"
     stream.drain(3)
     each_once(stream, ["once"])
     assert [body["job_id"] for kind, body in stream.events if kind == "e2b-worker.job.duplicate.v1"] == ["once"]

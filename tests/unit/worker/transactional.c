@@ -220,6 +220,26 @@ static void a_copy_of_what_was_not_committed_waits_for_its_record(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Both records are here, and hints wake both: the copy gives way to the record that the verdict is for. */
+static void a_copy_gives_way_to_the_record_in_the_same_worker(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit_to(world, 2, "a", "print x", NULL);
+    world_run(world, 50);
+    kafka_world_revoke(world_source(world, 0), WORLD_TOPIC, 2, false);
+    world_run(world, 5000);
+    for (int i = 0; i < 3; i++)
+        world_submit_to(world, i == 1 ? 3 : 1, "a", "print x", NULL);
+    world_run(world, 3000);
+    kafka_world_assign(world_source(world, 0), WORLD_TOPIC, 2);
+    int64_t asked = fake_redis_count(world->redis);
+    assert_true(world_settle(world, 10000));
+    assert_in_range(fake_redis_count(world->redis) - asked, 1, 100);
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Sealed by a worker that delivers at least once: nobody else will publish it. */
 static void a_verdict_without_a_place_is_published_by_whoever_finds_it(void **state)
 {
@@ -292,6 +312,7 @@ int main(void)
         TRANSACTIONAL(a_member_that_was_expelled_unawares_publishes_nothing),
         TRANSACTIONAL(a_copy_of_what_was_committed_brings_no_second_result),
         TRANSACTIONAL(a_copy_of_what_was_not_committed_waits_for_its_record),
+        TRANSACTIONAL(a_copy_gives_way_to_the_record_in_the_same_worker),
         TRANSACTIONAL(a_verdict_without_a_place_is_published_by_whoever_finds_it),
         TRANSACTIONAL(without_redis_the_owner_publishes_at_once),
         TRANSACTIONAL(what_was_not_sealed_is_not_left_before_it_is),
