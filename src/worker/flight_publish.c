@@ -115,8 +115,8 @@ static void answer_place(struct flight_runner *runner, bool is_finished)
         runner->is_other_record = true;
         ledger_done(runner->worker->ledger, runner->job.key, "", -1, -1, LEDGER_DONE_MS);
     } else {
-        runner->is_giving_way =
-            true; /* or it would be back before whoever the claim is for, again and again */
+        /* Or it would be back before whoever the claim is for, again and again. */
+        runner->is_giving_way = true;
         ledger_leave_sealed(runner->worker->ledger, runner->job.key, FLIGHT_SEALED_UNTIL_MS);
     }
     flight_runner_advance(runner, &(struct flight_event){.kind = is_finished ? FLIGHT_EVENT_FOUND_DONE
