@@ -133,6 +133,8 @@ struct ledger_acquire {
     int64_t horizon_ms;                       /* of the permit, from now */
     int64_t until_ms;                         /* of the claim, from now */
     int64_t create_milli_per_s, create_burst; /* the shared create bucket; 0: unlimited */
+    const char
+        *place; /* as for seal: of a sealed claim that is for no record it is noted, before the answer */
     /* In the order s n t c g; "n:<tenant>" always, for fairness counts by it. "r:<class>" counts nothing: so
      * many places under "g" are kept from all other classes. */
     const struct ledger_limit *limits;
@@ -165,9 +167,9 @@ struct ledger_acquired {
     const char *sandbox, *mode, *plan; /* ADOPT; sandbox "": unbound */
     int64_t run_until_ms;              /* ADOPT: what is left of the run's clock, from now */
     struct bytes record;               /* SEALED; length 0: the bytes are lost */
-    const char *place;                 /* SEALED; as it was sealed */
-    const char *status, *origin;       /* DONE */
-    int64_t partition, offset;         /* DONE; -1: not known */
+    const char *place; /* SEALED: as it was sealed; "": yours to publish, with the place that was given */
+    const char *status, *origin; /* DONE */
+    int64_t partition, offset;   /* DONE; -1: not known */
 };
 typedef void (*ledger_acquired_fn)(struct ledger_call *call, const struct error *error,
                                    const struct ledger_acquired *answer);
@@ -222,6 +224,11 @@ void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *
  */
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
                   int64_t until_ms, ledger_answer_fn done);
+
+/* The record that stands there is about to be finished without a result, for a copy of it goes on elsewhere:
+ * a verdict that was sealed for it, or will be, is anybody's to publish. In any state of the ledger. OK. */
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done);
 
 /* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. Whoever may have it in a queue
  * is told by a hint. The mark is kept for ttl_ms where nobody knows the job yet. OK, or SEAL_DONE: too late,

@@ -171,6 +171,7 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
     command_int(&command, acquire->create_milli_per_s);
     command_int(&command, acquire->create_burst);
     command_text(&command, ""); /* not a warm permit */
+    command_text(&command, acquire->place);
     for (size_t i = 0; i < acquire->limit_count; i++) {
         command_text(&command, acquire->limits[i].name);
         command_int(&command, acquire->limits[i].max);
@@ -253,6 +254,16 @@ void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *j
     command_text(&command, job);
     command_text(&command, permit);
     command_int(&command, until_ms);
+    ledger_request_send(request, &command);
+}
+
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_MOVED, done, &command);
+    command_text(&command, job);
+    command_text(&command, place);
     ledger_request_send(request, &command);
 }
 

@@ -256,6 +256,7 @@ static const struct {
     {"superseded", SCRIPT_YIELD, LEDGER_SUPERSEDED},
     {"superseded_permit", SCRIPT_YIELD, LEDGER_SUPERSEDED_PERMIT},
     {"not_ready", SCRIPT_YIELD, LEDGER_NOT_NOW},
+    {"ok", SCRIPT_MOVED, LEDGER_OK},
     {"ok", SCRIPT_CANCEL, LEDGER_OK},
     {"late", SCRIPT_CANCEL, LEDGER_SEAL_DONE},
     {"kill", SCRIPT_CONDEMN, LEDGER_OK},

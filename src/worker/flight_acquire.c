@@ -169,6 +169,7 @@ void flight_acquire(struct flight_runner *runner)
         .payload = runner->job.from.payload,
         .origin = runner->job.from.origin,
         .hop = runner->job.from.hop,
+        .place = flight_publish_place(runner),
         .tenant = runner->job.tenant_id,
         .weight = runner->has_plan ? runner->plan.tenant_weight : 1,
         .permit = runner->permit,

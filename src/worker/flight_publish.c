@@ -77,7 +77,7 @@ static struct kafka_place place_of(const struct flight_runner *runner)
 }
 
 /* As the ledger keeps it: names of topics have no slash. */
-static const char *own_place(struct flight_runner *runner)
+const char *flight_publish_place(struct flight_runner *runner)
 {
     struct kafka_place place = place_of(runner);
     if (!results_are_transactional(runner->worker))
@@ -106,7 +106,7 @@ static bool parse_place(char *text, struct kafka_place *ret)
 bool flight_publish_is_copy(struct flight_runner *runner)
 {
     return results_are_transactional(runner->worker) && runner->found_place[0] != '\0' &&
-           strcmp(runner->found_place, own_place(runner)) != 0;
+           strcmp(runner->found_place, flight_publish_place(runner)) != 0;
 }
 
 static void answer_place(struct flight_runner *runner, bool is_finished)
@@ -208,7 +208,7 @@ void flight_publish_seal(struct flight_runner *runner)
         .origin = runner->job.from.origin,
         .status = status_name(code_status(runner->flight.code)),
         .record = buffer_bytes(&runner->sealed),
-        .place = own_place(runner),
+        .place = flight_publish_place(runner),
         .until_ms = FLIGHT_SEALED_UNTIL_MS,
     };
     ledger_seal(runner->worker->ledger, &runner->ledger_call, &seal, on_sealed);

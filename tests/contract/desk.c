@@ -272,6 +272,7 @@ struct ledger_acquire desk_wish(const char *job, const char *permit)
     return (struct ledger_acquire){.job = job,
                                    .payload = "00112233445566778899aabbccddeeff",
                                    .origin = "0a0b0c0d",
+                                   .place = "",
                                    .tenant = "acme",
                                    .weight = 1,
                                    .permit = permit,
@@ -358,6 +359,21 @@ enum ledger_answer desk_yield(struct desk *desk, const char *job, const char *pe
     prepare(desk);
     ledger_yield(desk->ledger, &desk->call, job, permit, 400000, on_answer);
     return answer_of(desk);
+}
+
+enum ledger_answer desk_moved(struct desk *desk, const char *job, const char *place)
+{
+    prepare(desk);
+    ledger_moved(desk->ledger, &desk->call, job, place, on_answer);
+    return answer_of(desk);
+}
+
+const struct ledger_acquired *desk_ask_at(struct desk *desk, const char *job, const char *permit,
+                                          const char *place)
+{
+    struct ledger_acquire wish = desk_wish(job, permit);
+    wish.place = place;
+    return desk_acquire(desk, &wish);
 }
 
 enum ledger_answer desk_cancel(struct desk *desk, const char *job)

@@ -60,6 +60,9 @@ void desk_wait_serving(struct desk *desk); /* ... is up */
 
 const struct ledger_acquired *desk_acquire(struct desk *desk, const struct ledger_acquire *acquire);
 const struct ledger_acquired *desk_ask(struct desk *desk, const char *job, const char *permit);
+/* ... for the record that stands there. */
+const struct ledger_acquired *desk_ask_at(struct desk *desk, const char *job, const char *permit,
+                                          const char *place);
 enum ledger_answer desk_bind(struct desk *desk, const char *job, const char *permit);
 enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *permit, const char *record);
 /* ... for the record that stands there. */
@@ -69,6 +72,7 @@ enum ledger_answer desk_extend(struct desk *desk, const char *permit, int64_t ho
 enum ledger_answer desk_adopt(struct desk *desk, const char *job,
                               const char *permit); /* bind, of an adoption */
 enum ledger_answer desk_yield(struct desk *desk, const char *job, const char *permit);
+enum ledger_answer desk_moved(struct desk *desk, const char *job, const char *place);
 enum ledger_answer desk_cancel(struct desk *desk, const char *job);
 enum ledger_answer desk_condemn(struct desk *desk, const char *permit);
 enum ledger_answer desk_lock(struct desk *desk, const char *what, int64_t ttl_ms);

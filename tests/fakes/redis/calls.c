@@ -181,6 +181,7 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
     copy->origin = arena_strdup(arena, acquire->origin);
     copy->tenant = arena_strdup(arena, acquire->tenant);
     copy->permit = arena_strdup(arena, acquire->permit);
+    copy->place = arena_strdup(arena, acquire->place);
     struct ledger_limit *limits = ARENA_ARRAY(arena, struct ledger_limit, acquire->limit_count + 1);
     for (size_t i = 0; i < acquire->limit_count; i++) {
         limits[i].name = arena_strdup(arena, acquire->limits[i].name);
@@ -284,6 +285,20 @@ void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *j
     request->job = arena_strdup(&request->arena, job);
     request->permit = arena_strdup(&request->arena, permit);
     request->ms = until_ms;
+}
+
+static enum ledger_answer do_moved(struct ledger *ledger, struct ledger_request *request)
+{
+    store_moved(store_of(ledger), request->job, request->status, now_of(ledger));
+    return LEDGER_OK;
+}
+
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done)
+{
+    struct ledger_request *request = ask_word(ledger, call, done, do_moved);
+    request->job = arena_strdup(&request->arena, job);
+    request->status = arena_strdup(&request->arena, place);
 }
 
 static enum ledger_answer do_cancel(struct ledger *ledger, struct ledger_request *request)

@@ -24,8 +24,8 @@ bool store_is(const char *place, const char *text)
 
 static void claim_free(struct claim *claim)
 {
-    char *texts[] = {claim->job,     claim->owner, claim->permit, claim->payload, claim->plan, claim->origin,
-                     claim->sandbox, claim->mode,  claim->status, claim->taken,   claim->place};
+    char *texts[] = {claim->job,     claim->owner, claim->permit, claim->payload, claim->plan,  claim->origin,
+                     claim->sandbox, claim->mode,  claim->status, claim->taken,   claim->place, claim->moved};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         free(texts[i]);
     buffer_release(&claim->record);
@@ -356,7 +356,7 @@ static void copy_claim(struct store *store, const struct claim *from)
     claim->link = (struct link){0};
     char **texts[] = {&claim->job,    &claim->owner,  &claim->permit,  &claim->payload,
                       &claim->plan,   &claim->origin, &claim->sandbox, &claim->mode,
-                      &claim->status, &claim->taken,  &claim->place};
+                      &claim->status, &claim->taken,  &claim->place,   &claim->moved};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = base_strdup(*texts[i]);
     claim->record = (struct buffer){0};

@@ -173,6 +173,7 @@ static void plant_verdict(struct world *world, const char *place)
     store_put(&claim->permit, "");
     store_put(&claim->place, place);
     claim->until_ms = fake_redis_now_ms(world->redis) + 60000;
+    claim->epoch = fake_redis_store(world->redis)->epoch;
     claim->expires_ms = INT64_MAX;
     buffer_clear(&claim->record);
     buffer_append_text(&claim->record, "0\n" SEALED_ELSEWHERE);
@@ -215,6 +216,28 @@ static void a_copy_of_what_was_not_committed_waits_for_its_record(void **state)
     assert_in_range(fake_redis_count(world->redis) - asked, 10, 100); /* it polls, no more */
     kafka_world_assign(world_source(world, 0), WORLD_TOPIC, 2);
     assert_true(world_settle(world, 10000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Its offset is finished, but by a copy in a retry topic: the result is still owed. */
+static void a_record_that_moved_on_was_not_published(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit_to(world, 2, "a", "print x", NULL);
+    world_run(world, 50);
+    kafka_world_revoke(world_source(world, 0), WORLD_TOPIC, 2, false);
+    world_run(world, 5000);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    store_moved(fake_redis_store(world->redis), "default/a", WORLD_TOPIC "/2/0", 0);
+    kafka_world_set_up(world->kafka, false, "nobody gets it");
+    kafka_world_assign(world_source(world, 0), WORLD_TOPIC, 2);
+    kafka_source_finish(world_source(world, 0), WORLD_TOPIC, 2, 0);
+    kafka_world_set_up(world->kafka, true, "");
+    world_submit_to(world, 1, "a", "print x", NULL);
+    assert_true(world_settle(world, 20000));
     world_expect(world, "a", "succeeded", "");
     assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
     world_close(world, WORLD_CLEAN);
@@ -311,6 +334,7 @@ int main(void)
         TRANSACTIONAL(a_member_that_was_expelled_unawares_publishes_nothing),
         TRANSACTIONAL(a_copy_of_what_was_committed_brings_no_second_result),
         TRANSACTIONAL(a_copy_of_what_was_not_committed_waits_for_its_record),
+        TRANSACTIONAL(a_record_that_moved_on_was_not_published),
         TRANSACTIONAL(a_copy_gives_way_to_the_record_in_the_same_worker),
         TRANSACTIONAL(a_verdict_without_a_place_is_published_by_whoever_finds_it),
         TRANSACTIONAL(without_redis_the_owner_publishes_at_once),
