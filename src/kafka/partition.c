@@ -120,6 +120,10 @@ void partition_reach(struct partition *partition, int64_t end)
 {
     if (end <= partition->position)
         return;
+    int64_t gone_end = MIN(end, partition->recovery_end);
+    if (gone_end > partition->position && offset_map_open_count(&partition->map, gone_end) >
+                                              offset_map_open_count(&partition->map, partition->position))
+        partition->overtaken_end = MAX(partition->overtaken_end, gone_end);
     offset_map_finish(&partition->map, partition->position, end);
     partition->position = end;
     partition->high = MAX(partition->high, end);

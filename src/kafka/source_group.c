@@ -12,6 +12,7 @@
 enum {
     RETRY_MIN_MS = 200,
     RETRY_MAX_MS = 10000,
+    UNSTABLE_MS = 500,
     REVOKE_COMMIT_MS = 2000, /* how long a revocation waits for the commit under way */
     REVOKE_TRANSACTION_MS = 5000,
     AWAY_MAX_MS = 60000, /* a rebalance takes less; then the partition is somebody else's for sure */
@@ -203,8 +204,19 @@ static void load(struct kafka_source *source, struct partition *partition,
                  LOG_TEXT("text", error.text));
 }
 
+/* An owner that died left a transaction open: it is undone within its timeout. */
+static void read_once_stable(struct kafka_source *source)
+{
+    loop_timer_start(source->loop, &source->retry, UNSTABLE_MS, read_facts, source);
+    log_info(&source->log, "kafka.offsets_unstable", LOG_INT("retry_ms", UNSTABLE_MS));
+}
+
 static void read_later(struct kafka_source *source, rd_kafka_resp_err_t code, const char *topic)
 {
+    if (code == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
+        read_once_stable(source);
+        return;
+    }
     source->retry_delay_ms = MIN(MAX(source->retry_delay_ms * 2, RETRY_MIN_MS), RETRY_MAX_MS);
     loop_timer_start(source->loop, &source->retry, source->retry_delay_ms, read_facts, source);
     log_warn(&source->log, "kafka.offsets_unread", LOG_TEXT("topic", topic),

@@ -27,9 +27,9 @@ bool source_is_revoking(const struct kafka_source *source)
 enum source_judgement source_judge(const struct kafka_source *source, const struct kafka_place *place)
 {
     const struct partition *partition = source_find(source, place->topic, place->partition);
-    if (!partition || partition->phase == PARTITION_AWAY)
+    if (!partition || (partition->phase == PARTITION_AWAY && !partition->is_announced))
         return SOURCE_PLACE_GONE;
-    if (partition->phase != PARTITION_RUNNING)
+    if (partition->phase != PARTITION_RUNNING) /* or it may come back out of this rebalance */
         return SOURCE_PLACE_LATER;
     bool is_finished =
         place->offset >= partition->overtaken_end && offset_map_is_finished(&partition->map, place->offset);

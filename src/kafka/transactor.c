@@ -1,5 +1,4 @@
-/* The transactional producer: instances, transactions, state. Its header says what for. */
-#include "kafka/conf.h"
+/* The transactional producer: transactions, state, beginning and end. Its header says what for. */
 #include "kafka/source_inside.h"
 #include "kafka/transactor_inside.h"
 
@@ -11,12 +10,8 @@
 enum {
     TICK_MS = 1000,
     OVERDUE_MS = 10000,
-    AGAIN_MS = 500, /* STARTING and READING */
     REST_MIN_MS = 100,
     REST_MAX_MS = 5000,
-    REBUILD_MIN_MS = 1000,
-    REBUILD_MAX_MS = 30000,
-    REBUILD_CALM_MS = 60000, /* an instance that lasted so long is replaced at once */
     CLOSE_LATE_MS = 1000,
 };
 
@@ -27,7 +22,7 @@ rd_kafka_t *transactor_librdkafka(const struct kafka_transactor *transactor)
 
 /* ---- state ---- */
 
-static void judge(struct kafka_transactor *transactor)
+void transactor_judge(struct kafka_transactor *transactor)
 {
     if (transactor->is_closing)
         return;
@@ -69,128 +64,6 @@ static void calm(struct kafka_transactor *transactor)
     handle_answered(transactor->handle);
 }
 
-/* ---- instances ---- */
-
-static void on_call(void *arg, struct transaction_call *call);
-static void read_back(void *arg);
-static void be_idle(struct kafka_transactor *transactor);
-static void end(struct kafka_transactor *transactor);
-
-static void on_queue(rd_kafka_t *rk, void *arg)
-{
-    (void)rk;
-    wakeup_send(arg); /* librdkafka's thread: nothing else here */
-}
-
-static void start(struct kafka_transactor *transactor, enum transactor_phase phase,
-                  enum transaction_step kind)
-{
-    transactor->phase = phase;
-    transactor->call = transaction_call_start(transactor->handle, kind, NULL, NULL, on_call, transactor);
-}
-
-static void init_again(void *arg)
-{
-    start(arg, TRANSACTOR_STARTING, TRANSACTION_INIT);
-}
-
-static bool open_handle(struct kafka_transactor *transactor, struct error *reterr)
-{
-    transactor->handle = handle_new(transactor->loop, RD_KAFKA_PRODUCER, transactor->conf, reterr);
-    if (!transactor->handle)
-        return false;
-    rd_kafka_t *rk = transactor->handle->rk;
-    transactor->queue = rd_kafka_queue_get_main(rk);
-    (void)rd_kafka_set_log_queue(rk, transactor->queue);
-    rd_kafka_queue_cb_event_enable(transactor->queue, on_queue, transactor->wakeup);
-    init_again(transactor);
-    wakeup_send(transactor->wakeup);
-    return true;
-}
-
-static void close_handle(struct kafka_transactor *transactor, void (*destroyed)(void *arg))
-{
-    transaction_call_forget(TAKE(transactor->call));
-    facts_cancel(TAKE(transactor->facts));
-    loop_timer_stop(transactor->loop, &transactor->again);
-    if (transactor->queue) {
-        rd_kafka_queue_cb_event_enable(transactor->queue, NULL, NULL);
-        rd_kafka_queue_destroy(TAKE(transactor->queue));
-    }
-    if (!transactor->handle)
-        return;
-    transactor->ending = destroyed ? transactor->handle : NULL;
-    handle_release(TAKE(transactor->handle), destroyed, transactor);
-}
-
-static void on_rebuild(void *arg)
-{
-    struct kafka_transactor *transactor = arg;
-    struct error error;
-    if (open_handle(transactor, &error))
-        return;
-    log_error(&transactor->log, "kafka.transactor_failed", LOG_TEXT("text", error.text));
-    loop_timer_start(transactor->loop, &transactor->rebuild, REBUILD_MAX_MS, on_rebuild, transactor);
-}
-
-/* What was committed of the batch, nobody knows: it stays where it is until it is read back. */
-static void rebuild(struct kafka_transactor *transactor, const char *why)
-{
-    int64_t now_ms = loop_now_ms(transactor->loop);
-    transactor->phase = TRANSACTOR_REBUILDING;
-    transactor->stats.rebuilt++;
-    log_warn(&transactor->log, "kafka.transactor_rebuild", LOG_TEXT("text", why),
-             LOG_INT("waiting", transactor->stats.waiting));
-    close_handle(transactor, NULL);
-    if (now_ms - transactor->rebuilt_at_ms > REBUILD_CALM_MS)
-        transactor->rebuild_delay_ms = 0;
-    loop_timer_start(transactor->loop, &transactor->rebuild, transactor->rebuild_delay_ms, on_rebuild,
-                     transactor);
-    transactor->rebuilt_at_ms = now_ms;
-    transactor->rebuild_delay_ms = MIN(MAX(transactor->rebuild_delay_ms * 2, REBUILD_MIN_MS), REBUILD_MAX_MS);
-    judge(transactor);
-}
-
-/* ---- reading back ---- */
-
-static void on_read_back(void *arg, struct facts *facts)
-{
-    struct kafka_transactor *transactor = arg;
-    rd_kafka_resp_err_t code = facts->error;
-    transactor->facts = NULL;
-    for (int i = 0; !code && i < facts->list->cnt; i++)
-        code = facts->list->elems[i].err;
-    if (code || !transactor->source) {
-        log_warn(&transactor->log, "kafka.offsets_unread", LOG_TEXT("code", rd_kafka_err2name(code)));
-        loop_timer_start(transactor->loop, &transactor->again, AGAIN_MS, read_back, transactor);
-        return;
-    }
-    transactor_batch_judged(transactor, facts->list);
-    be_idle(transactor);
-}
-
-/* A source that is gone asks nobody any more: whoever owns the partitions reads the same. */
-static void read_back(void *arg)
-{
-    struct kafka_transactor *transactor = arg;
-    transactor->phase = TRANSACTOR_READING;
-    if (!transactor->source || list_is_empty(&transactor->batch)) {
-        transactor_batch_again(transactor);
-        be_idle(transactor);
-        return;
-    }
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
-    LIST_EACH(&transactor->batch, link)
-    {
-        const struct kafka_place *place = &LIST_OBJECT(link, struct kafka_delivery, in_queue)->place;
-        if (!rd_kafka_topic_partition_list_find(list, place->topic, place->partition))
-            rd_kafka_topic_partition_list_add(list, place->topic, place->partition);
-    }
-    transactor->facts = source_ask_committed(transactor->source, list, on_read_back, transactor);
-    if (!transactor->facts)
-        loop_timer_start(transactor->loop, &transactor->again, AGAIN_MS, read_back, transactor);
-}
-
 /* ---- transactions ---- */
 
 static void begin_if_needed(struct kafka_transactor *transactor)
@@ -204,7 +77,7 @@ static void begin_if_needed(struct kafka_transactor *transactor)
         return;
     loop_timer_stop(transactor->loop, &transactor->interval);
     transactor->is_wanted = false;
-    start(transactor, TRANSACTOR_BEGINNING, TRANSACTION_BEGIN);
+    transactor_start(transactor, TRANSACTOR_BEGINNING, TRANSACTION_BEGIN);
 }
 
 static void on_interval(void *arg)
@@ -214,12 +87,12 @@ static void on_interval(void *arg)
         begin_if_needed(transactor);
 }
 
-static void be_idle(struct kafka_transactor *transactor)
+void transactor_be_idle(struct kafka_transactor *transactor)
 {
     transactor->phase = TRANSACTOR_IDLE;
     if (transactor->source)
         source_on_committed(transactor->source);
-    judge(transactor);
+    transactor_judge(transactor);
     bool is_due = !list_is_empty(&transactor->gathered) && !timer_is_active(&transactor->interval);
     if (is_due || !list_is_empty(&transactor->alone) || transactor->is_wanted || !transactor->source)
         on_interval(transactor);
@@ -241,12 +114,13 @@ static void fill(struct kafka_transactor *transactor)
 {
     rd_kafka_topic_partition_list_t *offsets = transactor_fill(transactor);
     if (!offsets) {
-        start(transactor, TRANSACTOR_ABORTING, TRANSACTION_ABORT);
+        transactor_start(transactor, TRANSACTOR_ABORTING, TRANSACTION_ABORT);
         return;
     }
     transactor->phase = TRANSACTOR_ENDING;
-    transactor->call = transaction_call_start(transactor->handle, TRANSACTION_END, offsets,
-                                              source_member(transactor->source), on_call, transactor);
+    transactor->call =
+        transaction_call_start(transactor->handle, TRANSACTION_END, offsets,
+                               source_member(transactor->source), transactor_on_call, transactor);
 }
 
 static void on_ended(struct kafka_transactor *transactor, const struct transaction_call *call)
@@ -257,7 +131,7 @@ static void on_ended(struct kafka_transactor *transactor, const struct transacti
     if (transactor->source)
         source_offsets_kept(transactor->source, call->offsets, &transactor->batch);
     transactor_batch_committed(transactor);
-    be_idle(transactor);
+    transactor_be_idle(transactor);
 }
 
 static void on_aborted(struct kafka_transactor *transactor)
@@ -271,13 +145,13 @@ static void on_aborted(struct kafka_transactor *transactor)
     transactor_batch_again(transactor);
     if (!has_too_large)
         rest(transactor);
-    be_idle(transactor);
+    transactor_be_idle(transactor);
 }
 
 static void on_broken(struct kafka_transactor *transactor, const struct transaction_call *call)
 {
     trouble(transactor, call, "kafka.transaction_broken");
-    rebuild(transactor, call->text);
+    transactor_rebuild(transactor, call->text);
 }
 
 static void on_abortable(struct kafka_transactor *transactor, const struct transaction_call *call)
@@ -285,7 +159,7 @@ static void on_abortable(struct kafka_transactor *transactor, const struct trans
     trouble(transactor, call, "kafka.transaction_aborted");
     if (transactor->source && call->offsets)
         source_offsets_refused(transactor->source, call->offsets, call->code);
-    start(transactor, TRANSACTOR_ABORTING, TRANSACTION_ABORT);
+    transactor_start(transactor, TRANSACTOR_ABORTING, TRANSACTION_ABORT);
 }
 
 static void on_done(struct kafka_transactor *transactor, const struct transaction_call *call)
@@ -293,7 +167,7 @@ static void on_done(struct kafka_transactor *transactor, const struct transactio
     switch (call->kind) {
     case TRANSACTION_INIT:
         calm(transactor);
-        read_back(transactor);
+        transactor_read_back(transactor);
         return;
     case TRANSACTION_BEGIN:
         fill(transactor);
@@ -307,7 +181,7 @@ static void on_done(struct kafka_transactor *transactor, const struct transactio
     }
 }
 
-static void on_call(void *arg, struct transaction_call *call)
+void transactor_on_call(void *arg, struct transaction_call *call)
 {
     struct kafka_transactor *transactor = arg;
     transactor->call = NULL;
@@ -317,8 +191,8 @@ static void on_call(void *arg, struct transaction_call *call)
         return;
     case TRANSACTION_AGAIN:
         trouble(transactor, call, "kafka.transactor_not_started");
-        judge(transactor);
-        loop_timer_start(transactor->loop, &transactor->again, AGAIN_MS, init_again, transactor);
+        transactor_judge(transactor);
+        transactor_init_later(transactor);
         return;
     case TRANSACTION_ABORTABLE:
         on_abortable(transactor, call);
@@ -331,6 +205,8 @@ static void on_call(void *arg, struct transaction_call *call)
 
 /* ---- events ---- */
 
+static void end(struct kafka_transactor *transactor);
+
 static void on_error(struct kafka_transactor *transactor, rd_kafka_event_t *event)
 {
     handle_hear(transactor->handle, event);
@@ -339,7 +215,7 @@ static void on_error(struct kafka_transactor *transactor, rd_kafka_event_t *even
               LOG_TEXT("text", rd_kafka_event_error_string(event)));
     /* A call that is under way will say so itself. */
     if (rd_kafka_event_error_is_fatal(event) && !transactor->call)
-        rebuild(transactor, rd_kafka_event_error_string(event));
+        transactor_rebuild(transactor, rd_kafka_event_error_string(event));
 }
 
 static void on_event(struct kafka_transactor *transactor, rd_kafka_event_t *event)
@@ -379,7 +255,7 @@ static void on_tick(void *arg)
 {
     struct kafka_transactor *transactor = arg;
     loop_timer_start(transactor->loop, &transactor->tick, TICK_MS, on_tick, transactor);
-    judge(transactor);
+    transactor_judge(transactor);
     if (!list_is_empty(&transactor->gathered) && !timer_is_active(&transactor->interval))
         on_interval(transactor);
     on_wakeup(transactor);
@@ -423,29 +299,6 @@ void transactor_gathered(struct kafka_transactor *transactor)
 
 /* ---- life cycle ---- */
 
-static rd_kafka_conf_t *make_conf(const struct kafka_transactor_options *options, struct error *reterr)
-{
-    const struct kafka_property wanted[] = {
-        {"transactional.id", options->transactional_id},
-        {"transaction.timeout.ms", "15000"}, /* what a dead worker's readers and successors wait for */
-        {"partitioner", "murmur2_random"},
-        {"compression.codec", "lz4"},
-        {"linger.ms", "0"},
-        {"queue.buffering.max.kbytes", "65536"},
-        {"batch.size", "262144"},
-        {"topic.metadata.propagation.max.ms", "5000"},
-    };
-    const struct conf_client client = {RD_KAFKA_PRODUCER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
-    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
-    if (!conf)
-        return NULL;
-    char text[160];
-    /* An operator's value is for records that are sent alone: here it cannot be longer than a transaction. */
-    (void)rd_kafka_conf_set(conf, "message.timeout.ms", "15000", text, sizeof text);
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-    return conf;
-}
-
 static void transactor_free(void *object)
 {
     struct kafka_transactor *transactor = object;
@@ -473,14 +326,14 @@ static void set_up(struct kafka_transactor *transactor, const struct kafka_trans
 struct kafka_transactor *kafka_transactor_new(const struct kafka_transactor_options *options,
                                               struct error *reterr)
 {
-    rd_kafka_conf_t *conf = make_conf(options, reterr);
+    rd_kafka_conf_t *conf = transactor_conf(options, reterr);
     if (!conf)
         return NULL;
     struct kafka_transactor *transactor = base_alloc(sizeof *transactor);
     set_up(transactor, options);
     transactor->conf = conf;
     transactor->wakeup = loop_wakeup_new(transactor->loop, on_wakeup, transactor);
-    if (!open_handle(transactor, reterr)) {
+    if (!transactor_open(transactor, reterr)) {
         wakeup_close(transactor->wakeup);
         transactor_free(transactor);
         return NULL;
@@ -528,7 +381,7 @@ static void end(struct kafka_transactor *transactor)
     transactor->phase = TRANSACTOR_ENDED;
     loop_timer_stop(transactor->loop, &transactor->rebuild);
     loop_timer_start(transactor->loop, &transactor->deadline, CLOSE_LATE_MS, on_end_late, transactor);
-    close_handle(transactor, on_last_destroyed);
+    transactor_close_handle(transactor, on_last_destroyed);
     if (!has_handle)
         finish_closing(transactor);
 }

@@ -5,8 +5,9 @@
 #include "kafka/transaction.h"
 #include "kafka/transactor.h"
 
-/* The transactor's parts know each other: transactor.c (life, instances, transactions), transactor_batch.c
- * (records, their reports and answers), and the source knows them: see source_inside.h. Private to the layer.
+/* The transactor's parts know each other: transactor.c (life, transactions), transactor_instance.c,
+ * transactor_batch.c (records, their reports and answers), and the source knows them: see source_inside.h.
+ * Private to the layer.
  *
  *   STARTING ──▶ (READING ──▶) IDLE ──▶ BEGINNING ──▶ ENDING ──▶ IDLE
  *      ▲                        ▲           │           │  └──▶ REBUILDING, the batch in doubt
@@ -77,6 +78,21 @@ bool transactor_settle(struct kafka_transactor *transactor);
 void transactor_source_gone(struct kafka_transactor *transactor);
 /* ... and for transactor_batch.c: there is one more record. */
 void transactor_gathered(struct kafka_transactor *transactor);
+
+void transactor_judge(struct kafka_transactor *transactor); /* is it usable? */
+void transactor_be_idle(struct kafka_transactor *transactor);
+void transactor_on_call(void *arg, struct transaction_call *call);
+
+/* transactor_instance.c */
+rd_kafka_conf_t *transactor_conf(const struct kafka_transactor_options *options, struct error *reterr);
+bool transactor_open(struct kafka_transactor *transactor, struct error *reterr);
+void transactor_close_handle(struct kafka_transactor *transactor, void (*destroyed)(void *arg));
+void transactor_start(struct kafka_transactor *transactor, enum transactor_phase phase,
+                      enum transaction_step kind);
+void transactor_init_later(struct kafka_transactor *transactor);
+/* What was committed of the batch, nobody knows: it stays where it is until it is read back. */
+void transactor_rebuild(struct kafka_transactor *transactor, const char *why);
+void transactor_read_back(void *arg);
 
 /* transactor_batch.c */
 /* Answers what is not ours or committed already; the rest stays. Returns: whether any can be sent now. */

@@ -436,6 +436,23 @@ static void drop(struct flight_runner *runner)
     end(runner);
 }
 
+static void finish_from(struct flight_runner *runner, enum flight_state from)
+{
+    if (from == FLIGHT_PUBLISHING)
+        finish_published(runner);
+    else if (from == FLIGHT_PARKING)
+        finish_parked(runner);
+    else
+        finish(runner); /* stale: a later copy answers for the job */
+}
+
+static void fall_asleep(struct flight_runner *runner)
+{
+    if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
+        forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
+    set_timer(runner);
+}
+
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)
 {
     worker_count_active(runner->worker, &runner->is_counted, is_active(runner->flight.state));
@@ -450,9 +467,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         set_timer(runner);
         return;
     case FLIGHT_ORDER_SLEEP:
-        if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
-            forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
-        set_timer(runner);
+        fall_asleep(runner);
         return;
     case FLIGHT_ORDER_ASK_PLACE:
         flight_publish_ask_place(runner);
@@ -496,12 +511,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_publish_divert(runner, /* with_value= */ false);
         return;
     case FLIGHT_ORDER_FINISH:
-        if (from == FLIGHT_PUBLISHING)
-            finish_published(runner);
-        else if (from == FLIGHT_PARKING)
-            finish_parked(runner);
-        else
-            finish(runner); /* stale: a later copy answers for the job */
+        finish_from(runner, from);
         return;
     case FLIGHT_ORDER_NOTE_DUPLICATE:
         observe_duplicate(runner);
