@@ -51,6 +51,7 @@ static void drop(struct kafka_source *source, struct partition *partition)
             break;
         }
     source_close_queue(partition);
+    source->losses++;
     if (partition->is_announced)
         source->events.on_revoked(source->events.arg, partition->topic, partition->number,
                                   /* is_lost= */ false);
@@ -62,6 +63,7 @@ static void drop(struct kafka_source *source, struct partition *partition)
 static void lose(struct kafka_source *source, struct partition *partition, bool is_lost)
 {
     source_close_queue(partition);
+    source->losses++;
     partition_lose(partition);
     partition->away_since_ms = loop_now_ms(source->loop);
     if (!partition->is_announced)

@@ -44,6 +44,7 @@ struct kafka_source {
     int64_t retry_delay_ms;
     rd_kafka_topic_partition_list_t *revoked; /* a revocation that waits for the commit under way */
     bool is_revoked_lost;
+    unsigned losses; /* partitions that went, so far: whoever had them may have finished what was ours */
     struct timer revoke_deadline;
     char *cluster_id;
 
@@ -119,7 +120,7 @@ bool source_is_revoking(const struct kafka_source *source);
 enum source_judgement {
     SOURCE_PLACE_OWNED,    /* ours, and not finished yet */
     SOURCE_PLACE_LATER,    /* ours, but what is committed is being read */
-    SOURCE_PLACE_FINISHED, /* ours, and committed */
+    SOURCE_PLACE_FINISHED, /* ours, and finished: by a result, or because a copy of it goes on elsewhere */
     SOURCE_PLACE_GONE,     /* another's */
 };
 enum source_judgement source_judge(const struct kafka_source *source, const struct kafka_place *place);

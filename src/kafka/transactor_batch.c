@@ -87,12 +87,10 @@ static bool sort_queue(struct kafka_transactor *transactor, struct link *queue)
         enum source_judgement judgement =
             transactor->source ? source_judge(transactor->source, &delivery->place) : SOURCE_PLACE_GONE;
         has_owned |= judgement == SOURCE_PLACE_OWNED;
-        if (judgement == SOURCE_PLACE_FINISHED)
-            move(delivery, &transactor->committed);
-        else if (judgement == SOURCE_PLACE_GONE)
-            move(delivery, &transactor->disowned);
-        else
+        /* Who finished it otherwise knows whether there is a result: the ledger says so to whoever asks. */
+        if (judgement != SOURCE_PLACE_FINISHED && judgement != SOURCE_PLACE_GONE)
             continue;
+        move(delivery, &transactor->disowned);
         transactor->gathered_count -= queue == &transactor->gathered;
     }
     return has_owned;
@@ -185,6 +183,7 @@ rd_kafka_topic_partition_list_t *transactor_fill(struct kafka_transactor *transa
         choose(transactor, &transactor->gathered, TRANSACTOR_BATCH_MAX);
     else
         choose(transactor, &transactor->alone, 1);
+    transactor->losses = transactor->source->losses;
     rd_kafka_topic_partition_list_t *offsets = source_offsets(transactor->source, &transactor->batch);
     LIST_EACH(&transactor->batch, link)
     if (of(link)->is_held_back)
@@ -248,9 +247,11 @@ void transactor_batch_again(struct kafka_transactor *transactor)
     transactor_answer_soon(transactor);
 }
 
+/* Finished means committed by us, as long as nobody else can have finished it. */
 void transactor_batch_judged(struct kafka_transactor *transactor,
                              const rd_kafka_topic_partition_list_t *committed)
 {
+    bool is_ours = transactor->losses == transactor->source->losses;
     LIST_EACH(&transactor->batch, link)
     {
         struct kafka_delivery *delivery = of(link);
@@ -259,7 +260,7 @@ void transactor_batch_judged(struct kafka_transactor *transactor,
             (rd_kafka_topic_partition_list_t *)committed, place->topic, place->partition);
         if (element && source_has_committed(element, place->offset)) {
             source_place_kept(transactor->source, place);
-            move(delivery, &transactor->committed);
+            move(delivery, is_ours ? &transactor->committed : &transactor->disowned);
         }
     }
     transactor_batch_again(transactor);

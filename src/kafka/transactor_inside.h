@@ -53,6 +53,7 @@ struct kafka_transactor {
     struct link committed, disowned, refused; /* to be answered */
     struct kafka_delivery *flying[TRANSACTOR_BATCH_MAX];
     size_t flying_count;
+    unsigned losses;   /* of the source, when the batch was filled */
     unsigned sequence; /* of the transaction: a late report of an earlier one counts for nothing */
     struct task answer;
     struct timer interval, rest;

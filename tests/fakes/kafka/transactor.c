@@ -84,10 +84,8 @@ static void settle(struct transacted *item)
     struct error error;
     struct partition *partition =
         is_member(transactor) ? fake_source_find(transactor->source, item->topic, item->partition) : NULL;
-    if (!partition) {
+    if (!partition || offset_map_is_finished(&partition->map, item->offset)) {
         disown(item);
-    } else if (offset_map_is_finished(&partition->map, item->offset)) {
-        complete(item, NULL, -1, -1);
     } else if (item->delivery.record->value.length > transactor->world->record_max) {
         error_set(&error, ERROR_REJECTED, "kafka", 10, "the record is larger than Kafka allows");
         complete(item, &error, -1, -1);

@@ -243,6 +243,28 @@ static void a_record_that_moved_on_was_not_published(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* While it ran here another worker had its record, and sent it on: finished, and not by us. */
+static void a_record_that_is_finished_already_is_not_taken_for_published(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit_to(world, 2, "a", "sleep 3000;print x", NULL);
+    world_run(world, 1000);
+    kafka_world_revoke(world_source(world, 0), WORLD_TOPIC, 2, false);
+    store_moved(fake_redis_store(world->redis), "default/a", WORLD_TOPIC "/2/0", 0);
+    kafka_world_set_up(world->kafka, false, "nobody gets it");
+    kafka_world_assign(world_source(world, 0), WORLD_TOPIC, 2);
+    kafka_source_finish(world_source(world, 0), WORLD_TOPIC, 2, 0);
+    kafka_world_set_up(world->kafka, true, "");
+    world_run(world, 5000);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    world_submit_to(world, 1, "a", "sleep 3000;print x", NULL); /* as its copy comes */
+    assert_true(world_settle(world, 20000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Both records are here, and hints wake both: the copy gives way to the record that the verdict is for. */
 static void a_copy_gives_way_to_the_record_in_the_same_worker(void **state)
 {
@@ -335,6 +357,7 @@ int main(void)
         TRANSACTIONAL(a_copy_of_what_was_committed_brings_no_second_result),
         TRANSACTIONAL(a_copy_of_what_was_not_committed_waits_for_its_record),
         TRANSACTIONAL(a_record_that_moved_on_was_not_published),
+        TRANSACTIONAL(a_record_that_is_finished_already_is_not_taken_for_published),
         TRANSACTIONAL(a_copy_gives_way_to_the_record_in_the_same_worker),
         TRANSACTIONAL(a_verdict_without_a_place_is_published_by_whoever_finds_it),
         TRANSACTIONAL(without_redis_the_owner_publishes_at_once),
