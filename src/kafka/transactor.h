@@ -42,13 +42,14 @@ struct kafka_transactor *kafka_transactor_new(const struct kafka_transactor_opti
 bool kafka_transactions_check(const struct kafka_cluster *cluster, const char *transactional_id,
                               int64_t timeout_ms, struct error *reterr) MUST_USE;
 
-/* error.code of a record that was not sent, because its place's partition is another's now. */
+/* error.code of a record that is not for us to send, or not any more: its place's partition is another's now,
+ * or was meanwhile, and its owner finished it, by this result or by sending the record on. */
 enum { KAFKA_DISOWNED = 1 };
 
 /* As kafka_sink_send: answered by `sent` once it is committed, together with `place`, which is where the
  * record stands whose offset it finishes. key, headers and place are copied, `value` is borrowed until
- * `sent`. Of a place that is found committed already (an earlier try, or an owner in between) the result's
- * own partition and offset may not be known: -1. Errors: REJECTED (too large), TRANSIENT (DISOWNED). */
+ * `sent`. Of a transaction whose end was read back the result's own partition and offset may not be known:
+ * -1. Errors: REJECTED (too large), TRANSIENT (DISOWNED). */
 void kafka_transactor_send(struct kafka_transactor *transactor, struct kafka_send *send,
                            const struct kafka_record *record, const struct kafka_place *place,
                            kafka_sent_fn sent);
