@@ -317,6 +317,24 @@ static enum flight_order on_forgotten(struct flight *flight)
     return seal(flight, flight->code);
 }
 
+/* Its result may be in Kafka already, with the other record's offset: then a second one must not follow. */
+static enum flight_order on_found_sealed(struct flight *flight, bool is_copy)
+{
+    if (is_copy)
+        return FLIGHT_ORDER_ASK_PLACE;
+    flight->is_found = true;
+    return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
+}
+
+/* What nobody but us knows is not left before it is sealed. */
+static enum flight_order on_disowned(struct flight *flight)
+{
+    if (!flight->is_unsealed)
+        return finish(flight, FLIGHT_ORDER_LEAVE_SEALED);
+    flight->is_unsealed = false;
+    return seal(flight, flight->code);
+}
+
 static enum flight_order on_left(struct flight *flight, bool can_attach)
 {
     return finish(flight, can_attach ? FLIGHT_ORDER_HAND_OVER : FLIGHT_ORDER_DROP);
@@ -367,6 +385,7 @@ bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
     case FLIGHT_EVENT_DELIVERED:
     case FLIGHT_EVENT_TOO_LARGE:
         return state == FLIGHT_PUBLISHING || state == FLIGHT_PARKING;
+    case FLIGHT_EVENT_DISOWNED:
     case FLIGHT_EVENT_FORGOTTEN:
         return state == FLIGHT_PUBLISHING && !flight->is_diverted;
     case FLIGHT_EVENT_CANCEL:
@@ -402,8 +421,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_ADOPT:
         return on_adopt(flight, event);
     case FLIGHT_EVENT_FOUND_SEALED:
-        flight->is_found = true;
-        return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
+        return on_found_sealed(flight, event->is_copy);
     case FLIGHT_EVENT_FOUND_DONE:
         return finish(flight, FLIGHT_ORDER_NOTE_DUPLICATE);
     case FLIGHT_EVENT_STALE:
@@ -421,6 +439,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_LEFT:
         return on_left(flight, event->can_attach);
     case FLIGHT_EVENT_SEALED:
+        flight->is_unsealed = false;
         flight->failures = 0;
         return publish(flight, FLIGHT_ORDER_PUBLISH);
     case FLIGHT_EVENT_SUPERSEDED:
@@ -429,6 +448,8 @@ enum flight_order flight_advance(struct flight *flight,
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_TOO_LARGE:
         return flight->state == FLIGHT_PARKING ? on_not_parked(flight) : on_too_large(flight);
+    case FLIGHT_EVENT_DISOWNED:
+        return on_disowned(flight);
     case FLIGHT_EVENT_FORGOTTEN:
         return on_forgotten(flight);
     case FLIGHT_EVENT_CANCEL:

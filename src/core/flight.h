@@ -16,7 +16,8 @@
  *
  * FINISHED is reached in two ways only: the offset is finished (a result, a duplicate's note, a DLQ copy or a
  * later copy of the record is in Kafka, or another flight answers for the job), or the flight leaves it
- * unfinished for the next owner of the partition. */
+ * unfinished for the next owner of the partition. With transactions only that owner publishes, so a verdict
+ * is left to it, sealed, and what was sealed for another copy of the record is for that copy's owner. */
 
 enum flight_state {
     FLIGHT_QUEUED,     /* waits for its turn in the fair queue, or for a limit */
@@ -42,7 +43,7 @@ enum flight_event_kind {
     FLIGHT_EVENT_DENIED,    /* a limit is full */
     FLIGHT_EVENT_ELSEWHERE, /* somebody runs or publishes it */
     FLIGHT_EVENT_ADOPT,     /* the claim is ours, with what its owner left; attempt, can_attach, is_final */
-    FLIGHT_EVENT_FOUND_SEALED, /* the claim is ours, sealed: its bytes are to be published */
+    FLIGHT_EVENT_FOUND_SEALED, /* the claim is ours, sealed: its bytes are to be published; is_copy */
     FLIGHT_EVENT_FOUND_DONE,
     FLIGHT_EVENT_STALE,
     FLIGHT_EVENT_FOUND_CANCELLED,
@@ -58,6 +59,7 @@ enum flight_event_kind {
     /* Kafka */
     FLIGHT_EVENT_DELIVERED,
     FLIGHT_EVENT_TOO_LARGE, /* for the broker */
+    FLIGHT_EVENT_DISOWNED,  /* not sent: the offset is another worker's, and so is the publishing */
     FLIGHT_EVENT_FORGOTTEN, /* the ledger lost its memory after it sealed this, before it was produced */
     /* from outside */
     FLIGHT_EVENT_CANCEL, /* nobody wants the result any more; while it executes the attempt is told instead */
@@ -70,10 +72,12 @@ struct flight_event {
     enum code code;
     int64_t attempt, crashes;
     int64_t retry_ms, park_ms;
-    bool is_final;        /* ENDED, ADOPT, GRANTED: the program may have begun, and the job forbids a second
-                             beginning */
-    bool is_busy;         /* GRANTED: a job that may have killed its worker runs here already */
-    bool can_attach;      /* ADOPT, LEFT: the run survives its worker, and can be followed from anywhere */
+    bool is_final;   /* ENDED, ADOPT, GRANTED: the program may have begun, and the job forbids a second
+                        beginning */
+    bool is_busy;    /* GRANTED: a job that may have killed its worker runs here already */
+    bool can_attach; /* ADOPT, LEFT: the run survives its worker, and can be followed from anywhere */
+    bool is_copy; /* FOUND_SEALED: for another record of the job, in whose transaction the result is or will
+                     be */
     bool may_go_unsealed; /* NOT_NOW: the ledger is away for long, and nobody else can have this job */
 };
 
@@ -83,6 +87,8 @@ enum flight_order {
     FLIGHT_ORDER_SET_ASIDE, /* into the fair queue, until the limit that denied it is freed; polled after
                                delay_ms */
     FLIGHT_ORDER_SLEEP,     /* WAKE after delay_ms, or by a hint */
+    FLIGHT_ORDER_ASK_PLACE, /* is the other record finished? FOUND_DONE (and the ledger hears of it); else the
+                               claim goes back, sealed and nobody's: ELSEWHERE */
     FLIGHT_ORDER_ACQUIRE,   /* with a refusal (the job may have no plan): under no limit */
     FLIGHT_ORDER_EXECUTE,
     FLIGHT_ORDER_ATTACH, /* to the run that a predecessor left */
@@ -102,8 +108,10 @@ enum flight_order {
     FLIGHT_ORDER_NOTE_DUPLICATE, /* a duplicate event (best effort), then as FINISH */
     FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is or may be held goes back (and counts,
                           unless is_uncounted); end */
-    FLIGHT_ORDER_HAND_OVER, /* ... but claim, permit and run stay: whoever has the record next goes on with
-                               them */
+    FLIGHT_ORDER_HAND_OVER,    /* ... but claim, permit and run stay: whoever has the record next goes on with
+                                  them */
+    FLIGHT_ORDER_LEAVE_SEALED, /* ... the claim, sealed, becomes nobody's: the owner of the offset publishes
+                                  it; end */
 };
 
 struct flight {

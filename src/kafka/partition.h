@@ -30,6 +30,7 @@ struct partition {
     int64_t change;        /* counts whatever changes what a commit would say */
     int64_t change_sent;   /* ... as it was when the commit under way was sent */
     int64_t change_kept;   /* ... and what a broker has confirmed */
+    int64_t overtaken_end; /* below it records may count as finished that retention took before they were */
     int64_t base_kept;     /* the committed base as we know it; -1: none */
     int64_t away_since_ms; /* while AWAY */
     size_t text_max;       /* less than OFFSET_MAP_TEXT_MAX where the brokers take less */

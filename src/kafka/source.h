@@ -72,6 +72,27 @@ void kafka_source_hold(struct kafka_source *source, bool is_held);
 void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t partition, int64_t offset);
 bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t partition);
 
+/* Where a record stands. */
+struct kafka_place {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+/* Your slot for one question about a place; zeroed is idle. */
+struct kafka_place_request;
+struct kafka_place_call {
+    void *arg;
+    struct kafka_place_request *request; /* ours; NULL: idle */
+};
+/* error: the group's offsets could not be read. */
+typedef void (*kafka_place_fn)(struct kafka_place_call *call, const struct error *error, bool is_finished);
+/* Whether the group has committed this record as finished, whoever owns its partition: as Kafka has it, once
+ * no transaction is open on it. `done` runs once, unless cancelled, never from inside. */
+void kafka_source_ask_place(struct kafka_source *source, struct kafka_place_call *call,
+                            const struct kafka_place *place, kafka_place_fn done);
+void kafka_place_cancel(struct kafka_place_call *call); /* idle: nothing */
+
 /* Stops pulling, commits, leaves the group, calls back, frees. At most `grace_ms`. NULL: nothing. */
 void kafka_source_close(struct kafka_source *source, int64_t grace_ms, void (*closed)(void *arg), void *arg);
 

@@ -133,6 +133,8 @@ struct ledger_acquire {
     int64_t horizon_ms;                       /* of the permit, from now */
     int64_t until_ms;                         /* of the claim, from now */
     int64_t create_milli_per_s, create_burst; /* the shared create bucket; 0: unlimited */
+    const char
+        *place; /* as for seal: of a sealed claim that is for no record it is noted, before the answer */
     /* In the order s n t c g; "n:<tenant>" always, for fairness counts by it. "r:<class>" counts nothing: so
      * many places under "g" are kept from all other classes. */
     const struct ledger_limit *limits;
@@ -166,8 +168,9 @@ struct ledger_acquired {
     const char *sandbox, *mode, *plan; /* ADOPT; sandbox "": unbound */
     int64_t run_until_ms;              /* ADOPT: what is left of the run's clock, from now */
     struct bytes record;               /* SEALED; length 0: the bytes are lost */
-    const char *status, *origin;       /* DONE */
-    int64_t partition, offset;         /* DONE; -1: not known */
+    const char *place; /* SEALED: as it was sealed; "": yours to publish, with the place that was given */
+    const char *status, *origin; /* DONE */
+    int64_t partition, offset;   /* DONE; -1: not known */
 };
 typedef void (*ledger_acquired_fn)(struct ledger_call *call, const struct error *error,
                                    const struct ledger_acquired *answer);
@@ -202,7 +205,9 @@ struct ledger_seal {
     const char *job;
     const char *permit; /* "" for a job that never ran here: allowed while nobody runs it */
     const char *payload, *origin, *status;
-    struct bytes record; /* <= 64 KiB; borrowed until the slot is idle */
+    struct bytes record; /* borrowed until the slot is idle */
+    /* Of the one Kafka record with whose offset the result is committed; "": with none, it may go twice. */
+    const char *place;
     int64_t until_ms;
 };
 /* Fixes verdict and bytes, once per job. OK again for the owner of the seal (a lost answer). */
@@ -220,6 +225,11 @@ void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *
  */
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
                   int64_t until_ms, ledger_answer_fn done);
+
+/* The record that stands there is about to be finished without a result, for a copy of it goes on elsewhere:
+ * a verdict that was sealed for it, or will be, is anybody's to publish. In any state of the ledger. OK. */
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done);
 
 /* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. Whoever may have it in a queue
  * is told by a hint. The mark is kept for ttl_ms where nobody knows the job yet. OK, or SEAL_DONE: too late,
@@ -255,6 +265,7 @@ struct ledger_assertion {
     int64_t hop, attempt, crashes, until_ms, run_until_ms;
     const char *status;  /* of a sealed claim; "": it is running */
     struct bytes record; /* of a sealed claim; borrowed until the slot is idle */
+    const char *place;   /* ... as it was sealed */
 };
 /* Idempotent. OK; SUPERSEDED_PERMIT (another holds it: hands off, and the claim was not looked at);
  * SUPERSEDED, SEAL_DONE, SEAL_ELSEWHERE (the permit was taken in, the claim is not ours: as seal says them);
@@ -361,6 +372,11 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
  * earlier ones are stale. Ends the claim, if it is ours under this permit ("": there is none) or nobody runs
  * the job; the permit stays. */
 void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms);
+
+/* A verdict that is not for us to publish: the sealed claim is nobody's from now on, so that whoever acquires
+ * the job next has it at once. Where the ledger is not ready it stays ours until our lease or `until` is
+ * over. */
+void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms);
 
 /* E2B answered 429 for the rate of creates: the shared bucket rests for retry_after_ms, and its rate is
  * halved (at most once a second); 10 % come back every 10 s. create_milli_per_s: as for acquire. */

@@ -7,6 +7,7 @@
 #include "e2b/e2b.h"
 #include "kafka/sink.h"
 #include "kafka/source.h"
+#include "kafka/transactor.h"
 #include "redis/ledger.h"
 #include "worker/worker.h"
 
@@ -36,9 +37,11 @@ struct worker {
     struct log log, kafka_log, redis_log;
     struct random *random;
 
-    struct ledger *ledger;       /* NULL once closed */
-    struct kafka_source *source; /* NULL once the group was left */
-    struct kafka_sink *sink;
+    struct ledger *ledger;               /* NULL once closed */
+    struct kafka_source *source;         /* NULL once the group was left */
+    struct kafka_sink *sink;             /* this and the next: results.c */
+    struct kafka_transactor *transactor; /* of results, with their offsets; NULL: they go by the sink */
+    void (*results_closed)(void *arg);
     struct e2b_client *e2b;
     struct provider *provider; /* whether E2B can be used */
     struct account *account;   /* how much of it others leave */
@@ -71,8 +74,8 @@ struct worker {
     unsigned ticks;
     bool is_pump_wanted, is_source_closing;
     bool is_abandoned; /* it could not begin: what was opened is closed again */
-    bool source_is_usable, sink_is_usable;
-    char source_why[500], sink_why[500];
+    bool source_is_usable, sink_is_usable, transactor_is_usable;
+    char source_why[500], sink_why[500], transactor_why[500];
     char why[2048]; /* of the last worker_is_ready */
 };
 

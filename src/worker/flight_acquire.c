@@ -3,6 +3,7 @@
 
 #include "core/limit.h"
 #include "worker/custody_runner.h"
+#include "worker/flight_publish.h"
 #include "worker/observe.h"
 
 #include <assert.h>
@@ -28,6 +29,7 @@ static void note_found(struct flight_runner *runner, const struct ledger_acquire
     if (answer->verdict == LEDGER_SEALED) {
         buffer_clear(&runner->sealed);
         buffer_append(&runner->sealed, answer->record.data, answer->record.length);
+        (void)snprintf(runner->found_place, sizeof runner->found_place, "%s", answer->place);
     }
 }
 
@@ -121,7 +123,8 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         on_adopt(runner, answer);
         return;
     case LEDGER_SEALED:
-        answer_is(runner, FLIGHT_EVENT_FOUND_SEALED);
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_FOUND_SEALED,
+                                                             .is_copy = flight_publish_is_copy(runner)});
         return;
     case LEDGER_DONE:
         answer_is(runner, FLIGHT_EVENT_FOUND_DONE);
@@ -162,12 +165,13 @@ void flight_acquire(struct flight_runner *runner)
     bool is_refused = runner->flight.refusal != CODE_NONE;
     int64_t live_ms = runner->has_plan ? custody_runner_times(&runner->plan).live_ms : 0;
     random_uuid(worker->random, runner->permit);
-    runner->is_permit_given = false;
+    runner->is_permit_given = runner->is_giving_way = false;
     const struct ledger_acquire ask = {
         .job = runner->job.key,
         .payload = runner->job.from.payload,
         .origin = runner->job.from.origin,
         .hop = runner->job.from.hop,
+        .place = flight_publish_place(runner),
         .tenant = runner->job.tenant_id,
         .weight = runner->has_plan ? runner->plan.tenant_weight : 1,
         .permit = runner->permit,

@@ -11,7 +11,8 @@
 
 enum {
     HELD_MOST_MS = 30000, /* in memory; for longer it is parked */
-    HEADERS_MAX = 64,     /* of a record; what it had more was not taken in */
+    MOVED_AGAIN_MS = 1000,
+    HEADERS_MAX = 64, /* of a record; what it had more was not taken in */
 };
 
 /* ---- whether it waits ---- */
@@ -165,11 +166,36 @@ void flight_park_begin(struct flight_runner *runner, bool was_pulled)
 
 /* ---- the copy ---- */
 
+static void tell_moved(void *arg);
+
+static void on_moved(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+{
+    struct flight_runner *runner = call->arg;
+    if (error || answer != LEDGER_OK)
+        loop_timer_start(runner->worker->loop, &runner->timer, MOVED_AGAIN_MS, tell_moved, runner);
+    else
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_DELIVERED});
+}
+
+/* With transactions a finished offset means a result, unless the ledger was told before that it moved on. */
+static void tell_moved(void *arg)
+{
+    struct flight_runner *runner = arg;
+    ledger_call_cancel(runner->worker->ledger, &runner->ledger_call); /* it asked about a job that waits */
+    ledger_moved(runner->worker->ledger, &runner->ledger_call, runner->job.key, flight_publish_place(runner),
+                 on_moved);
+}
+
 static void on_parked(struct kafka_send *send, const struct error *error, int32_t partition, int64_t offset)
 {
     (void)partition, (void)offset;
+    struct flight_runner *runner = send->arg;
+    if (!error && *flight_publish_place(runner) != '\0') {
+        tell_moved(runner);
+        return;
+    }
     flight_runner_advance(
-        send->arg, &(struct flight_event){.kind = error ? FLIGHT_EVENT_TOO_LARGE : FLIGHT_EVENT_DELIVERED});
+        runner, &(struct flight_event){.kind = error ? FLIGHT_EVENT_TOO_LARGE : FLIGHT_EVENT_DELIVERED});
 }
 
 static void on_no_record(void *arg)

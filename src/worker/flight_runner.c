@@ -76,6 +76,7 @@ static void end(struct flight_runner *runner)
     let_idle_permit_go(runner);
     ledger_call_cancel(worker->ledger, &runner->ledger_call);
     ledger_call_cancel(worker->ledger, &runner->bind_call);
+    kafka_place_cancel(&runner->place_call);
     loop_timer_stop(worker->loop, &runner->timer);
     gate_leave(&runner->gate);
     worker_leave_suspect(worker, runner);
@@ -95,6 +96,7 @@ static struct flight_runner *new_runner(struct worker *worker, size_t message_by
     runner->worker = worker;
     runner->ledger_call.arg = runner;
     runner->bind_call.arg = runner;
+    runner->place_call.arg = runner;
     runner->send.arg = runner;
     runner->received_ms = runner->queued_since_ms = runner->asked_ms = loop_now_ms(worker->loop);
     runner->first_partition = runner->first_offset = runner->create_mark = -1;
@@ -426,12 +428,37 @@ static void finish_parked(struct flight_runner *runner)
     finish(runner);
 }
 
+/* Whoever owns the offset publishes it, from what the ledger keeps. */
+static void leave_sealed(struct flight_runner *runner)
+{
+    observe_dropped(runner);
+    ledger_leave_sealed(runner->worker->ledger, runner->job.key, FLIGHT_SEALED_UNTIL_MS);
+    end(runner);
+}
+
 static void drop(struct flight_runner *runner)
 {
     observe_dropped(runner);
     if (runner->flight.holds_claim || runner->flight.may_hold_claim)
         give_claim_back(runner, runner->flight.is_uncounted);
     end(runner);
+}
+
+static void finish_from(struct flight_runner *runner, enum flight_state from)
+{
+    if (from == FLIGHT_PUBLISHING)
+        finish_published(runner);
+    else if (from == FLIGHT_PARKING)
+        finish_parked(runner);
+    else
+        finish(runner); /* stale: a later copy answers for the job */
+}
+
+static void fall_asleep(struct flight_runner *runner)
+{
+    if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
+        forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
+    set_timer(runner);
 }
 
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)
@@ -448,9 +475,10 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         set_timer(runner);
         return;
     case FLIGHT_ORDER_SLEEP:
-        if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
-            forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
-        set_timer(runner);
+        fall_asleep(runner);
+        return;
+    case FLIGHT_ORDER_ASK_PLACE:
+        flight_publish_ask_place(runner);
         return;
     case FLIGHT_ORDER_ACQUIRE:
         let_idle_permit_go(runner);
@@ -491,12 +519,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_publish_divert(runner, /* with_value= */ false);
         return;
     case FLIGHT_ORDER_FINISH:
-        if (from == FLIGHT_PUBLISHING)
-            finish_published(runner);
-        else if (from == FLIGHT_PARKING)
-            finish_parked(runner);
-        else
-            finish(runner); /* stale: a later copy answers for the job */
+        finish_from(runner, from);
         return;
     case FLIGHT_ORDER_NOTE_DUPLICATE:
         observe_duplicate(runner);
@@ -510,6 +533,9 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         return;
     case FLIGHT_ORDER_HAND_OVER:
         hand_over(runner);
+        return;
+    case FLIGHT_ORDER_LEAVE_SEALED:
+        leave_sealed(runner);
         return;
     }
 }
@@ -545,7 +571,7 @@ void flight_runner_turn(struct flight_runner *runner)
 
 void flight_runner_wake(struct flight_runner *runner)
 {
-    if (runner->flight.state != FLIGHT_WAITING)
+    if (runner->flight.state != FLIGHT_WAITING || runner->is_giving_way)
         return;
     loop_timer_stop(loop_of(runner), &runner->timer);
     happen(runner, FLIGHT_EVENT_WAKE);

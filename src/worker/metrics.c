@@ -248,6 +248,25 @@ static void append_jobs(struct buffer *out, const struct observe *observe)
            observe->diverted);
 }
 
+static void append_transactions(struct buffer *out, const struct worker *worker)
+{
+    struct kafka_transactor_stats stats;
+    if (!worker->transactor)
+        return;
+    kafka_transactor_stats(worker->transactor, &stats);
+    number(out, "e2b_worker_transactions_committed_total", "counter",
+           "Transactions that carried results and offsets to their end.", stats.committed);
+    number(out, "e2b_worker_transactions_aborted_total", "counter",
+           "Transactions that were undone; what they carried goes again.", stats.aborted);
+    number(out, "e2b_worker_transactions_rebuilt_total", "counter",
+           "Transactional producers replaced after a fatal error; what became of their last transaction is "
+           "read back.",
+           stats.rebuilt);
+    number(out, "e2b_worker_results_left_total", "counter",
+           "Verdicts left to the worker that owns their record's offset now.", stats.disowned);
+    number(out, "e2b_worker_results_waiting", "gauge", "Results that wait for a transaction.", stats.waiting);
+}
+
 static void append_sandboxes(struct buffer *out, const struct observe *observe)
 {
     number(out, "e2b_worker_sandbox_creates_total", "counter",
@@ -334,6 +353,7 @@ void worker_metrics(struct worker *worker, struct buffer *out)
     }
     append_now(out, worker);
     append_jobs(out, observe);
+    append_transactions(out, worker);
     append_sandboxes(out, observe);
     append_account(out, worker);
     append_places(out, &observe->places);

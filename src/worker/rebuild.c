@@ -177,7 +177,8 @@ static const struct ledger_assertion nothing = {.holder = LEDGER_MINE,
                                                 .plan = "",
                                                 .payload = "",
                                                 .origin = "",
-                                                .status = ""};
+                                                .status = "",
+                                                .place = ""};
 
 static void assert_custody(struct rebuild *rebuild, struct assertion *slot, struct custody_runner *custody)
 {

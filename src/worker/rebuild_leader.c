@@ -156,6 +156,7 @@ static struct ledger_assertion assertion_of(struct rebuild_leader *leader,
         .until_ms = left_ms,
         .run_until_ms = left_ms,
         .status = "",
+        .place = "",
     };
 }
 

@@ -15,6 +15,7 @@
 #include "worker/reaper.h"
 #include "worker/rebuild.h"
 #include "worker/rebuild_leader.h"
+#include "worker/results.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -29,8 +30,6 @@ enum {
     TICKS_PER_TELLING = 20, /* jobs that wait without asking say why */
     TICKS_PER_POLL = 4,     /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
-    SINK_GRACE_MS = 30000, /* for records that somebody waits for */
-    POSTS_GRACE_MS = 1000, /* for events that nobody does, where Kafka takes any */
     LEDGER_GRACE_MS = 5000,
     CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
 };
@@ -88,7 +87,7 @@ static bool is_in_service(const struct worker *worker)
 {
     return worker->phase == WORKER_RUNNING && ledger_state(worker->ledger) == LEDGER_READY &&
            ledger_lease_is_valid(worker->ledger) && provider_has_room(worker->provider) &&
-           kafka_sink_has_room(worker->sink);
+           results_has_room(worker);
 }
 
 static bool may_begin(const struct worker *worker)
@@ -201,15 +200,6 @@ static void on_source_state(void *arg, bool is_usable, const char *why)
     worker_poke(worker);
 }
 
-static void on_sink_state(void *arg, bool is_usable, const char *why)
-{
-    struct worker *worker = arg;
-    worker->sink_is_usable = is_usable;
-    (void)snprintf(worker->sink_why, sizeof worker->sink_why, "%s", why);
-    observe_state(worker, PART_KAFKA_RESULTS, is_usable, why);
-    worker_poke(worker);
-}
-
 static void on_ledger_state(void *arg, enum ledger_state state, const char *why)
 {
     struct worker *worker = arg;
@@ -316,24 +306,12 @@ static struct log component_log(const struct worker *worker, const char *compone
 static bool open_kafka(struct worker *worker, struct error *reterr)
 {
     const struct config *config = worker->config;
-    struct kafka_cluster cluster = worker_cluster(worker);
-    const char *const topics[] = {config->topics.results, config->topics.dlq, worker->intake.retry_topics[0],
-                                  worker->intake.retry_topics[1], worker->intake.retry_topics[2]};
-    const struct kafka_sink_options sink = {.loop = worker->loop,
-                                            .log = &worker->kafka_log,
-                                            .cluster = cluster,
-                                            .client_id = config->worker_name,
-                                            .topics = topics,
-                                            .topic_count = ARRAY_LENGTH(topics),
-                                            .arg = worker,
-                                            .on_state = on_sink_state};
-    worker->sink = kafka_sink_new(&sink, reterr);
-    if (!worker->sink)
+    if (!results_open_sink(worker, reterr))
         return false;
     const struct kafka_source_options source = {
         .loop = worker->loop,
         .log = &worker->kafka_log,
-        .cluster = cluster,
+        .cluster = worker_cluster(worker),
         .group_id = config->kafka_group_id,
         .topics = worker->intake.topics,
         .topic_count = worker->intake.topic_count,
@@ -348,7 +326,7 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
                    .on_state = on_source_state},
     };
     worker->source = kafka_source_new(&source, reterr);
-    return worker->source != NULL;
+    return worker->source && results_open_transactor(worker, reterr);
 }
 
 static bool open_ledger(struct worker *worker, struct error *reterr)
@@ -408,32 +386,22 @@ static void on_e2b_closed(void *arg)
         on_ledger_closed(worker);
 }
 
-static void on_sink_closed(void *arg)
+static void on_results_closed(void *arg)
 {
     struct worker *worker = arg;
-    worker->sink = NULL;
     if (worker->e2b)
         e2b_client_close(worker->e2b, on_e2b_closed, worker);
     else
         on_e2b_closed(worker);
 }
 
-static int64_t sink_grace_ms(const struct worker *worker)
-{
-    struct kafka_sink_stats stats;
-    kafka_sink_stats(worker->sink, &stats);
-    if (stats.waiting > 0)
-        return SINK_GRACE_MS;
-    return worker->sink_is_usable ? POSTS_GRACE_MS : 0;
-}
-
 static void close_opened(void *arg)
 {
     struct worker *worker = arg;
-    if (worker->sink)
-        kafka_sink_close(worker->sink, sink_grace_ms(worker), on_sink_closed, worker);
+    if (worker->source) /* it was opened in vain */
+        kafka_source_close(TAKE(worker->source), SOURCE_GRACE_MS, close_opened, worker);
     else
-        on_sink_closed(worker);
+        results_close(worker, on_results_closed);
 }
 
 struct worker *worker_new(const struct worker_options *options, struct error *reterr)
@@ -590,7 +558,7 @@ const char *worker_part_why(const struct worker *worker, enum part part)
     case PART_KAFKA_JOBS:
         return worker->source_is_usable ? "" : worker->source_why;
     case PART_KAFKA_RESULTS:
-        return worker->sink_is_usable ? "" : worker->sink_why;
+        return results_why(worker);
     case PART_COUNT:
         break;
     }

@@ -332,6 +332,7 @@ static void another_payload_under_the_same_id_is_a_conflict_in_every_state(void 
     (void)desk_acquire(&scene->two, &(struct ledger_acquire){.job = "acme/2",
                                                              .payload = other.payload,
                                                              .origin = "1",
+                                                             .place = "",
                                                              .tenant = "acme",
                                                              .weight = 1,
                                                              .permit = "p7",

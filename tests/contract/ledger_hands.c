@@ -103,6 +103,87 @@ static void what_was_yielded_is_not_lost_by_the_one_who_yielded_it(void **state)
     assert_int_equal(scene->one.lost_count, 0);
 }
 
+/* ---- verdicts that are another's to publish ---- */
+
+static void a_sealed_claim_says_in_whose_transaction_its_result_is(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    scene_lapse(scene, &scene->one);
+    const struct ledger_acquired *answer = desk_ask(&scene->two, "acme/1", "p2");
+    assert_int_equal(answer->verdict, LEDGER_SEALED);
+    assert_text(answer->place, "jobs/3/17");
+    (void)desk_ask(&scene->two, "acme/2", "p3");
+    assert_int_equal(desk_seal(&scene->two, "acme/2", "p3", "r"), LEDGER_OK);
+    scene_lapse(scene, &scene->two);
+    assert_text(desk_ask(&scene->one, "acme/2", "p4")->place, "");
+}
+
+static void a_verdict_that_was_left_is_found_at_once_and_once(void **state)
+{
+    struct scene *scene = *state;
+    world_sleep(scene->world, 50); /* hints begin once they are subscribed */
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    desk_leave_sealed(&scene->one, "acme/1"); /* a run is no verdict */
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ELSEWHERE);
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    desk_leave_sealed(&scene->two, "acme/1"); /* nor is it another's to leave */
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ELSEWHERE);
+    for (int i = 0; i < 2; i++)
+        desk_leave_sealed(&scene->one, "acme/1");
+    world_wait(scene->world, &scene->two.has_done);
+    assert_text(scene->two.done, "acme/1");
+    const struct ledger_acquired *answer = desk_ask(&scene->two, "acme/1", "p2");
+    assert_int_equal(answer->verdict, LEDGER_SEALED);
+    assert_int_equal(answer->record.length, 1);
+    assert_text(answer->place, "jobs/3/17");
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->verdict, LEDGER_ELSEWHERE);
+    desk_leave_sealed(&scene->two, "acme/1"); /* whoever took it over may leave it again */
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->verdict, LEDGER_SEALED);
+    desk_done(&scene->one, "acme/1");
+    desk_leave_sealed(&scene->one, "acme/1");
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_DONE);
+}
+
+/* Its offset is finished, and no result came with it. */
+static void a_verdict_for_a_record_that_moved_on_is_anybodys(void **state)
+{
+    struct scene *scene = *state;
+    for (int i = 0; i < 2; i++) { /* told before the seal, or after it */
+        CLEANUP(base_freep) char *job = base_printf("acme/%d", i), *permit = base_printf("p%d", i);
+        (void)desk_ask(&scene->one, job, permit);
+        if (i == 0)
+            assert_int_equal(desk_moved(&scene->two, job, "jobs/3/17"), LEDGER_OK);
+        assert_int_equal(desk_seal_at(&scene->one, job, permit, "r", "jobs/3/17"), LEDGER_OK);
+        if (i == 1)
+            assert_int_equal(desk_moved(&scene->two, job, "jobs/3/17"), LEDGER_OK);
+        assert_int_equal(desk_moved(&scene->two, job, "jobs/3/1"), LEDGER_OK); /* of a name that begins so */
+        desk_leave_sealed(&scene->one, job);
+        assert_text(desk_ask_at(&scene->two, job, "p5", "retry/0/4")->place, ""); /* its own to publish */
+        assert_text(desk_ask_at(&scene->two, job, "p5", "retry/0/4")->place, "retry/0/4");
+        desk_leave_sealed(&scene->two, job);
+        const struct ledger_acquired *answer = desk_ask_at(&scene->one, job, "p6", "jobs/2/9");
+        assert_int_equal(answer->verdict, LEDGER_SEALED);
+        assert_text(answer->place, "retry/0/4");
+        desk_done(&scene->one, job);
+        assert_int_equal(desk_moved(&scene->one, job, "retry/0/4"), LEDGER_OK);
+        assert_text(desk_look(&scene->one, job)->state, "done");
+    }
+}
+
+static void a_job_that_nobody_knows_may_have_moved_on(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(desk_moved(&scene->one, "acme/1", "jobs/3/17"), LEDGER_OK);
+    assert_text(desk_look(&scene->one, "acme/1")->state, "none");
+    assert_int_equal(desk_ask_at(&scene->one, "acme/1", "p1", "jobs/3/17")->verdict, LEDGER_GRANTED);
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    desk_leave_sealed(&scene->one, "acme/1");
+    assert_text(desk_ask(&scene->two, "acme/1", "p2")->place, "");
+}
+
 /* ---- retry hops ---- */
 
 static void a_delivered_copy_makes_earlier_ones_stale_whoever_had_the_claim(void **state)
@@ -552,6 +633,10 @@ int main(void)
         IN_SCENE(a_yielded_run_is_adopted_at_once_and_is_no_crash),
         IN_SCENE(only_a_runs_owner_yields_it_and_nothing_is_made),
         IN_SCENE(what_was_yielded_is_not_lost_by_the_one_who_yielded_it),
+        IN_SCENE(a_sealed_claim_says_in_whose_transaction_its_result_is),
+        IN_SCENE(a_verdict_that_was_left_is_found_at_once_and_once),
+        IN_SCENE(a_verdict_for_a_record_that_moved_on_is_anybodys),
+        IN_SCENE(a_job_that_nobody_knows_may_have_moved_on),
         IN_SCENE(a_delivered_copy_makes_earlier_ones_stale_whoever_had_the_claim),
         IN_SCENE(a_cancel_never_changes_a_verdict),
         IN_SCENE(a_cancel_finds_its_job_wherever_it_waits),

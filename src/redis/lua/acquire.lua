@@ -1,7 +1,7 @@
 -- acquire: worker, job, payload, origin, hop, tenant, weight, permit, horizon, until, rate, burst, warm|'',
---          [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
+--          place|'', [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
 --   -> granted permit attempt crashes wait began | denied limit used max retry | not_ready why | elsewhere owner
---    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox
+--    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox place
 --    | done status origin partition offset | stale | cancelled | conflict
 -- Writes j:, and for a grant p, p:, l:, rate; a denial writes only the caller's entry in q:.
 --
@@ -14,6 +14,7 @@ local UNLIMITED = 20000 -- what a rate without limit counts as, creates per 1000
 local worker, job, payload, origin, hop = A[1], A[2], A[3], A[4], tonumber(A[5])
 local tenant, weight, permit = A[6], tonumber(A[7]), A[8]
 local horizon, claim_life, rate, burst, warm = tonumber(A[9]), tonumber(A[10]), tonumber(A[11]), tonumber(A[12]), A[13]
+local own_place = A[14]
 
 local why, epoch, hold = not_ready()
 if why then return {'not_ready', why} end
@@ -21,13 +22,16 @@ if why then return {'not_ready', why} end
 -- The claim.
 local J = L .. 'j:' .. job
 local c = fields(J, 'state', 'owner', 'permit', 'payload', 'origin', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan',
-                 'attempt', 'crashes', 'run_until', 'taken', 'epoch', 'began')
+                 'attempt', 'crashes', 'run_until', 'taken', 'epoch', 'began', 'place')
 local state, attempt, crashes = c.state, tonumber(c.attempt or 0), tonumber(c.crashes or 0)
 local began = c.began and 1 or 0
 
 local function taken_over()
     if state == 'sealed' then
-        return {'sealed', call('GET', L .. 'o:' .. job) or '', c.permit or '', c.sandbox or ''}
+        -- Of an earlier epoch: what was published is done by now, the results have been read back.
+        local place = c.epoch == epoch and c.place or ''
+        if place == '' and own_place ~= '' then call('HSET', J, 'place', own_place) end -- the caller publishes it
+        return {'sealed', call('GET', L .. 'o:' .. job) or '', c.permit or '', c.sandbox or '', place}
     end
     local left = c.run_until and math.max(0, tonumber(c.run_until) - now) or 0
     return {'adopt', c.permit, c.sandbox or '', c.mode or '', c.plan or '', attempt, crashes, left}
@@ -104,7 +108,7 @@ local function maximum(limit, max)
 end
 
 local limits, class, unmet, unmet_all = {}, '', {}, 0
-for i = 14, #A, 2 do
+for i = 15, #A, 2 do
     local kind, name = string.sub(A[i], 1, 2), string.sub(A[i], 3)
     if kind == 'r:' then
         unmet[name] = math.max(0, maximum(A[i], A[i + 1]) - call('SCARD', L .. 'l:c:' .. name))

@@ -1,5 +1,5 @@
 -- assert: worker, mine|nobodys, permit|'', horizon, sandbox|'', limits, job|'', payload|'', origin|'', mode, plan, hop,
---         attempt, crashes, until, run_until, status|'' (running), record
+--         attempt, crashes, until, run_until, status|'' (running), record, place|''
 --   -> ok | superseded_permit (nothing was written) | superseded | elsewhere | done (the permit was taken in, the claim
 --      is not the caller's) | closed (the ledger is not being rebuilt)
 -- Writes p, p:, l:, j:, o:, x:. With acquire the only one that makes permits; it counts, whatever the limits are.
@@ -73,7 +73,7 @@ end
 
 call('HSET', J, 'state', status == '' and 'running' or 'sealed', 'owner', owner, 'permit', permit, 'epoch', epoch, 'hop',
      hop, 'attempt', attempt, 'crashes', A[14], 'until', now + tonumber(A[15]))
-call('HDEL', J, 'taken', 'counted', 'sandbox', 'mode', 'plan', 'run_until')
+call('HDEL', J, 'taken', 'counted', 'sandbox', 'mode', 'plan', 'run_until', 'place')
 if A[8] ~= '' then call('HSET', J, 'payload', A[8]) end
 if A[9] ~= '' then call('HSET', J, 'origin', A[9]) end
 if sandbox ~= '' then
@@ -81,6 +81,7 @@ if sandbox ~= '' then
 end
 if status ~= '' then
     call('HSET', J, 'status', status)
+    if A[19] ~= '' then call('HSET', J, 'place', A[19]) end
     call('SET', O, record, 'PX', DAY)
 elseif c.cancel and is_mine then
     note_cancel(worker, job)

@@ -186,6 +186,7 @@ void parcels_init(struct kafka_source *source);
 void parcels_stop(struct kafka_source *source);
 
 /* source.c */
+struct partition *fake_source_find(const struct kafka_source *source, const char *topic, int32_t number);
 void fake_source_take(struct kafka_source *source, struct parcel *parcel); /* borrows it */
 void fake_source_wake(struct kafka_source *source, const char *topic, int32_t number);
 bool fake_source_wants(const struct kafka_source *source, const char *topic);

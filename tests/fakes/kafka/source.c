@@ -21,7 +21,7 @@ const char *kafka_library_version(void)
     return "fake";
 }
 
-static struct partition *find(const struct kafka_source *source, const char *topic, int32_t number)
+struct partition *fake_source_find(const struct kafka_source *source, const char *topic, int32_t number)
 {
     for (size_t i = 0; i < source->count; i++)
         if (source->partitions[i]->number == number && strcmp(source->partitions[i]->topic, topic) == 0)
@@ -98,7 +98,7 @@ static void on_committed(struct kafka_source *source, const struct parcel *parce
     source->stats.commits++;
     for (size_t i = 0; i < parcel->count; i++) {
         const struct parcel_item *item = &parcel->items[i];
-        struct partition *partition = find(source, item->topic, item->number);
+        struct partition *partition = fake_source_find(source, item->topic, item->number);
         if (!partition)
             continue;
         partition->change_kept = item->change;
@@ -239,7 +239,7 @@ static void on_wake(void *arg)
 /* Records have come, and are fetched. */
 void fake_source_wake(struct kafka_source *source, const char *topic, int32_t number)
 {
-    if (!timer_is_active(&source->waking) && find(source, topic, number))
+    if (!timer_is_active(&source->waking) && fake_source_find(source, topic, number))
         virtual_arrive(source->loop, &source->waking, world_delay(source->world, 0), on_wake, source);
 }
 
@@ -309,7 +309,8 @@ static void announce(struct kafka_source *source)
 static void on_facts(struct kafka_source *source, const struct parcel *parcel)
 {
     for (size_t i = 0; i < parcel->count && parcel->generation == source->generation; i++) {
-        struct partition *partition = find(source, parcel->items[i].topic, parcel->items[i].number);
+        struct partition *partition =
+            fake_source_find(source, parcel->items[i].topic, parcel->items[i].number);
         if (partition && partition->phase == PARTITION_READING)
             start(source, partition, &parcel->items[i]);
     }
@@ -352,7 +353,7 @@ static void on_assign(struct kafka_source *source, const struct parcel *parcel)
             lose(source, source->partitions[i], /* is_lost= */ false);
     for (size_t i = 0; i < parcel->count; i++) {
         const struct parcel_item *item = &parcel->items[i];
-        struct partition *partition = find(source, item->topic, item->number);
+        struct partition *partition = fake_source_find(source, item->topic, item->number);
         if (!partition)
             partition = add_partition(source, item->topic, item->number);
         partition->phase = PARTITION_READING;
@@ -400,7 +401,7 @@ static void on_tick(void *arg)
 
 void kafka_world_revoke(struct kafka_source *source, const char *topic, int32_t number, bool is_lost)
 {
-    struct partition *partition = find(source, topic, number);
+    struct partition *partition = fake_source_find(source, topic, number);
     assert(partition && partition->is_announced);
     if (!is_lost)
         kafka_world_commit(source);
@@ -413,7 +414,7 @@ void kafka_world_assign(struct kafka_source *source, const char *topic, int32_t 
 {
     const struct world_offset *offset = world_offset(source->world, source->group, topic, number);
     const struct world_topic *log = world_topic(source->world, topic);
-    assert(log && number < log->count && !find(source, topic, number));
+    assert(log && number < log->count && !fake_source_find(source, topic, number));
     const struct parcel_item item = {.committed = offset ? offset->committed : -1,
                                      .metadata = offset ? offset->metadata : NULL,
                                      .low = log->partitions[number].low,
@@ -573,7 +574,7 @@ void kafka_source_hold(struct kafka_source *source, bool is_held)
 
 void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t number, int64_t offset)
 {
-    struct partition *partition = find(source, topic, number);
+    struct partition *partition = fake_source_find(source, topic, number);
     virtual_place(source->loop);
     if (partition && partition_finish(partition, offset) &&
         partition->change - partition->change_kept > COMMIT_AFTER)
@@ -584,7 +585,7 @@ void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t
 
 bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t number)
 {
-    const struct partition *partition = find(source, topic, number);
+    const struct partition *partition = fake_source_find(source, topic, number);
     return partition && partition_is_owned(partition);
 }
 

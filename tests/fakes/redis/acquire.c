@@ -23,13 +23,16 @@ static const char *lend(struct asking *asking, const char *text)
 
 /* ---- the claim ---- */
 
-static void answer_taken(struct asking *asking, const struct claim *claim)
+static void answer_taken(struct asking *asking, struct claim *claim)
 {
     struct ledger_acquired *answer = asking->answer;
     answer->permit = lend(asking, claim->permit);
     answer->sandbox = lend(asking, claim->sandbox);
     if (claim->state == CLAIM_SEALED) {
         answer->verdict = LEDGER_SEALED;
+        answer->place = claim->epoch == asking->store->epoch ? lend(asking, claim->place) : "";
+        if (answer->place[0] == '\0' && asking->acquire->place[0] != '\0')
+            store_put(&claim->place, asking->acquire->place);
         answer->record.length = claim->record.length;
         if (claim->record.length > 0)
             answer->record.data = arena_copy(asking->arena, claim->record.data, claim->record.length);
@@ -54,7 +57,6 @@ static void take_over(struct asking *asking, struct claim *claim)
             store_put(&claim->origin, asking->acquire->origin);
     }
     claim->until_ms = asking->now_ms + asking->acquire->until_ms;
-    claim->epoch = asking->store->epoch;
     if (claim->state == CLAIM_RUNNING) {
         struct permit *permit = store_find_permit(asking->store, claim->permit);
         if (permit)
@@ -64,7 +66,8 @@ static void take_over(struct asking *asking, struct claim *claim)
         if (claim->is_cancelled)
             store_note_cancel(asking->store, asking->worker, claim->job);
     }
-    answer_taken(asking, claim);
+    answer_taken(asking, claim); /* which looks at the epoch that it was of */
+    claim->epoch = asking->store->epoch;
 }
 
 static void answer_granted(struct asking *asking, const struct claim *claim, int64_t wait_ms)
@@ -349,6 +352,7 @@ void store_acquire(struct store *store, const char *worker, const struct ledger_
                                     .plan = "",
                                     .record = {.data = ""},
                                     .status = "",
+                                    .place = "",
                                     .origin = "",
                                     .partition = -1,
                                     .offset = -1};

@@ -144,6 +144,7 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
     copy->origin = arena_strdup(arena, acquire->origin);
     copy->tenant = arena_strdup(arena, acquire->tenant);
     copy->permit = arena_strdup(arena, acquire->permit);
+    copy->place = arena_strdup(arena, acquire->place);
     struct ledger_limit *limits = ARENA_ARRAY(arena, struct ledger_limit, acquire->limit_count + 1);
     for (size_t i = 0; i < acquire->limit_count; i++) {
         limits[i].name = arena_strdup(arena, acquire->limits[i].name);
@@ -193,6 +194,7 @@ void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct l
     copy->payload = arena_strdup(&request->arena, seal->payload);
     copy->origin = arena_strdup(&request->arena, seal->origin);
     copy->status = arena_strdup(&request->arena, seal->status);
+    copy->place = arena_strdup(&request->arena, seal->place);
     copy->record = keep(request, seal->record);
 }
 
@@ -220,6 +222,20 @@ void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *j
     request->job = arena_strdup(&request->arena, job);
     request->permit = arena_strdup(&request->arena, permit);
     request->ms = until_ms;
+}
+
+static enum ledger_answer do_moved(struct ledger *ledger, struct ledger_request *request)
+{
+    store_moved(store_of(ledger), request->job, request->status, now_of(ledger));
+    return LEDGER_OK;
+}
+
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done)
+{
+    struct ledger_request *request = ask_word(ledger, call, done, do_moved);
+    request->job = arena_strdup(&request->arena, job);
+    request->status = arena_strdup(&request->arena, place);
 }
 
 static enum ledger_answer do_cancel(struct ledger *ledger, struct ledger_request *request)
@@ -294,8 +310,8 @@ void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct
     request->settle = settle_assertion;
     struct ledger_assertion *copy = &request->ask.assertion;
     *copy = *assertion;
-    const char **const texts[] = {&copy->permit, &copy->sandbox, &copy->limits, &copy->job,   &copy->mode,
-                                  &copy->plan,   &copy->payload, &copy->origin, &copy->status};
+    const char **const texts[] = {&copy->permit, &copy->sandbox, &copy->limits, &copy->job,    &copy->mode,
+                                  &copy->plan,   &copy->payload, &copy->origin, &copy->status, &copy->place};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = arena_strdup(&request->arena, *texts[i]);
     copy->record = keep(request, assertion->record);
@@ -480,6 +496,19 @@ void ledger_park(struct ledger *ledger, const char *permit, const char *job, int
     request->job = arena_strdup(&request->arena, job);
     request->amount = hop;
     request->ms = delay_ms;
+}
+
+static void do_leave_sealed(struct ledger *ledger, struct ledger_request *request)
+{
+    if (store_leave_sealed(store_of(ledger), ledger->worker, request->job, request->ms, now_of(ledger)))
+        fake_redis_announce(ledger->redis, "done", request->job);
+}
+
+void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
+{
+    struct ledger_request *request = ask(ledger, NULL, do_leave_sealed);
+    request->job = arena_strdup(&request->arena, job);
+    request->ms = until_ms;
 }
 
 static void do_slower(struct ledger *ledger, struct ledger_request *request)

@@ -25,8 +25,8 @@ bool store_is(const char *place, const char *text)
 
 static void claim_free(struct claim *claim)
 {
-    char *texts[] = {claim->job,    claim->owner,   claim->permit, claim->payload, claim->plan,
-                     claim->origin, claim->sandbox, claim->mode,   claim->status,  claim->taken};
+    char *texts[] = {claim->job,     claim->owner, claim->permit, claim->payload, claim->plan,  claim->origin,
+                     claim->sandbox, claim->mode,  claim->status, claim->taken,   claim->place, claim->moved};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         free(texts[i]);
     buffer_release(&claim->record);
@@ -459,8 +459,9 @@ static void copy_claim(struct store *store, const struct claim *from)
     *claim = *from;
     claim->link = (struct link){0};
     claim->node = (struct index_node){0};
-    char **texts[] = {&claim->job,    &claim->owner,   &claim->permit, &claim->payload, &claim->plan,
-                      &claim->origin, &claim->sandbox, &claim->mode,   &claim->status,  &claim->taken};
+    char **texts[] = {&claim->job,    &claim->owner,  &claim->permit,  &claim->payload,
+                      &claim->plan,   &claim->origin, &claim->sandbox, &claim->mode,
+                      &claim->status, &claim->taken,  &claim->place,   &claim->moved};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = base_strdup(*texts[i]);
     claim->record = (struct buffer){0};

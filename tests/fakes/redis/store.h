@@ -16,8 +16,8 @@ struct claim {
     struct link link;
     struct index_node node; /* by job */
     enum claim_state state;
-    char *job, *owner, *permit, *payload, *plan, *origin, *sandbox, *mode, *status,
-        *taken; /* NULL: not set */
+    char *job, *owner, *permit, *payload, *plan, *origin, *sandbox, *mode, *status, *taken, *place,
+        *moved; /* NULL: not set */
     int64_t hop, attempt, crashes, until_ms, run_until_ms, partition, offset;
     int64_t expires_ms; /* INT64_MAX: never */
     int epoch;          /* in which its owner wrote it last; 0: none */
@@ -115,6 +115,10 @@ enum ledger_answer store_seal(struct store *store, const char *worker, const str
                               int64_t now_ms);
 enum ledger_answer store_yield(struct store *store, const char *worker, const char *job, const char *permit,
                                int64_t until_ms, int64_t now_ms, bool *ret_is_watched);
+void store_moved(struct store *store, const char *job, const char *place, int64_t now_ms);
+/* Returns: whether somebody watched. */
+bool store_leave_sealed(struct store *store, const char *worker, const char *job, int64_t until_ms,
+                        int64_t now_ms);
 enum ledger_answer store_cancel(struct store *store, const char *job, int64_t ttl_ms, int64_t now_ms);
 enum ledger_answer store_lock(struct store *store, const char *worker, const char *what, int64_t ttl_ms,
                               int64_t now_ms);

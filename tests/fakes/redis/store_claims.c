@@ -55,6 +55,30 @@ enum ledger_answer store_bind(struct store *store, const char *worker, const str
     return LEDGER_OK;
 }
 
+/* `moved`: places, each with a blank before and behind. */
+static bool has_moved(const struct claim *claim, const char *place)
+{
+    CLEANUP(base_freep) char *name = base_printf(" %s ", place);
+    return place[0] != '\0' && claim->moved && strstr(claim->moved, name);
+}
+
+void store_moved(struct store *store, const char *job, const char *place, int64_t now_ms)
+{
+    bool is_known = store_find_claim(store, job, now_ms) != NULL;
+    struct claim *claim = store_need_claim(store, job, now_ms);
+    if (claim->state == CLAIM_DONE)
+        return;
+    if (!is_known)
+        claim->expires_ms = now_ms + STORE_DAY_MS;
+    if (store_is(claim->place, place))
+        store_put(&claim->place, "");
+    if (has_moved(claim, place))
+        return;
+    char *moved = base_printf("%s %s ", claim->moved ? claim->moved : "", place);
+    store_put(&claim->moved, moved);
+    free(moved);
+}
+
 enum ledger_answer store_seal(struct store *store, const char *worker, const struct ledger_seal *seal,
                               int64_t now_ms)
 {
@@ -84,6 +108,7 @@ enum ledger_answer store_seal(struct store *store, const char *worker, const str
     if (!claim->origin)
         store_put(&claim->origin, seal->origin);
     store_put(&claim->status, seal->status);
+    store_put(&claim->place, has_moved(claim, seal->place) ? "" : seal->place);
     store_put(&claim->taken, NULL);
     claim->is_counted = false;
     claim->epoch = store->epoch;
@@ -117,6 +142,22 @@ enum ledger_answer store_yield(struct store *store, const char *worker, const ch
     claim->epoch = store->epoch;
     *ret_is_watched = claim->is_watched;
     return LEDGER_OK;
+}
+
+bool store_leave_sealed(struct store *store, const char *worker, const char *job, int64_t until_ms,
+                        int64_t now_ms)
+{
+    struct claim *claim = store_find_claim(store, job, now_ms);
+    bool is_callers = claim && (store_is(claim->owner, worker) || store_is(claim->owner, ""));
+    if (store_not_ready(store, now_ms) || !is_callers || claim->state != CLAIM_SEALED)
+        return false;
+    store_put(&claim->owner, "");
+    store_put(&claim->taken, NULL);
+    claim->until_ms = now_ms + until_ms;
+    claim->epoch = store->epoch;
+    bool was_watched = claim->is_watched;
+    claim->is_watched = false;
+    return was_watched;
 }
 
 /* ---- cancel, condemn ---- */
@@ -216,6 +257,8 @@ bool store_done(struct store *store, const char *job, const char *status, int64_
         store_put(&claim->status, status);
     store_give_up(claim, CLAIM_DONE, now_ms + ttl_ms);
     store_put(&claim->owner, NULL);
+    store_put(&claim->place, NULL);
+    store_put(&claim->moved, NULL);
     claim->partition = partition;
     claim->offset = offset;
     claim->hop = claim->attempt = claim->crashes = 0;

@@ -253,6 +253,7 @@ static void write_claim(struct store *store, struct claim *claim, const char *ow
         store_put(&claim->plan, assertion->plan);
         claim->run_until_ms = now_ms + assertion->run_until_ms;
     }
+    store_put(&claim->place, is_sealed ? assertion->place : NULL);
     if (is_sealed) {
         store_put(&claim->status, assertion->status);
         buffer_clear(&claim->record);

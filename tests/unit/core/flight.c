@@ -190,6 +190,9 @@ enum situation {
     PUBLISHING,
     PUBLISHING_SMALL,
     PUBLISHING_FOUND,
+    PUBLISHING_UNSEALED,
+    ASKING_PLACE,
+    ASKING_PLACE_LEAVING,
     DIVERTING,
     PARKING,
     PARKING_LEAVING,
@@ -218,6 +221,7 @@ enum column {
     ADOPT_FINAL,
     ADOPT_RUN, /* a process that can be followed */
     FOUND_SEALED,
+    FOUND_SEALED_COPY,
     FOUND_DONE,
     STALE,
     FOUND_CANCELLED,
@@ -234,6 +238,7 @@ enum column {
     SUPERSEDED,
     DELIVERED,
     TOO_LARGE,
+    DISOWNED,
     FORGOTTEN,
     CANCEL,
     LEAVE,
@@ -260,6 +265,7 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [ADOPT_FINAL] = {.kind = FLIGHT_EVENT_ADOPT, .is_final = true},
     [ADOPT_RUN] = {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .can_attach = true, .is_final = true},
     [FOUND_SEALED] = {.kind = FLIGHT_EVENT_FOUND_SEALED},
+    [FOUND_SEALED_COPY] = {.kind = FLIGHT_EVENT_FOUND_SEALED, .is_copy = true},
     [FOUND_DONE] = {.kind = FLIGHT_EVENT_FOUND_DONE},
     [STALE] = {.kind = FLIGHT_EVENT_STALE},
     [FOUND_CANCELLED] = {.kind = FLIGHT_EVENT_FOUND_CANCELLED},
@@ -276,6 +282,7 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [SUPERSEDED] = {.kind = FLIGHT_EVENT_SUPERSEDED},
     [DELIVERED] = {.kind = FLIGHT_EVENT_DELIVERED},
     [TOO_LARGE] = {.kind = FLIGHT_EVENT_TOO_LARGE},
+    [DISOWNED] = {.kind = FLIGHT_EVENT_DISOWNED},
     [FORGOTTEN] = {.kind = FLIGHT_EVENT_FORGOTTEN},
     [CANCEL] = {.kind = FLIGHT_EVENT_CANCEL},
     [LEAVE] = {.kind = FLIGHT_EVENT_LEAVE},
@@ -297,7 +304,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [GRANTED_BUSY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
         [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued",
         [NOT_NOW_FOR_LONG] = "sleep waiting queued", [CANCEL] = "wait acquiring CANCELLED",
@@ -308,7 +316,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [GRANTED_BUSY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
         [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished",
         [NOT_NOW_FOR_LONG] = "drop finished", [CANCEL] = "wait acquiring CANCELLED",
@@ -321,6 +330,7 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [ADOPT] = "clear waiting sealing JOB_EXPIRED",
         [ADOPT_FINAL] = "clear waiting sealing JOB_EXPIRED", [ADOPT_RUN] = "attach executing",
         [FOUND_SEALED] = "publish found publishing JOB_EXPIRED",
+        [FOUND_SEALED_COPY] = "ask place acquiring JOB_EXPIRED",
         [FOUND_DONE] = "note duplicate finished JOB_EXPIRED",
         [STALE] = "finish finished JOB_EXPIRED", [FOUND_CANCELLED] = "seal sealing JOB_EXPIRED",
         [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting acquiring JOB_EXPIRED",
@@ -375,15 +385,47 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [CANCEL] = "wait sealing JOB_EXPIRED", [LEAVE] = "wait sealing JOB_EXPIRED"},
     [PUBLISHING] = {
         [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "publish small publishing RUNTIME_ERROR",
+        [DISOWNED] = "leave sealed finished RUNTIME_ERROR",
         [FORGOTTEN] = "seal sealing RUNTIME_ERROR", [CANCEL] = "wait publishing RUNTIME_ERROR",
         [LEAVE] = "wait publishing RUNTIME_ERROR"},
     [PUBLISHING_SMALL] = {
         [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "sleep waiting publishing RUNTIME_ERROR",
+        [DISOWNED] = "leave sealed finished RUNTIME_ERROR",
         [FORGOTTEN] = "seal sealing RUNTIME_ERROR", [CANCEL] = "wait publishing RUNTIME_ERROR",
         [LEAVE] = "wait publishing RUNTIME_ERROR"},
     [PUBLISHING_FOUND] = {
         [DELIVERED] = "finish finished", [TOO_LARGE] = "publish small publishing",
+        [DISOWNED] = "leave sealed finished",
         [FORGOTTEN] = "sleep waiting acquiring", [CANCEL] = "wait publishing", [LEAVE] = "wait publishing"},
+    [PUBLISHING_UNSEALED] = {
+        [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "publish small publishing RUNTIME_ERROR",
+        [DISOWNED] = "seal sealing RUNTIME_ERROR",
+        [FORGOTTEN] = "seal sealing RUNTIME_ERROR", [CANCEL] = "wait publishing RUNTIME_ERROR",
+        [LEAVE] = "wait publishing RUNTIME_ERROR"},
+    [ASKING_PLACE] = {
+        [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
+        [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
+        [GRANTED_BUSY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
+        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued",
+        [NOT_NOW_FOR_LONG] = "sleep waiting queued", [CANCEL] = "wait acquiring CANCELLED",
+        [LEAVE] = "wait acquiring"},
+    [ASKING_PLACE_LEAVING] = {
+        [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
+        [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
+        [GRANTED_BUSY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
+        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished",
+        [NOT_NOW_FOR_LONG] = "drop finished", [CANCEL] = "wait acquiring CANCELLED",
+        [LEAVE] = "wait acquiring"},
     [DIVERTING] = {
         [DELIVERED] = "finish finished JOB_ID_CONFLICT", [TOO_LARGE] = "divert small publishing JOB_ID_CONFLICT",
         [CANCEL] = "wait publishing JOB_ID_CONFLICT", [LEAVE] = "wait publishing JOB_ID_CONFLICT"},
@@ -418,6 +460,9 @@ static const enum column ways[SITUATION_COUNT][8] = {
     [PUBLISHING] = {TURN, GRANTED, ENDED, SEALED},
     [PUBLISHING_SMALL] = {TURN, GRANTED, ENDED, SEALED, TOO_LARGE},
     [PUBLISHING_FOUND] = {TURN, FOUND_SEALED},
+    [PUBLISHING_UNSEALED] = {TURN, GRANTED, ENDED, NOT_NOW_FOR_LONG},
+    [ASKING_PLACE] = {TURN, FOUND_SEALED_COPY},
+    [ASKING_PLACE_LEAVING] = {TURN, FOUND_SEALED_COPY, LEAVE},
     [DIVERTING] = {TURN, CONFLICT},
     [PARKING] = {BEGIN_PARKED},
     [PARKING_LEAVING] = {BEGIN_PARKED, LEAVE},
@@ -431,6 +476,7 @@ static const char *const orders[] = {
     [FLIGHT_ORDER_ENQUEUE] = "enqueue",
     [FLIGHT_ORDER_SET_ASIDE] = "set aside",
     [FLIGHT_ORDER_SLEEP] = "sleep",
+    [FLIGHT_ORDER_ASK_PLACE] = "ask place",
     [FLIGHT_ORDER_ACQUIRE] = "acquire",
     [FLIGHT_ORDER_EXECUTE] = "execute",
     [FLIGHT_ORDER_ATTACH] = "attach",
@@ -448,6 +494,7 @@ static const char *const orders[] = {
     [FLIGHT_ORDER_NOTE_DUPLICATE] = "note duplicate",
     [FLIGHT_ORDER_DROP] = "drop",
     [FLIGHT_ORDER_HAND_OVER] = "hand over",
+    [FLIGHT_ORDER_LEAVE_SEALED] = "leave sealed",
 };
 
 static struct flight in_situation(enum situation situation)
@@ -501,6 +548,7 @@ struct world {
     bool is_ours, is_taken; /* taken: over from another, not granted */
     bool is_dead;           /* the other's: its lease is gone, or `until` has passed */
     bool is_cancelled, is_parked, is_conflict;
+    bool is_asking;  /* whether the other record that it is sealed for is finished */
     bool is_process; /* its run can be followed by another */
     int64_t attempt, crashes;
     /* what happened here */
@@ -594,12 +642,24 @@ static enum flight_event_kind seal_script(struct world *world)
     return FLIGHT_EVENT_SEALED;
 }
 
+static struct flight_event of_place(struct world *world)
+{
+    bool is_finished = walk_one_in(&world->walk, 2);
+    world->is_asking = world->is_ours = world->is_taken = false;
+    world->is_dead = true; /* nobody's */
+    if (is_finished)
+        world->claim = DONE;
+    return (struct flight_event){.kind = is_finished ? FLIGHT_EVENT_FOUND_DONE : FLIGHT_EVENT_ELSEWHERE};
+}
+
 static struct flight_event of_ledger(struct world *world)
 {
     struct flight_event event = {.kind = FLIGHT_EVENT_NOT_NOW};
-    if (sometimes(world, 8))
+    if (!world->is_asking && sometimes(world, 8))
         return event;
     bool is_acquire = world->flight.state == FLIGHT_ACQUIRING;
+    if (world->is_asking)
+        return of_place(world);
     event.may_go_unsealed = !is_acquire && sometimes(world, 3);
     enum flight_event_kind answer = is_acquire ? acquire_script(world) : seal_script(world);
     if (sometimes(world, 8)) /* carried out, the answer lost */
@@ -608,6 +668,7 @@ static struct flight_event of_ledger(struct world *world)
     event.attempt = world->attempt;
     event.crashes = world->crashes;
     event.is_busy = sometimes(world, 3);
+    event.is_copy = event.kind == FLIGHT_EVENT_FOUND_SEALED && !world->we_sealed && sometimes(world, 2);
     event.can_attach = world->is_process;
     event.is_final = event.kind == FLIGHT_EVENT_GRANTED && sometimes(world, 20);
     event.may_go_unsealed = false;
@@ -642,6 +703,8 @@ static struct flight_event of_broker(struct world *world)
         world->attempt = world->crashes = 0;
         return (struct flight_event){.kind = FLIGHT_EVENT_FORGOTTEN};
     }
+    if (!world->was_diverted && sometimes(world, 6))
+        return (struct flight_event){.kind = FLIGHT_EVENT_DISOWNED};
     return (struct flight_event){.kind =
                                      sometimes(world, 3) ? FLIGHT_EVENT_TOO_LARGE : FLIGHT_EVENT_DELIVERED};
 }
@@ -721,6 +784,8 @@ static void note_event(struct world *world, const struct flight_event *event)
     else if (event->kind == FLIGHT_EVENT_ENDED)
         world->is_final = event->is_final && code_is_retried(event->code);
     world->was_found_sealed = event->kind == FLIGHT_EVENT_FOUND_SEALED;
+    if (event->kind == FLIGHT_EVENT_DISOWNED && world->flight.is_unsealed)
+        world->publishes = 0; /* nothing was sent */
     world->was_final_grant = event->kind == FLIGHT_EVENT_GRANTED && event->is_final;
     world->is_parking = world->flight.state == FLIGHT_PARKING;
 }
@@ -781,6 +846,12 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, world->was_found_sealed && world->publishes++ == 0);
     } else if (order == FLIGHT_ORDER_PUBLISH_SMALL) {
         WALK_HOLDS(&world->walk, world->publishes == 1 && !world->was_diverted);
+    } else if (order == FLIGHT_ORDER_ASK_PLACE) {
+        WALK_HOLDS(&world->walk, world->was_found_sealed);
+        world->is_asking = true;
+    } else if (order == FLIGHT_ORDER_LEAVE_SEALED) { /* what has a verdict is never left without its seal */
+        WALK_HOLDS(&world->walk, world->publishes == 1 && !world->flight.is_unsealed && !world->is_delivered);
+        WALK_HOLDS(&world->walk, world->claim >= SEAL_FIXED);
     } else if (order == FLIGHT_ORDER_DIVERT) {
         WALK_HOLDS(&world->walk, world->publishes == 0 && !world->was_diverted);
         world->was_diverted = true;
@@ -795,7 +866,8 @@ static void obey(struct world *world, enum flight_order order)
 static bool is_last(enum flight_order order)
 {
     return order == FLIGHT_ORDER_FINISH || order == FLIGHT_ORDER_NOTE_DUPLICATE ||
-           order == FLIGHT_ORDER_DROP || order == FLIGHT_ORDER_HAND_OVER;
+           order == FLIGHT_ORDER_DROP || order == FLIGHT_ORDER_HAND_OVER ||
+           order == FLIGHT_ORDER_LEAVE_SEALED;
 }
 
 static void advance(struct world *world, unsigned long cells[][FLIGHT_EVENT_COUNT])

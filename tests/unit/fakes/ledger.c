@@ -67,6 +67,7 @@ static struct ledger_acquire wish_of(const char *job, const char *permit)
     return (struct ledger_acquire){.job = job,
                                    .payload = "aa",
                                    .origin = "1",
+                                   .place = "",
                                    .tenant = "acme",
                                    .weight = 1,
                                    .permit = permit,

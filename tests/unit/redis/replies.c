@@ -36,11 +36,12 @@ static void every_verdict_is_read(void **state)
     assert_text(answer.sandbox, "");
     assert_text(answer.why, "");
     freeReplyObject(reply);
-    reply = REPLY("*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n");
+    reply = REPLY("*5\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n$5\r\nt/1/2\r\n");
     assert_true(replies_acquire(reply, &answer, &error));
     assert_int_equal(answer.verdict, LEDGER_SEALED);
     assert_int_equal(answer.record.length, 5);
     assert_memory_equal(answer.record.data, "a\0b\0c", 5);
+    assert_text(answer.place, "t/1/2");
     freeReplyObject(reply);
     reply = REPLY("*5\r\n$4\r\ndone\r\n$2\r\nok\r\n$1\r\no\r\n:-1\r\n:9\r\n");
     assert_true(replies_acquire(reply, &answer, &error));

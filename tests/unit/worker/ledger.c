@@ -305,6 +305,7 @@ static char *leave_claim(struct world *world, const char *job_id, const char *wo
     struct ledger_acquire acquire = {.job = key,
                                      .payload = "",
                                      .origin = "",
+                                     .place = "",
                                      .tenant = "default",
                                      .weight = 1,
                                      .permit = job_id[0] == 'b' ? "33333333-3333-4333-8333-333333333333"

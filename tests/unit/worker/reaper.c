@@ -21,6 +21,7 @@ static struct permit *leave_claim(struct world *world, const char *worker, int64
     const struct ledger_acquire acquire = {.job = "default/a",
                                            .payload = "",
                                            .origin = "",
+                                           .place = "",
                                            .tenant = "default",
                                            .weight = 1,
                                            .permit = PERMIT,

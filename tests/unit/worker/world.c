@@ -55,6 +55,7 @@ static void fill_config(struct world *world)
         .create_burst = 1,
         .outputs = {65536, 65536, 512 << 10, 16},
         .results_delivery = "at_least_once",
+        .results_transaction_ms = 200,
         .results_max_bytes = 900 << 10,
         .job_max_bytes = 1 << 20,
         .queue_timeout_ms = 86400000,
