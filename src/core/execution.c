@@ -170,8 +170,8 @@ static enum execution_order on_cancel(struct execution *execution, int64_t now_m
 {
     if (execution->state == EXECUTION_RUNNING)
         return stop(execution, CODE_CANCELLED, now_ms);
-    if (execution->state == EXECUTION_STOPPING)
-        return EXECUTION_ORDER_WAIT;
+    if (execution->state == EXECUTION_STOPPING || execution->verdict == CODE_CANCELLED)
+        return EXECUTION_ORDER_WAIT; /* the ledger says it again until it has the verdict */
     if (execution->state == EXECUTION_WAITING)
         blame(execution, CODE_CANCELLED);
     return end(execution); /* final steps are cut short, the verdict stands */

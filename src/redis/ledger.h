@@ -147,7 +147,8 @@ enum ledger_verdict {
     LEDGER_NOT_READY,   /* why */
     LEDGER_ELSEWHERE,   /* owner: another worker (or an unanswered operation of ours) runs or publishes it */
     /* The claim is ours now, with what its owner left: permit, sandbox, mode, plan, attempt, crashes, ... It
-     * counts as a crash unless it was yielded, or bind says that it is an adoption. */
+     * counts as a crash unless it was yielded, was the asker's, was taken over and not bound since, or bind
+     * says that it is an adoption. */
     LEDGER_ADOPT,
     /* The claim is ours now: publish `record`. permit, sandbox: what its owner may have left alive. */
     LEDGER_SEALED,

@@ -31,10 +31,11 @@ static void a_take_over_of_a_take_over_counts_both_that_died(void **state)
     (void)desk_bind(&scene->one, "acme/1", "p1");
     scene_lapse(scene, &scene->one);
     (void)desk_ask(&scene->two, "acme/1", "p2");
+    assert_int_equal(desk_bind(&scene->two, "acme/1", "p1"), LEDGER_OK); /* it does not go on yet */
     scene_lapse(scene, &scene->two);
     assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->crashes, 2);
     assert_int_equal(desk_adopt(&scene->one, "acme/1", "p1"), LEDGER_OK);
-    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 1); /* the second one had not bound it */
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 1); /* the second one had not adopted it */
     desk_release(&scene->one, "p1", "acme/1", BOTH);
     const struct ledger_acquired *answer = desk_ask(&scene->two, "acme/1", "p4");
     assert_int_equal(answer->verdict, LEDGER_GRANTED);
@@ -42,6 +43,39 @@ static void a_take_over_of_a_take_over_counts_both_that_died(void **state)
     assert_int_equal(desk_adopt(&scene->two, "acme/1", "p4"),
                      LEDGER_OK); /* nothing was counted for this one */
     assert_int_equal(desk_look(&scene->two, "acme/1")->crashes, 1);
+}
+
+/* Its answer was lost, or whoever had it went before a byte was followed: no job harms by that. */
+static void a_take_over_that_nobody_used_counts_no_more_than_its_own_crash(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->crashes, 1);
+    world_end_claim(scene->world, "acme/1");
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p3")->crashes, 1); /* by its owner */
+    scene_lapse(scene, &scene->two);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p4")->crashes, 1);
+    assert_int_equal(desk_adopt(&scene->one, "acme/1", "p1"), LEDGER_OK);
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 0);
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p5")->crashes, 1);
+    scene_lapse(scene, &scene->two);
+    world_end_claim(scene->world, "acme/1");
+    assert_int_equal(desk_condemn(&scene->one, "p1"), LEDGER_OK);
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 1);
+}
+
+/* Whoever asks lives. */
+static void a_claim_that_its_asker_forgot_is_no_crash(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    world_end_claim(scene->world, "acme/1");
+    const struct ledger_acquired *answer = desk_ask(&scene->one, "acme/1", "p2");
+    assert_int_equal(answer->verdict, LEDGER_ADOPT);
+    assert_int_equal(answer->crashes, 0);
 }
 
 /* ---- drain ---- */
@@ -630,6 +664,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_SCENE(a_run_that_goes_on_with_its_adopter_is_no_crash),
         IN_SCENE(a_take_over_of_a_take_over_counts_both_that_died),
+        IN_SCENE(a_take_over_that_nobody_used_counts_no_more_than_its_own_crash),
+        IN_SCENE(a_claim_that_its_asker_forgot_is_no_crash),
         IN_SCENE(a_yielded_run_is_adopted_at_once_and_is_no_crash),
         IN_SCENE(only_a_runs_owner_yields_it_and_nothing_is_made),
         IN_SCENE(what_was_yielded_is_not_lost_by_the_one_who_yielded_it),

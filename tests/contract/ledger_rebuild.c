@@ -421,6 +421,24 @@ static void a_cancel_of_a_job_that_is_asserted_later_reaches_its_owner(void **st
     assert_text(scene->one.cancelled, "acme/1");
 }
 
+/* In doubt the answer is not listened to. */
+static void a_cancel_outlives_a_doubt_about_the_clock(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    desk_pulse(&scene->one);
+    world_sleep(scene->world, 50); /* hints begin once they are subscribed */
+    assert_int_equal(desk_cancel(&scene->two, "acme/1"), LEDGER_OK);
+    world_wait(scene->world, &scene->one.has_cancelled);
+    scene_silence(scene);
+    world_step_clock(scene->world, 3600000);
+    scene->one.has_cancelled = false;
+    scene_await_rebuild(scene, &scene->one);
+    world_wait(scene->world, &scene->one.has_cancelled);
+    assert_text(scene->one.cancelled, "acme/1");
+    scene_await_rebuild(scene, &scene->two);
+}
+
 /* ---- what E2B lists ---- */
 
 static void what_nobody_asserts_is_adopted_by_the_next_who_asks(void **state)
@@ -820,6 +838,7 @@ int main(void)
         IN_SCENE(a_verdict_beats_a_run_whoever_speaks_first),
         IN_SCENE(what_kafka_holds_is_done_whoever_says_that_it_runs),
         IN_SCENE(a_cancel_of_a_job_that_is_asserted_later_reaches_its_owner),
+        IN_SCENE(a_cancel_outlives_a_doubt_about_the_clock),
         IN_SCENE(what_nobody_asserts_is_adopted_by_the_next_who_asks),
         IN_SCENE(an_owners_word_beats_the_leaders),
         IN_SCENE(a_leader_that_was_faster_takes_nothing_from_an_owner),

@@ -6,7 +6,8 @@ from world import (DONE, IDLE, LOST, NOBODY, PARKED, READY, REBUILDING, RUNNING,
 
 def pulse(ledger, me, epochs):
     """pulse.lua -> ledger, whether the lease had lapsed. H36: after a loss the first pulse begins the rebuild. H22: after
-    a gap in everybody's pulses nobody is taken over for one lease."""
+    a gap in everybody's pulses nobody is taken over for one lease. A cancel is told until its claim shows that it was
+    heard; here no pulse's answer is lost, so that once will do."""
     has_lapsed = me not in ledger.leases
     if ledger.state == LOST:
         ledger = ledger._replace(state=REBUILDING, epoch=1 + max(ledger.epoch, *epochs), is_held=True, asserted=(),

@@ -69,11 +69,12 @@ if state == 'running' or state == 'sealed' then
         if state == 'running' then
             -- The permit of a sealed claim keeps its name: its sandbox is for its old worker or the reaper to end.
             if call('EXISTS', L .. 'p:' .. c.permit) == 1 then call('HSET', L .. 'p:' .. c.permit, 'worker', worker) end
-            if c.owner ~= '' then
+            -- taken: nobody has begun since it was taken over last. The crash that was counted then is still this one.
+            if c.owner == '' then
+                call('HDEL', J, 'counted')
+            elseif c.owner ~= worker and not c.taken then
                 crashes = call('HINCRBY', J, 'crashes', 1)
                 call('HSET', J, 'counted', 1) -- until bind says that the run goes on
-            else
-                call('HDEL', J, 'counted')
             end
             if c.cancel then note_cancel(worker, job) end
         end

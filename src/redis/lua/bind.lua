@@ -22,6 +22,7 @@ if not has_permit then return 'superseded' end
 if c[1] == 'running' then
     call('HSET', J, 'sandbox', sandbox, 'mode', mode, 'plan', plan, 'until', now + tonumber(A[8]), 'run_until',
          now + tonumber(A[9]), 'epoch', epoch)
+    call('HDEL', J, 'taken') -- from now on whoever dies may have died of it
     if A[10] == '1' and c[4] then
         call('HSET', J, 'crashes', math.max(0, tonumber(c[5] or 0) - 1))
         call('HDEL', J, 'counted')

@@ -15,10 +15,10 @@ if not p.worker then return 'kill' end
 if p.condemned and p.worker == worker then return 'kill' end -- the answer was lost
 if p.worker ~= '' and (now < hold or is_alive(p.worker)) then return 'keep' end
 local J = L .. 'j:' .. (p.job or '')
-local c = fields(J, 'state', 'owner', 'permit', 'until', 'sandbox')
+local c = fields(J, 'state', 'owner', 'permit', 'until', 'sandbox', 'taken')
 if c.state == 'running' and c.permit == permit then
     if tonumber(c['until']) > now then return 'keep' end
-    if c.owner ~= '' then call('HINCRBY', J, 'crashes', 1) end
+    if c.owner ~= '' and not c.taken then call('HINCRBY', J, 'crashes', 1) end
     give_up(J, 'idle', DAY)
     if c.sandbox then call('HSET', J, 'began', 1) end
 end

@@ -123,17 +123,6 @@ static void extend(struct ledger *ledger, struct extension *extension)
                                      fake_redis_now_ms(ledger->redis));
 }
 
-static void take_cancels(struct ledger *ledger, struct ledger_request *request)
-{
-    char *job;
-    while ((job = store_take_cancel(fake_redis_store(ledger->redis), ledger->worker))) {
-        size_t count = request->is.pulse.cancelled_count++;
-        request->is.pulse.cancelled =
-            base_realloc(request->is.pulse.cancelled, (count + 1) * sizeof *request->is.pulse.cancelled);
-        request->is.pulse.cancelled[count] = job;
-    }
-}
-
 static void do_pulse(struct ledger *ledger, struct ledger_request *request)
 {
     struct store *store = fake_redis_store(ledger->redis);
@@ -142,7 +131,9 @@ static void do_pulse(struct ledger *ledger, struct ledger_request *request)
                           request->ask.pulse.has_crew, fake_redis_now_ms(ledger->redis));
     LIST_EACH(&request->ask.pulse.extensions, link)
     extend(ledger, LIST_OBJECT(link, struct extension, link));
-    take_cancels(ledger, request);
+    if (!answer->is_in_doubt)
+        request->is.pulse.cancelled_count = store_cancelled(
+            store, ledger->worker, fake_redis_now_ms(ledger->redis), &request->is.pulse.cancelled);
     if (answer->is_ready && answer->crew != request->ask.pulse.crew_version)
         request->is.pulse.crew = store_workers(store, fake_redis_now_ms(ledger->redis));
 }

@@ -343,18 +343,24 @@ void store_note_cancel(struct store *store, const char *worker, const char *job)
     list_push_back(&store->cancels, &note->link);
 }
 
-char *store_take_cancel(struct store *store, const char *worker)
+size_t store_cancelled(struct store *store, const char *worker, int64_t now_ms, char ***ret)
 {
+    size_t count = 0;
+    *ret = NULL;
     LIST_EACH(&store->cancels, link)
     {
         struct note *note = LIST_OBJECT(link, struct note, link);
         if (strcmp(note->worker, worker) != 0)
             continue;
-        char *job = TAKE(note->job);
-        note_free(note);
-        return job;
+        const struct claim *claim = store_find_claim(store, note->job, now_ms);
+        if (claim && claim->state == CLAIM_RUNNING && store_is(claim->owner, worker)) {
+            *ret = base_realloc(*ret, (count + 1) * sizeof **ret);
+            (*ret)[count++] = base_strdup(note->job);
+        } else {
+            note_free(note);
+        }
     }
-    return NULL;
+    return count;
 }
 
 struct name *store_find_name(const struct link *names, const char *text)

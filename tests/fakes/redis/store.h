@@ -96,7 +96,9 @@ char *store_workers(const struct store *store, int64_t now_ms);
 /* OK, SUPERSEDED_PERMIT, SUPERSEDED: it is not there. */
 enum ledger_answer store_extend(struct store *store, const char *worker, const char *id, int64_t horizon_ms,
                                 int64_t now_ms);
-char *store_take_cancel(struct store *store, const char *worker); /* Owns: the caller. NULL: no more */
+/* The worker's cancelled jobs, until their claims show that it heard of them. Owns: the caller frees each,
+ * and *ret. */
+size_t store_cancelled(struct store *store, const char *worker, int64_t now_ms, char ***ret);
 
 enum ledger_answer store_assert(struct store *store, const char *worker,
                                 const struct ledger_assertion *assertion, int64_t now_ms);

@@ -45,6 +45,7 @@ enum ledger_answer store_bind(struct store *store, const char *worker, const str
         store_put(&claim->sandbox, bind->sandbox);
         store_put(&claim->mode, bind->mode);
         store_put(&claim->plan, bind->plan);
+        store_put(&claim->taken, NULL);
         claim->until_ms = now_ms + bind->until_ms;
         claim->run_until_ms = now_ms + bind->run_until_ms;
         claim->epoch = store->epoch;
@@ -195,7 +196,7 @@ enum ledger_answer store_condemn(struct store *store, const char *worker, const 
     if (claim && claim->state == CLAIM_RUNNING && store_is(claim->permit, id)) {
         if (claim->until_ms > now_ms)
             return LEDGER_SUPERSEDED_PERMIT;
-        claim->crashes += claim->owner[0] != '\0';
+        claim->crashes += claim->owner[0] != '\0' && !claim->taken;
         claim->has_begun = claim->has_begun || claim->sandbox;
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
     }

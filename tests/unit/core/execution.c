@@ -315,6 +315,18 @@ static void every_state_answers_every_event_as_the_table_says(void **state)
     }
 }
 
+/* The ledger tells a cancel until it has the verdict; only another one ends what saves the outcome. */
+static void a_cancel_that_is_told_again_does_not_cut_the_final_steps_short(void **state)
+{
+    (void)state;
+    struct execution run = in_situation(RUNNING_LINT);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_CANCEL, 10, CODE_NONE), EXECUTION_ORDER_STOP);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_ENDED, 20, CODE_NONE), EXECUTION_ORDER_START);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_CANCEL, 30, CODE_NONE), EXECUTION_ORDER_WAIT);
+    assert_int_equal(run.state, EXECUTION_COLLECTING);
+    assert_int_equal(run.verdict, CODE_CANCELLED);
+}
+
 /* ---- random walks ---- */
 
 struct stroll {
@@ -473,6 +485,7 @@ int main(void)
         cmocka_unit_test(the_clock_of_an_adopted_run_goes_on),
         cmocka_unit_test(what_makes_a_job_wait_is_not_forgiven),
         cmocka_unit_test(every_state_answers_every_event_as_the_table_says),
+        cmocka_unit_test(a_cancel_that_is_told_again_does_not_cut_the_final_steps_short),
         cmocka_unit_test(a_million_random_walks_keep_the_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

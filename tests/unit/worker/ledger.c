@@ -363,6 +363,31 @@ static void what_a_dead_worker_had_only_claimed_is_run_anew(void **state)
     world_close(world, WORLD_DOUBTS);
 }
 
+/* The claim is its worker's then, and it does not know: after its end it takes it over from itself. */
+static void a_take_over_whose_answer_is_lost_again_and_again_is_no_crash(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_run(world, 30000);
+    free(leave_claim(world, "a", "dead"));
+    fake_redis_lose_answers(world->redis, 1000000);
+    world_submit(world, "a", "print x");
+    CLEANUP(base_freep) char *taken = base_strdup("");
+    for (int takes = 0; takes < 3;) {
+        world_run(world, 1000);
+        const char *now = world_claim(world, "a")->taken;
+        if (now && strcmp(now, taken) != 0) {
+            free(taken);
+            taken = base_strdup(now);
+            takes++;
+        }
+    }
+    fake_redis_lose_answers(world->redis, 0);
+    assert_true(world_settle(world, 200000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_DOUBTS);
+}
+
 /* What must not begin twice does not, if it may have begun. */
 static void what_a_dead_worker_began_is_not_begun_again(void **state)
 {
@@ -566,6 +591,7 @@ int main(void)
         WORLD_TEST(a_ledger_that_is_emptied_is_built_anew),
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
+        WORLD_TEST(a_take_over_whose_answer_is_lost_again_and_again_is_no_crash),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),
         WORLD_TEST(what_must_not_begin_again_is_never_free_before_its_verdict),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again_after_the_reaper),
