@@ -31,6 +31,11 @@ bool flight_park_is_queued(const struct flight_runner *runner)
     return runner->flight.state == FLIGHT_QUEUED && runner->entry.tenant;
 }
 
+bool flight_park_is_unheard(const struct flight_runner *runner)
+{
+    return runner->was_pulled && runner->heard_epoch != ledger_epoch(runner->worker->ledger);
+}
+
 /* A suspect that waits behind another stays where it is: its claim is on the way back, and its turn near. */
 bool flight_park_may_defer(const struct flight_runner *runner)
 {
@@ -64,6 +69,20 @@ static void note_done(struct flight_runner *runner, const struct ledger_claim *c
     runner->is_other_record = strcmp(claim->origin, runner->job.from.origin) != 0;
 }
 
+/* Somebody has it, or left it: that one's run is to be followed, or its verdict published, in time. */
+static bool is_taken_up(struct flight_runner *runner, const struct ledger_claim *claim)
+{
+    runner->heard_epoch = ledger_epoch(runner->worker->ledger);
+    if (strcmp(claim->state, "running") != 0 && strcmp(claim->state, "sealed") != 0)
+        return false;
+    runner->was_pulled = true;
+    runner->heard_epoch = 0; /* until it is asked for, which is heard of */
+    if (!worker_may_take_up(runner->worker))
+        return false;
+    flight_runner_take_up(runner);
+    return true;
+}
+
 /* Returns: false when it is to wait on. */
 static bool is_told(struct flight_runner *runner, const struct ledger_claim *claim)
 {
@@ -79,7 +98,7 @@ static bool is_told(struct flight_runner *runner, const struct ledger_claim *cla
         outcome_blame(&runner->outcome, CODE_CANCELLED, "queue", "the job was cancelled before it ran");
         event.kind = FLIGHT_EVENT_FOUND_CANCELLED;
     } else {
-        return false;
+        return is_taken_up(runner, claim);
     }
     flight_runner_advance(runner, &event);
     return true;

@@ -18,6 +18,8 @@ bool flight_park_is_queued(const struct flight_runner *runner);
 bool flight_park_may_defer(const struct flight_runner *runner);
 /* Sends it, for its tenant's other jobs take all the room it has. */
 void flight_park_defer(struct flight_runner *runner);
+/* Somebody may be running it, and this ledger was not asked yet. */
+bool flight_park_is_unheard(const struct flight_runner *runner);
 /* Asks the ledger whether somebody had the job meanwhile, or it is not wanted any more. */
 void flight_park_ask(struct flight_runner *runner);
 

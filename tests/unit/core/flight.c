@@ -211,6 +211,7 @@ enum column {
     GRANTED_CRASHED,   /* its third worker died */
     GRANTED_SUSPECT,   /* one worker died, and no other suspect runs here */
     GRANTED_BUSY,      /* ... and another suspect does */
+    GRANTED_EARLY,     /* out of turn, and there is no room */
     GRANTED_FINAL,     /* begun here before, and it must not begin again */
     DENIED,
     ELSEWHERE,
@@ -253,6 +254,7 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [GRANTED_CRASHED] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 3},
     [GRANTED_SUSPECT] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 1},
     [GRANTED_BUSY] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 1, .is_busy = true},
+    [GRANTED_EARLY] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .is_early = true},
     [GRANTED_FINAL] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .is_final = true},
     [DENIED] = {.kind = FLIGHT_EVENT_DENIED},
     [ELSEWHERE] = {.kind = FLIGHT_EVENT_ELSEWHERE},
@@ -294,7 +296,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING] = {
         [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
         [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
-        [GRANTED_BUSY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued",
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
         [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
@@ -305,7 +308,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING_LEAVING] = {
         [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
         [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
-        [GRANTED_BUSY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished",
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
         [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
@@ -316,7 +320,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING_REFUSED] = {
         [GRANTED] = "seal sealing JOB_EXPIRED", [GRANTED_TOO_OFTEN] = "seal sealing JOB_EXPIRED",
         [GRANTED_CRASHED] = "seal sealing JOB_EXPIRED", [GRANTED_SUSPECT] = "seal sealing JOB_EXPIRED",
-        [GRANTED_BUSY] = "seal sealing JOB_EXPIRED", [GRANTED_FINAL] = "seal sealing JOB_EXPIRED",
+        [GRANTED_BUSY] = "seal sealing JOB_EXPIRED", [GRANTED_EARLY] = "seal sealing JOB_EXPIRED",
+        [GRANTED_FINAL] = "seal sealing JOB_EXPIRED",
         [DENIED] = "sleep waiting sealing JOB_EXPIRED", [ELSEWHERE] = "sleep waiting acquiring JOB_EXPIRED",
         [ADOPT] = "clear waiting sealing JOB_EXPIRED",
         [ADOPT_FINAL] = "clear waiting sealing JOB_EXPIRED", [ADOPT_RUN] = "attach executing",
@@ -505,7 +510,7 @@ struct world {
     int64_t attempt, crashes;
     /* what happened here */
     bool has_begun, has_run, is_final, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale,
-        was_found_sealed, was_final_grant, is_parking;
+        was_found_sealed, was_final_grant, was_early_grant, is_parking;
     unsigned publishes;
 };
 
@@ -608,6 +613,7 @@ static struct flight_event of_ledger(struct world *world)
     event.attempt = world->attempt;
     event.crashes = world->crashes;
     event.is_busy = sometimes(world, 3);
+    event.is_early = event.kind == FLIGHT_EVENT_GRANTED && sometimes(world, 8);
     event.can_attach = world->is_process;
     event.is_final = event.kind == FLIGHT_EVENT_GRANTED && sometimes(world, 20);
     event.may_go_unsealed = false;
@@ -722,6 +728,7 @@ static void note_event(struct world *world, const struct flight_event *event)
         world->is_final = event->is_final && code_is_retried(event->code);
     world->was_found_sealed = event->kind == FLIGHT_EVENT_FOUND_SEALED;
     world->was_final_grant = event->kind == FLIGHT_EVENT_GRANTED && event->is_final;
+    world->was_early_grant = event->kind == FLIGHT_EVENT_GRANTED && event->is_early;
     world->is_parking = world->flight.state == FLIGHT_PARKING;
 }
 
@@ -753,6 +760,7 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, flight->refusal == CODE_NONE && flight->attempt <= ATTEMPTS_MAX);
         WALK_HOLDS(&world->walk, flight->holds_claim && !flight->is_leaving);
         WALK_HOLDS(&world->walk, world->crashes < CRASHES_MAX && !world->was_final_grant);
+        WALK_HOLDS(&world->walk, !world->was_early_grant);
         world->has_run = true;
     } else if (order == FLIGHT_ORDER_ATTACH) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken && world->is_process);
@@ -760,7 +768,7 @@ static void obey(struct world *world, enum flight_order order)
         world->has_run = true;
         world->crashes--;
     } else if (order == FLIGHT_ORDER_RETURN) {
-        WALK_HOLDS(&world->walk, world->crashes > 0);
+        WALK_HOLDS(&world->walk, world->crashes > 0 || world->was_early_grant);
         release(world, true);
     } else if (order == FLIGHT_ORDER_PARK) {
         WALK_HOLDS(&world->walk, flight->delay_ms > 30000 && !world->is_final);

@@ -176,6 +176,89 @@ static void a_run_is_adopted_however_many_wait_for_its_limit(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Its record waits here for a place that is free when its sandbox's time has long been over. */
+static void a_run_is_adopted_by_a_worker_that_is_full(void **state)
+{
+    struct world *world = *state;
+    world->config.max_in_flight = 1;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    world_submit_to(world, partition_of(world, 0), "a", "print x;sleep 60000;print y", PROCESS);
+    world_submit_to(world, partition_of(world, 1), "b", "print x;sleep 400000;print y", PROCESS);
+    world_run(world, 2000);
+    bury(world, "a");
+    struct kafka_source *source = world_source(world, 0);
+    kafka_world_expel(source);
+    world_run(world, 5000);
+    assert_memory_equal(world_claim(world, "a")->owner, "worker1.", 8);
+    kafka_world_tell(source);
+    assert_true(world_settle(world, 500000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Nothing has to be created for it. */
+static void a_run_is_adopted_while_nothing_can_be_created(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    world_submit_to(world, partition_of(world, 0), "a", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 2000);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_CAPACITY);
+    fault.error.http_status = 503;
+    fault.count = 1000000;
+    e2b_world_fail(world->e2b, &fault);
+    for (int i = 0; i < 10; i++) {
+        CLEANUP(base_freep) char *id = base_printf("b%d", i);
+        world_submit_to(world, partition_of(world, 1), id, "print x", NULL);
+    }
+    world_run(world, 5000);
+    const char *why;
+    assert_false(worker_is_ready(world->workers[1].worker, &why));
+    bury(world, "a");
+    struct kafka_source *source = world_source(world, 0);
+    kafka_world_expel(source);
+    world_run(world, 5000);
+    assert_memory_equal(world_claim(world, "a")->owner, "worker1.", 8);
+    kafka_world_tell(source);
+    world_run(world, 100000);
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    e2b_world_forgive(world->e2b);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Who waits for another's run has no place for it: when that is given back, it waits for its turn like all.
+ */
+static void a_full_worker_begins_nothing_that_another_gave_back(void **state)
+{
+    struct world *world = *state;
+    world->config.max_in_flight = 1;
+    world->config.drain_ms = 5000;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 5000);
+    world_submit_to(world, partition_of(world, 0), "a", "sleep 50000;print y", CODE);
+    world_submit_to(world, partition_of(world, 1), "b", "sleep 100000;print y", CODE);
+    world_run(world, 2000);
+    assert_int_equal(e2b_world_live(world->e2b), 2);
+    world_stop(world, 0);
+    world_run(world, 2000);
+    assert_int_equal(e2b_world_live(world->e2b), 1);
+    world_run(world, 80000);
+    assert_int_equal(e2b_world_live(world->e2b), 1);
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    assert_true(world_settle(world, 200000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 2);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* It was bound and its program never began: begun now, in the same sandbox. */
 static void a_process_that_never_began_begins_with_its_adopter(void **state)
 {
@@ -530,6 +613,9 @@ int main(void)
         WORLD_TEST(a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late),
         WORLD_TEST(a_dead_workers_process_is_followed_to_its_end),
         WORLD_TEST(a_run_is_adopted_however_many_wait_for_its_limit),
+        WORLD_TEST(a_run_is_adopted_by_a_worker_that_is_full),
+        WORLD_TEST(a_run_is_adopted_while_nothing_can_be_created),
+        WORLD_TEST(a_full_worker_begins_nothing_that_another_gave_back),
         WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
         WORLD_TEST(runs_outlive_an_emptied_ledger),
