@@ -88,7 +88,7 @@ enum flight_order {
     FLIGHT_ORDER_EXECUTE,
     FLIGHT_ORDER_ATTACH,    /* to the run that a predecessor left */
     FLIGHT_ORDER_RETURN,    /* release the claim, uncounted; then as SET_ASIDE, behind the suspect that runs
-                               here,    or as ENQUEUE */
+                               here, or as ENQUEUE */
     FLIGHT_ORDER_CLEAR,     /* kill what the predecessor left, give the claim back unless holds_claim; then as
                                ENQUEUE, or as SLEEP when WAITING, or as DROP when FINISHED */
     FLIGHT_ORDER_GIVE_BACK, /* release claim (and count, unless is_uncounted), then as SLEEP */

@@ -3,6 +3,7 @@
 
 #include "core/limit.h"
 #include "worker/custody_runner.h"
+#include "worker/flight_park.h"
 #include "worker/observe.h"
 #include "worker/provider.h"
 
@@ -55,7 +56,7 @@ static bool is_early(const struct flight_runner *runner)
 {
     const struct worker *worker = runner->worker;
     return !runner->is_in_turn && (worker->active_count > (size_t)worker->config->max_in_flight ||
-                                   !provider_is_usable(worker->provider));
+                                   !provider_is_usable(worker->provider) || flight_park_due_ms(runner) > 0);
 }
 
 static void on_granted(struct flight_runner *runner, const struct ledger_acquired *answer)

@@ -129,36 +129,56 @@ static void hold(struct flight_runner *runner, int64_t ms)
     loop_timer_start(runner->worker->loop, &runner->timer, ms, on_due, runner);
 }
 
-/* By the clock on the wall, which may have been set. */
-static void on_due(void *arg)
+static void wait_on(struct flight_runner *runner)
 {
-    struct flight_runner *runner = arg;
-    int64_t left_ms = flight_park_due_ms(runner);
-    if (runner->flight.state != FLIGHT_QUEUED)
-        return; /* cancelled */
-    if (left_ms > 0) {
-        hold(runner, MIN(left_ms, HELD_MOST_MS));
+    if (runner->park_ms > 0 && runner->park_ms <= HELD_MOST_MS) {
+        hold(runner, runner->park_ms);
         return;
     }
-    runner->park_ms = 0;
+    queue_remove(runner->worker->queue, &runner->entry);
+    ledger_call_cancel(runner->worker->ledger, &runner->ledger_call); /* asked while it was held */
     set_out(runner, FLIGHT_EVENT_BEGIN, CODE_NONE);
 }
 
-static void wait_on(struct flight_runner *runner)
-{
-    if (runner->park_ms <= HELD_MOST_MS)
-        hold(runner, runner->park_ms);
-    else
-        set_out(runner, FLIGHT_EVENT_BEGIN, CODE_NONE);
-}
-
-/* Without an answer it waits on: it will ask again. */
+/* Without an answer a copy waits on: it will ask again. What may be running is asked about first. */
 static void on_asked_first(struct ledger_call *call, const struct error *error,
                            const struct ledger_claim *claim)
 {
     struct flight_runner *runner = call->arg;
-    if (error || !is_told(runner, claim))
+    if (!error && is_told(runner, claim))
+        return;
+    if (flight_park_is_unheard(runner))
+        hold(runner, MIN(runner->park_ms, HELD_MOST_MS));
+    else
         wait_on(runner);
+}
+
+static void wait_or_ask(struct flight_runner *runner)
+{
+    if (runner->job.from.hop > 0 || runner->was_pulled)
+        ledger_peek(runner->worker->ledger, &runner->ledger_call, runner->job.key, on_asked_first);
+    else
+        wait_on(runner);
+}
+
+/* By the clock on the wall, which may have been set. */
+static void on_due(void *arg)
+{
+    struct flight_runner *runner = arg;
+    if (runner->flight.state != FLIGHT_QUEUED)
+        return; /* cancelled */
+    runner->park_ms = flight_park_due_ms(runner);
+    if (flight_park_is_unheard(runner) && runner->park_ms > 0)
+        hold(runner, MIN(runner->park_ms, HELD_MOST_MS));
+    else
+        wait_on(runner);
+}
+
+void flight_park_line_up(struct flight_runner *runner)
+{
+    runner->park_ms = flight_park_due_ms(runner);
+    runner->park_reason = PARK_NOT_BEFORE;
+    wait_on(runner);
 }
 
 void flight_park_begin(struct flight_runner *runner, bool was_pulled)
@@ -176,10 +196,8 @@ void flight_park_begin(struct flight_runner *runner, bool was_pulled)
     enum code code = runner->park_ms > 0 ? flight_runner_overdue(runner) : CODE_NONE;
     if (code != CODE_NONE || runner->park_ms == 0)
         set_out(runner, FLIGHT_EVENT_BEGIN, code);
-    else if (runner->job.from.hop > 0)
-        ledger_peek(worker->ledger, &runner->ledger_call, runner->job.key, on_asked_first);
     else
-        wait_on(runner);
+        wait_or_ask(runner);
 }
 
 /* ---- the copy ---- */

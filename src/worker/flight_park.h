@@ -9,6 +9,9 @@
 /* The first step of a flight whose record is a good job: into the queue, or to wait. */
 void flight_park_begin(struct flight_runner *runner, bool was_pulled);
 
+/* Into the queue, or to wait until it is due: what was asked for out of turn, and is to begin anew. */
+void flight_park_line_up(struct flight_runner *runner);
+
 /* How long until it may begin; 0: now. */
 int64_t flight_park_due_ms(const struct flight_runner *runner);
 

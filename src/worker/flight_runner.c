@@ -207,9 +207,13 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 
 static void on_timer(void *arg);
 
+/* Until it is due it does not run, but a verdict is sealed, and another's run is looked after. */
 static void set_timer(struct flight_runner *runner)
 {
-    int64_t delay_ms = runner->flight.delay_ms, due_ms = flight_park_due_ms(runner);
+    const struct flight *flight = &runner->flight;
+    bool is_to_run =
+        flight->refusal == CODE_NONE && (flight->state == FLIGHT_QUEUED || flight->next == FLIGHT_QUEUED);
+    int64_t delay_ms = flight->delay_ms, due_ms = is_to_run ? flight_park_due_ms(runner) : 0;
     delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
     loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
 }
@@ -292,7 +296,7 @@ static void clear(struct flight_runner *runner)
     else if (runner->flight.state == FLIGHT_WAITING)
         set_timer(runner);
     else
-        enter_queue(runner);
+        flight_park_line_up(runner);
 }
 
 /* A verdict that no run brought. */
@@ -399,7 +403,7 @@ static void return_claim(struct flight_runner *runner)
 {
     give_claim_back(runner, /* is_uncounted= */ true);
     if (!runner->is_suspect || !worker_is_suspect_busy(runner->worker, runner)) {
-        enter_queue(runner);
+        flight_park_line_up(runner);
         return;
     }
     observe_suspect(runner);
