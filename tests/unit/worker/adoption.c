@@ -522,6 +522,42 @@ static void a_worker_that_slept_through_a_rebuild_lets_go(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* The last thing that it holds is another's: with the answer to its assertion the drain is over. */
+static void a_drain_may_end_with_the_answer_of_a_rebuild(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 3000);
+    CLEANUP(base_freep) char *permit = base_strdup(world_claim(world, "a")->permit);
+    CLEANUP(base_freep) char *sandbox = base_strdup(world_claim(world, "a")->sandbox);
+    worker_stop(world->workers[0].worker);
+    world_run(world, 3000);
+    assert_false(world->workers[0].has_stopped);
+    store_clear(store);
+    (void)store_pulse(store, "other", 1, -1, /* has_crew= */ true, fake_redis_now_ms(world->redis));
+    const struct ledger_assertion assertion = {.holder = LEDGER_MINE,
+                                               .permit = permit,
+                                               .sandbox = sandbox,
+                                               .limits = "g",
+                                               .horizon_ms = 300000,
+                                               .job = "",
+                                               .mode = "",
+                                               .plan = "",
+                                               .payload = "",
+                                               .origin = "",
+                                               .status = ""};
+    assert_int_equal(store_assert(store, "other", &assertion, fake_redis_now_ms(world->redis)), LEDGER_OK);
+    world_run(world, 10000);
+    assert_true(world->workers[0].has_stopped);
+    world_free_stopped(world);
+    world_start(world, 1);
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- a ledger that is away ---- */
 
 static void a_long_run_outlives_an_outage_of_the_ledger(void **state)
@@ -628,6 +664,7 @@ int main(void)
         WORLD_TEST(a_result_that_comes_while_its_worker_is_waited_for_is_read_back),
         WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
         WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),
+        WORLD_TEST(a_drain_may_end_with_the_answer_of_a_rebuild),
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
         WORLD_TEST(a_result_does_not_wait_for_the_ledger_for_ever),
         WORLD_TEST(a_job_is_cancelled_wherever_it_is),
