@@ -522,6 +522,31 @@ static void a_worker_that_slept_through_a_rebuild_lets_go(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Its bytes are Kafka's until the report: what the ledger is told is made beside them. */
+static void a_result_on_its_way_is_not_touched_by_a_rebuild(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *code = base_printf("print %040000d", 7);
+    kafka_world_set_record_max(world->kafka, 32 << 10);
+    kafka_world_delay_reports(world->kafka, 5000);
+    world_submit(world, "a", code);
+    world_run(world, 3000);
+    assert_int_equal(world_result(world, "a").count, 0); /* refused, and not told yet */
+    kafka_world_set_up(world->kafka, false, "down");
+    world_run(world, 5000); /* the small one waits for a broker */
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 10000);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    kafka_world_set_up(world->kafka, true, "");
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "a", "succeeded", "");
+    struct world_result result = world_result(world, "a");
+    assert_true(result.length < 32 << 10);
+    assert_true(result.value[0] == '{' && result.value[result.length - 1] == '}');
+    world_close(world, WORLD_CLEAN);
+}
+
 /* The last thing that it holds is another's: with the answer to its assertion the drain is over. */
 static void a_drain_may_end_with_the_answer_of_a_rebuild(void **state)
 {
@@ -664,6 +689,7 @@ int main(void)
         WORLD_TEST(a_result_that_comes_while_its_worker_is_waited_for_is_read_back),
         WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
         WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),
+        WORLD_TEST(a_result_on_its_way_is_not_touched_by_a_rebuild),
         WORLD_TEST(a_drain_may_end_with_the_answer_of_a_rebuild),
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
         WORLD_TEST(a_result_does_not_wait_for_the_ledger_for_ever),
