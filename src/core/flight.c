@@ -127,8 +127,7 @@ static bool is_over(const struct flight *flight, const struct flight_event *gran
     return grant->is_final || grant->attempt > flight->max_attempts || grant->crashes >= flight->max_crashes;
 }
 
-/* A job that may have killed a worker runs beside no other such: only so does a second death tell which of
- * them it was. */
+/* Not now: it is granted once more when its turn comes. */
 static enum flight_order return_claim(struct flight *flight)
 {
     flight->holds_claim = flight->may_hold_claim = false;
@@ -149,7 +148,9 @@ static enum flight_order on_granted(struct flight *flight, const struct flight_e
         return finish(flight, FLIGHT_ORDER_DROP);
     if (is_over(flight, event))
         return seal(flight, CODE_WORKER_CRASHED);
-    if (event->crashes > 0 && event->is_busy)
+    /* A job that may have killed a worker runs beside no other such: only so does a second death tell which
+     * of them it was. */
+    if (event->is_early || (event->crashes > 0 && event->is_busy))
         return return_claim(flight);
     enter(flight, FLIGHT_EXECUTING);
     return FLIGHT_ORDER_EXECUTE;

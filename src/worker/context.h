@@ -95,6 +95,11 @@ const char *worker_part_why(const struct worker *worker, enum part part);
 void worker_poke(struct worker *worker);
 /* A flight became or ceased to be active (*is_counted: whether it is counted already). */
 void worker_count_active(struct worker *worker, bool *is_counted, bool is_active);
+/* Whether what is another's, or was, may be asked for out of turn: a run that its worker left needs nothing
+ * created, but somebody who extends its sandbox in time. So neither a free place is waited for nor E2B; twice
+ * max_in_flight is the most. */
+bool worker_may_take_up(const struct worker *worker);
+bool worker_is_overfull(const struct worker *worker); /* it has the most */
 /* Something ended: a drain that waits for the last of them goes on. */
 void worker_ended(struct worker *worker);
 

@@ -3,8 +3,10 @@
 
 #include "core/limit.h"
 #include "worker/custody_runner.h"
+#include "worker/flight_park.h"
 #include "worker/flight_publish.h"
 #include "worker/observe.h"
+#include "worker/provider.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -51,6 +53,14 @@ static void free_others(struct flight_runner *runner)
     worker_poke(runner->worker);
 }
 
+/* It came for what another left, and that one has given it back: it begins when its turn comes. */
+static bool is_early(const struct flight_runner *runner)
+{
+    const struct worker *worker = runner->worker;
+    return !runner->is_in_turn && (worker->active_count > (size_t)worker->config->max_in_flight ||
+                                   !provider_is_usable(worker->provider) || flight_park_due_ms(runner) > 0);
+}
+
 static void on_granted(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
     bool has_begun_elsewhere = answer->has_begun && runner->job.never_after_start;
@@ -68,6 +78,7 @@ static void on_granted(struct flight_runner *runner, const struct ledger_acquire
                                .attempt = answer->attempt,
                                .crashes = answer->crashes,
                                .is_busy = worker_is_suspect_busy(runner->worker, runner),
+                               .is_early = is_early(runner),
                                .is_final = has_begun_elsewhere || flight_runner_has_begun_for_good(runner)});
 }
 

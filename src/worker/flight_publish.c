@@ -48,15 +48,13 @@ static void encode_value(struct flight_runner *runner, size_t max_bytes, struct 
     (void)result_encode(&source, max_bytes, out); /* what was cut is said in the value itself */
 }
 
-/* The full value is published by us; the ledger keeps one of at most 64 KiB for whoever must publish in our
- * place. With transactions that may be anybody, so it keeps the whole. */
-static void encode(struct flight_runner *runner)
+/* The ledger keeps a value of at most 64 KiB for whoever must publish in our place. With transactions that
+ * may be anybody, so it keeps the whole. */
+static void pack_for_ledger(struct flight_runner *runner)
 {
     struct envelope_headers headers;
     bool is_whole = results_are_transactional(runner->worker);
-    size_t max_bytes = (size_t)runner->worker->config->results_max_bytes;
     finished_headers(runner, &headers);
-    encode_value(runner, is_whole ? MIN(max_bytes, (size_t)WHOLE_MAX_BYTES) : max_bytes, &runner->value);
     CLEANUP(buffer_release) struct buffer small = {0};
     const struct buffer *kept = &runner->value;
     if (!is_whole && runner->value.length > SEALED_MAX_BYTES - SEALED_HEADROOM_BYTES) {
@@ -66,6 +64,15 @@ static void encode(struct flight_runner *runner)
     buffer_clear(&runner->sealed);
     record_pack(headers.items, headers.count, buffer_bytes(kept), &runner->sealed);
     flight_runner_charge(runner);
+}
+
+/* The full value is published by us. */
+static void encode(struct flight_runner *runner)
+{
+    size_t max_bytes = (size_t)runner->worker->config->results_max_bytes;
+    bool is_whole = results_are_transactional(runner->worker);
+    encode_value(runner, is_whole ? MIN(max_bytes, (size_t)WHOLE_MAX_BYTES) : max_bytes, &runner->value);
+    pack_for_ledger(runner);
 }
 
 /* ---- places ---- */
@@ -214,10 +221,11 @@ void flight_publish_seal(struct flight_runner *runner)
     ledger_seal(runner->worker->ledger, &runner->ledger_call, &seal, on_sealed);
 }
 
+/* While it is published, librdkafka reads the value: that stays where and as it is. */
 struct bytes flight_publish_sealed(struct flight_runner *runner)
 {
     if (runner->sealed.length == 0)
-        encode(runner);
+        pack_for_ledger(runner);
     return buffer_bytes(&runner->sealed);
 }
 

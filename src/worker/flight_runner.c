@@ -207,22 +207,32 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 
 /* ---- orders ---- */
 
+static void on_timer(void *arg);
+
+/* Until it is due it does not run, but a verdict is sealed, and another's run is looked after. */
+static void set_timer(struct flight_runner *runner)
+{
+    const struct flight *flight = &runner->flight;
+    bool is_to_run =
+        flight->refusal == CODE_NONE && (flight->state == FLIGHT_QUEUED || flight->next == FLIGHT_QUEUED);
+    int64_t delay_ms = flight->delay_ms, due_ms = is_to_run ? flight_park_due_ms(runner) : 0;
+    delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
+    loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
+}
+
 static void on_timer(void *arg)
 {
     struct flight_runner *runner = arg;
-    if (runner->flight.state == FLIGHT_WAITING)
+    const struct flight *flight = &runner->flight;
+    if (flight->state == FLIGHT_WAITING && flight->next == FLIGHT_ACQUIRING &&
+        worker_is_overfull(runner->worker))
+        set_timer(runner); /* what it finds may be one more */
+    else if (flight->state == FLIGHT_WAITING)
         happen(runner, FLIGHT_EVENT_WAKE);
-    else if (runner->flight.state == FLIGHT_QUEUED && runner->entry.aside)
+    else if (flight->state == FLIGHT_QUEUED && runner->entry.aside)
         queue_free_limit(runner->worker->queue, runner->denied_by,
                          1); /* the poll: the oldest of them asks again */
     worker_poke(runner->worker);
-}
-
-static void set_timer(struct flight_runner *runner)
-{
-    int64_t delay_ms = runner->flight.delay_ms, due_ms = flight_park_due_ms(runner);
-    delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
-    loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
 }
 
 static void give_claim_back(struct flight_runner *runner, bool is_uncounted)
@@ -288,7 +298,7 @@ static void clear(struct flight_runner *runner)
     else if (runner->flight.state == FLIGHT_WAITING)
         set_timer(runner);
     else
-        enter_queue(runner);
+        flight_park_line_up(runner);
 }
 
 /* A verdict that no run brought. */
@@ -390,10 +400,14 @@ static void finish_published(struct flight_runner *runner)
     finish(runner);
 }
 
-/* The claim waits behind the suspect that runs here. */
+/* The claim waits behind the suspect that runs here, or for a turn of its own. */
 static void return_claim(struct flight_runner *runner)
 {
     give_claim_back(runner, /* is_uncounted= */ true);
+    if (!runner->is_suspect || !worker_is_suspect_busy(runner->worker, runner)) {
+        flight_park_line_up(runner);
+        return;
+    }
     observe_suspect(runner);
     runner->denied_by = WORKER_SUSPECT_LIMIT;
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
@@ -482,6 +496,8 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         return;
     case FLIGHT_ORDER_ACQUIRE:
         let_idle_permit_go(runner);
+        if (from == FLIGHT_WAITING)
+            runner->is_in_turn = false;
         flight_acquire(runner);
         return;
     case FLIGHT_ORDER_EXECUTE:
@@ -560,13 +576,25 @@ enum code flight_runner_overdue(struct flight_runner *runner)
     return CODE_NONE;
 }
 
-void flight_runner_turn(struct flight_runner *runner)
+static void take_turn(struct flight_runner *runner, bool is_in_turn)
 {
+    runner->is_in_turn = is_in_turn;
     loop_timer_stop(loop_of(runner), &runner->timer);
     ledger_call_cancel(runner->worker->ledger, &runner->ledger_call);
     runner->asked_ms = loop_now_ms(loop_of(runner));
     enum code code = flight_runner_overdue(runner);
     flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_TURN, .code = code});
+}
+
+void flight_runner_turn(struct flight_runner *runner)
+{
+    take_turn(runner, true);
+}
+
+void flight_runner_take_up(struct flight_runner *runner)
+{
+    queue_remove(runner->worker->queue, &runner->entry);
+    take_turn(runner, false);
 }
 
 void flight_runner_wake(struct flight_runner *runner)

@@ -77,7 +77,9 @@ struct flight_runner {
     int64_t asked_ms;          /* when the ledger was last asked about the job, or the record came */
     int64_t park_ms;           /* how long it is not to run, and why */
     enum park_reason park_reason;
-    bool was_pulled; /* by an earlier owner of the partition, who may be running it */
+    bool was_pulled; /* by an earlier owner of the partition, or its claim is another's: it may be running */
+    bool is_in_turn; /* what is asked for comes from the queue, where there was room for it */
+    unsigned heard_epoch; /* of the ledger that last told while it waited whether somebody has it; 0: none */
     size_t charged_bytes;
 };
 
@@ -87,6 +89,8 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event);
 /* Its turn in the queue. */
 void flight_runner_turn(struct flight_runner *runner);
+/* Somebody has it, or had: asked for now, wherever it stands in the queue. */
+void flight_runner_take_up(struct flight_runner *runner);
 /* Why it must not run any more; NONE: it may. The outcome says it, too. */
 enum code flight_runner_overdue(struct flight_runner *runner);
 /* A hint that whatever it waits for may have come. */

@@ -39,17 +39,21 @@ struct rebuild {
 
 static void begin(void *arg);
 
+static void stop(struct rebuild *rebuild)
+{
+    for (size_t i = 0; i < rebuild->count; i++)
+        ledger_call_cancel(rebuild->worker->ledger, &rebuild->assertions[i].call);
+    ledger_call_cancel(rebuild->worker->ledger, &rebuild->asserted);
+    loop_timer_stop(rebuild->worker->loop, &rebuild->timer);
+}
+
 static void forget(struct rebuild *rebuild)
 {
-    for (size_t i = 0; i < rebuild->count; i++) {
-        ledger_call_cancel(rebuild->worker->ledger, &rebuild->assertions[i].call);
+    for (size_t i = 0; i < rebuild->count; i++)
         free(rebuild->assertions[i].job);
-    }
     free(TAKE(rebuild->assertions));
     rebuild->count = rebuild->answered = 0;
     rebuild->has_failed = false;
-    ledger_call_cancel(rebuild->worker->ledger, &rebuild->asserted);
-    loop_timer_stop(rebuild->worker->loop, &rebuild->timer);
 }
 
 static void again(struct rebuild *rebuild)
@@ -86,26 +90,33 @@ static void lose_claim(struct assertion *assertion)
         flight_runner_superseded(runner);
 }
 
-static void on_answer(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+static void count_answer(struct rebuild *rebuild, bool has_failed)
 {
-    struct assertion *assertion = call->arg;
-    struct rebuild *rebuild = assertion->rebuild;
-    struct custody_runner *custody = custody_runner_find(rebuild->worker, assertion->permit);
-    rebuild->answered++;
-    if (assertion->is_brought && !error && !custody)
-        ledger_release(rebuild->worker->ledger, assertion->permit, NULL, LEDGER_RELEASE_PERMIT);
-    if (error || answer == LEDGER_NOT_NOW)
-        rebuild->has_failed = true;
-    else if (answer == LEDGER_SUPERSEDED_PERMIT && custody)
-        custody_runner_on_lost(custody, LEDGER_LOST_TO_OTHER);
-    else if (answer != LEDGER_OK)
-        lose_claim(assertion);
-    if (rebuild->answered < rebuild->count)
+    rebuild->has_failed |= has_failed;
+    if (++rebuild->answered < rebuild->count)
         return;
     if (rebuild->has_failed)
         again(rebuild);
     else
         ledger_asserted(rebuild->worker->ledger, &rebuild->asserted, on_asserted);
+}
+
+/* The answer is obeyed last: what it ends may be the last thing here, and then a drain ends with it. */
+static void on_answer(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+{
+    struct assertion *assertion = call->arg;
+    struct rebuild *rebuild = assertion->rebuild;
+    struct custody_runner *custody = custody_runner_find(rebuild->worker, assertion->permit);
+    bool has_failed = error || answer == LEDGER_NOT_NOW;
+    if (assertion->is_brought && !error && !custody)
+        ledger_release(rebuild->worker->ledger, assertion->permit, NULL, LEDGER_RELEASE_PERMIT);
+    count_answer(rebuild, has_failed);
+    if (has_failed)
+        return;
+    if (answer == LEDGER_SUPERSEDED_PERMIT && custody)
+        custody_runner_on_lost(custody, LEDGER_LOST_TO_OTHER);
+    else if (answer != LEDGER_OK)
+        lose_claim(assertion);
 }
 
 /* ---- what is held ---- */
@@ -239,6 +250,7 @@ static void begin(void *arg)
 {
     struct rebuild *rebuild = arg;
     struct worker *worker = rebuild->worker;
+    stop(rebuild);
     forget(rebuild);
     size_t verdicts = 0;
     LIST_EACH(&worker->flights, link)
@@ -277,12 +289,18 @@ struct rebuild *rebuild_new(struct worker *worker)
     return rebuild;
 }
 
+static void free_rebuild(void *object)
+{
+    forget(object);
+    free(object);
+}
+
 void rebuild_free(struct rebuild *rebuild)
 {
     if (!rebuild)
         return;
-    forget(rebuild);
-    free(rebuild);
+    stop(rebuild);
+    loop_reap(rebuild->worker->loop, rebuild, free_rebuild);
 }
 
 void rebuild_begin(struct rebuild *rebuild)

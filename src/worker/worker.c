@@ -83,11 +83,25 @@ static bool is_somebody_ahead(const struct worker *worker)
     return false;
 }
 
-static bool is_in_service(const struct worker *worker)
+static bool may_act(const struct worker *worker)
 {
     return worker->phase == WORKER_RUNNING && ledger_state(worker->ledger) == LEDGER_READY &&
-           ledger_lease_is_valid(worker->ledger) && provider_has_room(worker->provider) &&
-           results_has_room(worker);
+           ledger_lease_is_valid(worker->ledger) && results_has_room(worker);
+}
+
+bool worker_is_overfull(const struct worker *worker)
+{
+    return worker->active_count >= 2 * (size_t)worker->config->max_in_flight;
+}
+
+bool worker_may_take_up(const struct worker *worker)
+{
+    return may_act(worker) && !worker_is_overfull(worker);
+}
+
+static bool is_in_service(const struct worker *worker)
+{
+    return may_act(worker) && provider_has_room(worker->provider);
 }
 
 static bool may_begin(const struct worker *worker)

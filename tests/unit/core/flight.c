@@ -214,6 +214,7 @@ enum column {
     GRANTED_CRASHED,   /* its third worker died */
     GRANTED_SUSPECT,   /* one worker died, and no other suspect runs here */
     GRANTED_BUSY,      /* ... and another suspect does */
+    GRANTED_EARLY,     /* out of turn, and there is no room */
     GRANTED_FINAL,     /* begun here before, and it must not begin again */
     DENIED,
     ELSEWHERE,
@@ -258,6 +259,7 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [GRANTED_CRASHED] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 3},
     [GRANTED_SUSPECT] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 1},
     [GRANTED_BUSY] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 1, .is_busy = true},
+    [GRANTED_EARLY] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .is_early = true},
     [GRANTED_FINAL] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .is_final = true},
     [DENIED] = {.kind = FLIGHT_EVENT_DENIED},
     [ELSEWHERE] = {.kind = FLIGHT_EVENT_ELSEWHERE},
@@ -301,7 +303,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING] = {
         [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
         [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
-        [GRANTED_BUSY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued",
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
@@ -313,7 +316,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING_LEAVING] = {
         [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
         [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
-        [GRANTED_BUSY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished",
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
@@ -325,7 +329,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING_REFUSED] = {
         [GRANTED] = "seal sealing JOB_EXPIRED", [GRANTED_TOO_OFTEN] = "seal sealing JOB_EXPIRED",
         [GRANTED_CRASHED] = "seal sealing JOB_EXPIRED", [GRANTED_SUSPECT] = "seal sealing JOB_EXPIRED",
-        [GRANTED_BUSY] = "seal sealing JOB_EXPIRED", [GRANTED_FINAL] = "seal sealing JOB_EXPIRED",
+        [GRANTED_BUSY] = "seal sealing JOB_EXPIRED", [GRANTED_EARLY] = "seal sealing JOB_EXPIRED",
+        [GRANTED_FINAL] = "seal sealing JOB_EXPIRED",
         [DENIED] = "sleep waiting sealing JOB_EXPIRED", [ELSEWHERE] = "sleep waiting acquiring JOB_EXPIRED",
         [ADOPT] = "clear waiting sealing JOB_EXPIRED",
         [ADOPT_FINAL] = "clear waiting sealing JOB_EXPIRED", [ADOPT_RUN] = "attach executing",
@@ -405,7 +410,7 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ASKING_PLACE] = {
         [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
         [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
-        [GRANTED_BUSY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
@@ -417,7 +422,7 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ASKING_PLACE_LEAVING] = {
         [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
         [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
-        [GRANTED_BUSY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
@@ -553,7 +558,7 @@ struct world {
     int64_t attempt, crashes;
     /* what happened here */
     bool has_begun, has_run, is_final, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale,
-        was_found_sealed, was_final_grant, is_parking;
+        was_found_sealed, was_final_grant, was_early_grant, is_parking;
     unsigned publishes;
 };
 
@@ -669,6 +674,7 @@ static struct flight_event of_ledger(struct world *world)
     event.crashes = world->crashes;
     event.is_busy = sometimes(world, 3);
     event.is_copy = event.kind == FLIGHT_EVENT_FOUND_SEALED && !world->we_sealed && sometimes(world, 2);
+    event.is_early = event.kind == FLIGHT_EVENT_GRANTED && sometimes(world, 8);
     event.can_attach = world->is_process;
     event.is_final = event.kind == FLIGHT_EVENT_GRANTED && sometimes(world, 20);
     event.may_go_unsealed = false;
@@ -787,6 +793,7 @@ static void note_event(struct world *world, const struct flight_event *event)
     if (event->kind == FLIGHT_EVENT_DISOWNED && world->flight.is_unsealed)
         world->publishes = 0; /* nothing was sent */
     world->was_final_grant = event->kind == FLIGHT_EVENT_GRANTED && event->is_final;
+    world->was_early_grant = event->kind == FLIGHT_EVENT_GRANTED && event->is_early;
     world->is_parking = world->flight.state == FLIGHT_PARKING;
 }
 
@@ -818,6 +825,7 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, flight->refusal == CODE_NONE && flight->attempt <= ATTEMPTS_MAX);
         WALK_HOLDS(&world->walk, flight->holds_claim && !flight->is_leaving);
         WALK_HOLDS(&world->walk, world->crashes < CRASHES_MAX && !world->was_final_grant);
+        WALK_HOLDS(&world->walk, !world->was_early_grant);
         world->has_run = true;
     } else if (order == FLIGHT_ORDER_ATTACH) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken && world->is_process);
@@ -825,7 +833,7 @@ static void obey(struct world *world, enum flight_order order)
         world->has_run = true;
         world->crashes--;
     } else if (order == FLIGHT_ORDER_RETURN) {
-        WALK_HOLDS(&world->walk, world->crashes > 0);
+        WALK_HOLDS(&world->walk, world->crashes > 0 || world->was_early_grant);
         release(world, true);
     } else if (order == FLIGHT_ORDER_PARK) {
         WALK_HOLDS(&world->walk, flight->delay_ms > 30000 && !world->is_final);

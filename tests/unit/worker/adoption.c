@@ -176,6 +176,89 @@ static void a_run_is_adopted_however_many_wait_for_its_limit(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Its record waits here for a place that is free when its sandbox's time has long been over. */
+static void a_run_is_adopted_by_a_worker_that_is_full(void **state)
+{
+    struct world *world = *state;
+    world->config.max_in_flight = 1;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    world_submit_to(world, partition_of(world, 0), "a", "print x;sleep 60000;print y", PROCESS);
+    world_submit_to(world, partition_of(world, 1), "b", "print x;sleep 400000;print y", PROCESS);
+    world_run(world, 2000);
+    bury(world, "a");
+    struct kafka_source *source = world_source(world, 0);
+    kafka_world_expel(source);
+    world_run(world, 5000);
+    assert_memory_equal(world_claim(world, "a")->owner, "worker1.", 8);
+    kafka_world_tell(source);
+    assert_true(world_settle(world, 500000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Nothing has to be created for it. */
+static void a_run_is_adopted_while_nothing_can_be_created(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    world_submit_to(world, partition_of(world, 0), "a", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 2000);
+    struct e2b_world_fault fault = world_fault(E2B_WORLD_CREATE, E2B_ERROR_CAPACITY);
+    fault.error.http_status = 503;
+    fault.count = 1000000;
+    e2b_world_fail(world->e2b, &fault);
+    for (int i = 0; i < 10; i++) {
+        CLEANUP(base_freep) char *id = base_printf("b%d", i);
+        world_submit_to(world, partition_of(world, 1), id, "print x", NULL);
+    }
+    world_run(world, 5000);
+    const char *why;
+    assert_false(worker_is_ready(world->workers[1].worker, &why));
+    bury(world, "a");
+    struct kafka_source *source = world_source(world, 0);
+    kafka_world_expel(source);
+    world_run(world, 5000);
+    assert_memory_equal(world_claim(world, "a")->owner, "worker1.", 8);
+    kafka_world_tell(source);
+    world_run(world, 100000);
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    e2b_world_forgive(world->e2b);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Who waits for another's run has no place for it: when that is given back, it waits for its turn like all.
+ */
+static void a_full_worker_begins_nothing_that_another_gave_back(void **state)
+{
+    struct world *world = *state;
+    world->config.max_in_flight = 1;
+    world->config.drain_ms = 5000;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 5000);
+    world_submit_to(world, partition_of(world, 0), "a", "sleep 50000;print y", CODE);
+    world_submit_to(world, partition_of(world, 1), "b", "sleep 100000;print y", CODE);
+    world_run(world, 2000);
+    assert_int_equal(e2b_world_live(world->e2b), 2);
+    world_stop(world, 0);
+    world_run(world, 2000);
+    assert_int_equal(e2b_world_live(world->e2b), 1);
+    world_run(world, 80000);
+    assert_int_equal(e2b_world_live(world->e2b), 1);
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    assert_true(world_settle(world, 200000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 2);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* It was bound and its program never began: begun now, in the same sandbox. */
 static void a_process_that_never_began_begins_with_its_adopter(void **state)
 {
@@ -439,6 +522,67 @@ static void a_worker_that_slept_through_a_rebuild_lets_go(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Its bytes are Kafka's until the report: what the ledger is told is made beside them. */
+static void a_result_on_its_way_is_not_touched_by_a_rebuild(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *code = base_printf("print %040000d", 7);
+    kafka_world_set_record_max(world->kafka, 32 << 10);
+    kafka_world_delay_reports(world->kafka, 5000);
+    world_submit(world, "a", code);
+    world_run(world, 3000);
+    assert_int_equal(world_result(world, "a").count, 0); /* refused, and not told yet */
+    kafka_world_set_up(world->kafka, false, "down");
+    world_run(world, 5000); /* the small one waits for a broker */
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 10000);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    kafka_world_set_up(world->kafka, true, "");
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "a", "succeeded", "");
+    struct world_result result = world_result(world, "a");
+    assert_true(result.length < 32 << 10);
+    assert_true(result.value[0] == '{' && result.value[result.length - 1] == '}');
+    world_close(world, WORLD_CLEAN);
+}
+
+/* The last thing that it holds is another's: with the answer to its assertion the drain is over. */
+static void a_drain_may_end_with_the_answer_of_a_rebuild(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 60000;print y", PROCESS);
+    world_run(world, 3000);
+    CLEANUP(base_freep) char *permit = base_strdup(world_claim(world, "a")->permit);
+    CLEANUP(base_freep) char *sandbox = base_strdup(world_claim(world, "a")->sandbox);
+    worker_stop(world->workers[0].worker);
+    world_run(world, 3000);
+    assert_false(world->workers[0].has_stopped);
+    store_clear(store);
+    (void)store_pulse(store, "other", 1, -1, /* has_crew= */ true, fake_redis_now_ms(world->redis));
+    const struct ledger_assertion assertion = {.holder = LEDGER_MINE,
+                                               .permit = permit,
+                                               .sandbox = sandbox,
+                                               .limits = "g",
+                                               .horizon_ms = 300000,
+                                               .job = "",
+                                               .mode = "",
+                                               .plan = "",
+                                               .payload = "",
+                                               .origin = "",
+                                               .status = ""};
+    assert_int_equal(store_assert(store, "other", &assertion, fake_redis_now_ms(world->redis)), LEDGER_OK);
+    world_run(world, 10000);
+    assert_true(world->workers[0].has_stopped);
+    world_free_stopped(world);
+    world_start(world, 1);
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- a ledger that is away ---- */
 
 static void a_long_run_outlives_an_outage_of_the_ledger(void **state)
@@ -530,6 +674,9 @@ int main(void)
         WORLD_TEST(a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late),
         WORLD_TEST(a_dead_workers_process_is_followed_to_its_end),
         WORLD_TEST(a_run_is_adopted_however_many_wait_for_its_limit),
+        WORLD_TEST(a_run_is_adopted_by_a_worker_that_is_full),
+        WORLD_TEST(a_run_is_adopted_while_nothing_can_be_created),
+        WORLD_TEST(a_full_worker_begins_nothing_that_another_gave_back),
         WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
         WORLD_TEST(runs_outlive_an_emptied_ledger),
@@ -542,6 +689,8 @@ int main(void)
         WORLD_TEST(a_result_that_comes_while_its_worker_is_waited_for_is_read_back),
         WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
         WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),
+        WORLD_TEST(a_result_on_its_way_is_not_touched_by_a_rebuild),
+        WORLD_TEST(a_drain_may_end_with_the_answer_of_a_rebuild),
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
         WORLD_TEST(a_result_does_not_wait_for_the_ledger_for_ever),
         WORLD_TEST(a_job_is_cancelled_wherever_it_is),
