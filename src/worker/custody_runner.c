@@ -430,7 +430,15 @@ void custody_runner_bound(struct custody_runner *runner, int64_t asked_ms)
 
 void custody_runner_hand_over(struct custody_runner *runner)
 {
-    runner->flight = NULL;
+    const struct flight_runner *flight = TAKE(runner->flight);
+    const struct provenance *from = &flight->job.from;
+    struct handed_run *handed = &runner->handed;
+    (void)snprintf(handed->payload, sizeof handed->payload, "%s", from->payload);
+    (void)snprintf(handed->origin, sizeof handed->origin, "%s", from->origin);
+    plan_digest_text(&flight->plan, handed->plan);
+    handed->hop = from->hop;
+    handed->crashes = flight->crashes;
+    handed->main_ms = flight->plan.main_ms;
     advance(runner, CUSTODY_EVENT_HAND_OVER, NULL);
 }
 

@@ -179,6 +179,25 @@ static const struct ledger_assertion nothing = {.holder = LEDGER_MINE,
                                                 .origin = "",
                                                 .status = ""};
 
+/* It is on its way to be nobody's: asserted as what the yield makes of it, which may not come any more. So
+ * whatever the leader of the rebuild says of it, before or after, is the same with less in it. */
+static void give_away(const struct custody_runner *custody, struct ledger_assertion *ret)
+{
+    const struct handed_run *handed = &custody->handed;
+    int64_t ran_ms = loop_now_ms(custody->worker->loop) - custody->created_ms;
+    ret->holder = LEDGER_NOBODYS;
+    ret->job = custody->job;
+    ret->mode = run_mode_name(RUN_MODE_PROCESS);
+    ret->plan = handed->plan;
+    ret->payload = handed->payload;
+    ret->origin = handed->origin;
+    ret->hop = handed->hop;
+    ret->attempt = custody->attempt;
+    ret->crashes = handed->crashes;
+    ret->until_ms = custody->until_ms;
+    ret->run_until_ms = MAX(handed->main_ms - ran_ms, 1);
+}
+
 static void assert_custody(struct rebuild *rebuild, struct assertion *slot, struct custody_runner *custody)
 {
     struct ledger_assertion assertion = nothing;
@@ -195,6 +214,8 @@ static void assert_custody(struct rebuild *rebuild, struct assertion *slot, stru
         plan_digest_text(&flight->plan, digest);
         assertion.plan = digest;
         add_claim(flight, &assertion);
+    } else if (custody->custody.state == CUSTODY_HANDING) {
+        give_away(custody, &assertion);
     }
     send(rebuild, slot, &assertion);
 }

@@ -86,6 +86,43 @@ static void a_run_is_handed_over_many_times(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* While E2B is asked to extend it, a moment before it is nobody's; nor does an old snapshot, in which the run
+ * was its worker's, have the last word. */
+static void a_run_that_is_being_handed_over_outlives_the_ledgers_loss(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    for (int has_snapshot = 0; has_snapshot < 2; has_snapshot++) {
+        const char *id = has_snapshot ? "b" : "a";
+        CLEANUP(base_freep) char *key = base_printf("default/%s", id);
+        int first = 2 * has_snapshot, next = first + 1;
+        world->config.drain_ms = 1000;
+        world_start(world, first);
+        world_submit_with(world, id, "print x;sleep 60000;print y",
+                          PROCESS ",'retry':{'after_start':'never'}");
+        world_run(world, 3000);
+        fake_redis_save(world->redis);
+        world_start(world, next);
+        e2b_world_delay(world->e2b, E2B_WORLD_KEEP, 8000);
+        worker_stop(world->workers[first].worker);
+        world_run(world, 2000);
+        if (has_snapshot)
+            fake_redis_restore(world->redis);
+        else
+            store_clear(store);
+        world_run(world, 5000);
+        assert_true(world_claim(world, id)->state == CLAIM_RUNNING);
+        assert_text(world_claim(world, id)->owner, "");
+        assert_true(world_settle(world, 200000));
+        e2b_world_delay(world->e2b, E2B_WORLD_KEEP, 1);
+        world_expect(world, id, "succeeded", "");
+        assert_int_equal(e2b_world_starts(world->e2b, key), 1);
+        assert_int_equal(e2b_world_creates(world->e2b, key), 1);
+        world_stop(world, next);
+    }
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Its time is over before anybody comes to see; how it ended stands in the sandbox. */
 static void a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late(void **state)
 {
@@ -527,6 +564,7 @@ int main(void)
         WORLD_TEST(a_drained_worker_gives_an_interpreter_run_back),
         WORLD_TEST(a_job_that_must_not_begin_twice_is_handed_over_too),
         WORLD_TEST(a_run_is_handed_over_many_times),
+        WORLD_TEST(a_run_that_is_being_handed_over_outlives_the_ledgers_loss),
         WORLD_TEST(a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late),
         WORLD_TEST(a_dead_workers_process_is_followed_to_its_end),
         WORLD_TEST(a_run_is_adopted_however_many_wait_for_its_limit),
