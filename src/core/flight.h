@@ -38,10 +38,11 @@ enum flight_event_kind {
                            timeout); park_ms: of one that never ran here: not yet, in a while */
     FLIGHT_EVENT_WAKE,  /* delay_ms of the last order is over, or a hint came */
     /* what acquire answered; DONE, STALE and CANCELLED also a look at the claim of a job that only waits */
-    FLIGHT_EVENT_GRANTED,   /* attempt, crashes, is_busy, is_final */
-    FLIGHT_EVENT_DENIED,    /* a limit is full */
-    FLIGHT_EVENT_ELSEWHERE, /* somebody runs or publishes it */
-    FLIGHT_EVENT_ADOPT,     /* the claim is ours, with what its owner left; attempt, can_attach, is_final */
+    FLIGHT_EVENT_GRANTED,      /* attempt, crashes, is_busy, is_final */
+    FLIGHT_EVENT_DENIED,       /* a limit is full */
+    FLIGHT_EVENT_ELSEWHERE,    /* somebody runs or publishes it */
+    FLIGHT_EVENT_ADOPT,        /* the claim is ours, with what its owner left; attempt, crashes, is_busy,
+                                  can_attach, is_final */
     FLIGHT_EVENT_FOUND_SEALED, /* the claim is ours, sealed: its bytes are to be published */
     FLIGHT_EVENT_FOUND_DONE,
     FLIGHT_EVENT_STALE,
@@ -72,7 +73,7 @@ struct flight_event {
     int64_t retry_ms, park_ms;
     bool is_final;        /* ENDED, ADOPT, GRANTED: the program may have begun, and the job forbids a second
                              beginning */
-    bool is_busy;         /* GRANTED: a job that may have killed its worker runs here already */
+    bool is_busy;         /* GRANTED, ADOPT: a job that may have killed its worker runs here already */
     bool can_attach;      /* ADOPT, LEFT: the run survives its worker, and can be followed from anywhere */
     bool may_go_unsealed; /* NOT_NOW: the ledger is away for long, and nobody else can have this job */
 };
@@ -88,11 +89,12 @@ enum flight_order {
     FLIGHT_ORDER_ATTACH, /* to the run that a predecessor left */
     FLIGHT_ORDER_RETURN, /* release the claim, uncounted; then as SET_ASIDE, behind the suspect that runs here
                           */
-    FLIGHT_ORDER_CLEAR,  /* kill what the predecessor left, give the claim back unless holds_claim; then as
-                            ENQUEUE, or as SLEEP when WAITING, or as DROP when FINISHED */
-    FLIGHT_ORDER_GIVE_BACK,     /* release claim (and count, unless is_uncounted), then as SLEEP */
-    FLIGHT_ORDER_SEAL,          /* encode the outcome under verdict `code`, seal the bytes */
-    FLIGHT_ORDER_PUBLISH,       /* the sealed bytes, to the results topic */
+    FLIGHT_ORDER_RETURN_RUN, /* ... and claim, permit and run are nobody's meanwhile */
+    FLIGHT_ORDER_CLEAR,     /* kill what the predecessor left, give the claim back unless holds_claim; then as
+                               ENQUEUE, or as SLEEP when WAITING, or as DROP when FINISHED */
+    FLIGHT_ORDER_GIVE_BACK, /* release claim (and count, unless is_uncounted), then as SLEEP */
+    FLIGHT_ORDER_SEAL,      /* encode the outcome under verdict `code`, seal the bytes */
+    FLIGHT_ORDER_PUBLISH,   /* the sealed bytes, to the results topic */
     FLIGHT_ORDER_PUBLISH_FOUND, /* the bytes that somebody else sealed */
     FLIGHT_ORDER_PUBLISH_SMALL, /* either of them once more, with all bodies left out */
     FLIGHT_ORDER_DIVERT, /* the record goes to the DLQ, with a duplicate event: no terminal event of ours */

@@ -181,7 +181,7 @@ static void on_kept(struct e2b_call *call, const struct e2b_error *error)
     if (error && error->kind == E2B_ERROR_GONE && runner->flight)
         flight_runner_on_gone(
             runner->flight); /* its end makes the sandbox unwanted: it still holds our pointer */
-    else if (error && error->kind == E2B_ERROR_GONE)
+    else if (error && error->kind == E2B_ERROR_GONE && runner->custody.state != CUSTODY_HANDING)
         advance(runner, CUSTODY_EVENT_UNWANTED, error);
     else
         advance(runner, error ? CUSTODY_EVENT_SANDBOX_NOT_EXTENDED : CUSTODY_EVENT_SANDBOX_EXTENDED, error);
@@ -201,7 +201,8 @@ static void on_connected(struct e2b_call *call, const struct e2b_error *error, s
         return;
     }
     provider_note(runner->worker->provider, error);
-    if (error->kind != E2B_ERROR_GONE && error->kind != E2B_ERROR_NOT_FOUND) {
+    bool is_gone = error->kind == E2B_ERROR_GONE || error->kind == E2B_ERROR_NOT_FOUND;
+    if (!is_gone || runner->custody.state == CUSTODY_HANDING) { /* whoever has it next finds it gone */
         advance(runner, CUSTODY_EVENT_SANDBOX_NOT_EXTENDED, error);
         return;
     }

@@ -397,6 +397,17 @@ static void return_claim(struct flight_runner *runner)
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
 }
 
+/* Kept alive for a sandbox's life by the way. */
+static void return_run(struct flight_runner *runner)
+{
+    custody_runner_hand_over(custody_runner_adopt(runner->worker, runner, runner->found_permit,
+                                                  runner->found_sandbox,
+                                                  flight_attempt_found_ran_ms(runner)));
+    observe_suspect(runner);
+    runner->denied_by = WORKER_SUSPECT_LIMIT;
+    queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
+}
+
 /* Of an attempt that failed, or of one that shall not begin yet: the sandbox goes, the claim is parked once
  * the copy is in Kafka. */
 static void park(struct flight_runner *runner)
@@ -461,10 +472,14 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_attempt_execute(runner);
         return;
     case FLIGHT_ORDER_ATTACH:
+        worker_enter_suspect(runner->worker, runner);
         flight_attempt_attach(runner);
         return;
     case FLIGHT_ORDER_RETURN:
         return_claim(runner);
+        return;
+    case FLIGHT_ORDER_RETURN_RUN:
+        return_run(runner);
         return;
     case FLIGHT_ORDER_CLEAR:
         clear(runner);

@@ -68,8 +68,6 @@ if state == 'running' or state == 'sealed' then
             if c.owner ~= '' then
                 crashes = call('HINCRBY', J, 'crashes', 1)
                 call('HSET', J, 'counted', 1) -- until bind says that the run goes on
-            else
-                call('HDEL', J, 'counted')
             end
             if c.cancel then note_cancel(worker, job) end
         end
@@ -179,7 +177,7 @@ for _, Q in ipairs(registered) do call('HDEL', Q, me) end
 attempt = attempt + 1
 call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', origin, 'hop', hop,
      'attempt', attempt, 'until', now + wait + claim_life, 'epoch', epoch)
-call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted')
+call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted', 'followed')
 call('PERSIST', J)
 local all, has = old_limits and {old_limits} or {}, {}
 for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end

@@ -60,7 +60,7 @@ static void take_over(struct asking *asking, struct claim *claim)
         if (permit)
             store_put(&permit->worker, asking->worker);
         claim->crashes += was_owned;
-        claim->is_counted = was_owned;
+        claim->is_counted = claim->is_counted || was_owned;
         if (claim->is_cancelled)
             store_note_cancel(asking->store, asking->worker, claim->job);
     }

@@ -176,6 +176,93 @@ static void a_dead_workers_process_is_followed_to_its_end(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Up to ten times, each so long after it was adopted. Returns: how often. */
+static int bury_followers(struct world *world, const char *job_id, int64_t after_ms)
+{
+    for (int burials = 0; burials < 10; burials++) {
+        world_run(world, after_ms);
+        if (world_claim(world, job_id)->state != CLAIM_RUNNING)
+            return burials;
+        bury(world, job_id);
+        for (int i = 0; i < 100 && !world_claim(world, job_id)->is_followed; i++)
+            world_run(world, 100);
+    }
+    return 10;
+}
+
+static void submit_to_all(struct world *world, const char *job_id, const char *code)
+{
+    for (int32_t i = 0; i < WORLD_PARTITIONS; i++)
+        world_submit_to(world, i, job_id, code, PROCESS);
+}
+
+static void a_run_that_kills_whoever_follows_it_ends(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    submit_to_all(world, "a", "print x;sleep 1000000;print y");
+    world_run(world, 3000);
+    assert_int_equal(bury_followers(world, "a", 2000), 3);
+    assert_true(world_settle(world, 120000));
+    world_expect(world, "a", "failed", "WORKER_CRASHED");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_run_whose_followers_died_late_goes_on(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    submit_to_all(world, "a", "print x;sleep 600000;print y");
+    world_run(world, 3000);
+    assert_int_equal(bury_followers(world, "a", 40000), 10);
+    assert_true(world_settle(world, 400000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+static size_t count_nobodys(struct world *world, const char *const *ids, size_t count)
+{
+    size_t nobodys = 0;
+    for (size_t i = 0; i < count; i++)
+        nobodys += world_claim(world, ids[i])->owner[0] == '\0';
+    return nobodys;
+}
+
+/* One of them may be what their followers died of: each worker follows one, the third waits and is nobody's,
+ * its sandbox kept by the way. */
+static void runs_whose_followers_died_are_followed_one_by_one(void **state)
+{
+    static const char *const ids[] = {"a", "b", "c"};
+    struct world *world = *state;
+    world_start(world, 0);
+    world_start(world, 1);
+    world_run(world, 31000);
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+        submit_to_all(world, ids[i], "print x;sleep 400000;print y");
+    for (int death = 0; death < 2; death++) {
+        world_run(world, 8000);
+        for (size_t i = 0; i < ARRAY_LENGTH(ids); i++)
+            bury(world, ids[i]);
+    }
+    world_run(world, 25000);
+    assert_int_equal(count_nobodys(world, ids, ARRAY_LENGTH(ids)), 1);
+    world_run(world, 40000);
+    assert_int_equal(count_nobodys(world, ids, ARRAY_LENGTH(ids)), 0);
+    assert_true(world_settle(world, 600000));
+    for (size_t i = 0; i < ARRAY_LENGTH(ids); i++) {
+        CLEANUP(base_freep) char *key = base_printf("default/%s", ids[i]);
+        world_expect(world, ids[i], "succeeded", "");
+        assert_int_equal(e2b_world_starts(world->e2b, key), 1);
+    }
+    world_close(world, WORLD_CLEAN);
+}
+
 static int32_t partition_of(struct world *world, int worker)
 {
     int32_t i = 0;
@@ -567,6 +654,9 @@ int main(void)
         WORLD_TEST(a_run_that_is_being_handed_over_outlives_the_ledgers_loss),
         WORLD_TEST(a_run_that_ended_in_time_is_not_timed_out_by_who_comes_late),
         WORLD_TEST(a_dead_workers_process_is_followed_to_its_end),
+        WORLD_TEST(a_run_that_kills_whoever_follows_it_ends),
+        WORLD_TEST(a_run_whose_followers_died_late_goes_on),
+        WORLD_TEST(runs_whose_followers_died_are_followed_one_by_one),
         WORLD_TEST(a_run_is_adopted_however_many_wait_for_its_limit),
         WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
