@@ -324,7 +324,7 @@ static enum flight_order on_cancel(struct flight *flight)
 /* Only the ledger's word makes it the one result: asked for anew, without the permit it has forgotten. */
 static enum flight_order on_forgotten(struct flight *flight)
 {
-    flight->holds_claim = flight->may_hold_claim = false;
+    flight->holds_claim = flight->may_hold_claim = flight->is_small = false;
     if (flight->is_found) /* whoever sealed it may have published it, too: the ledger is being told */
         return sleep_until(flight, FLIGHT_ACQUIRING, POLL_DENIED_MS, FLIGHT_ORDER_SLEEP);
     return seal(flight, flight->code);

@@ -65,6 +65,7 @@ void flight_attempt_attach(struct flight_runner *runner)
 {
     outcome_clear_attempt(&runner->outcome);
     observe_adopted(runner);
+    worker_enter_suspect(runner->worker, runner);
     begin(runner, /* is_adopted= */ true);
     runner->has_begun = true;
     runner->granted_ms = loop_now_ms(loop_of(runner));

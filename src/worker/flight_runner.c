@@ -350,6 +350,21 @@ static void publish(struct flight_runner *runner)
         gate_pass(runner->worker, &runner->gate, publish_now, runner);
 }
 
+static void publish_small_now(void *arg)
+{
+    struct flight_runner *runner = arg;
+    if (!is_forgotten(runner))
+        flight_publish_result(runner, /* is_small= */ true);
+}
+
+static void publish_small(struct flight_runner *runner)
+{
+    if (runner->flight.is_unsealed)
+        publish_small_now(runner);
+    else
+        gate_pass(runner->worker, &runner->gate, publish_small_now, runner);
+}
+
 /* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its horizon.
  */
 static void publish_found_now(void *arg)
@@ -388,21 +403,16 @@ static void finish_published(struct flight_runner *runner)
     finish(runner);
 }
 
-/* The claim waits behind the suspect that runs here. */
-static void return_claim(struct flight_runner *runner)
+/* The claim waits behind the suspect that runs here. A run is nobody's meanwhile, its sandbox kept by the way
+ * for as long as it lives at once. */
+static void return_claim(struct flight_runner *runner, bool is_run)
 {
-    give_claim_back(runner, /* is_uncounted= */ true);
-    observe_suspect(runner);
-    runner->denied_by = WORKER_SUSPECT_LIMIT;
-    queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
-}
-
-/* Kept alive for a sandbox's life by the way. */
-static void return_run(struct flight_runner *runner)
-{
-    custody_runner_hand_over(custody_runner_adopt(runner->worker, runner, runner->found_permit,
-                                                  runner->found_sandbox,
-                                                  flight_attempt_found_ran_ms(runner)));
+    if (is_run)
+        custody_runner_hand_over(custody_runner_adopt(runner->worker, runner, runner->found_permit,
+                                                      runner->found_sandbox,
+                                                      flight_attempt_found_ran_ms(runner)));
+    else
+        give_claim_back(runner, /* is_uncounted= */ true);
     observe_suspect(runner);
     runner->denied_by = WORKER_SUSPECT_LIMIT;
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
@@ -472,14 +482,11 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_attempt_execute(runner);
         return;
     case FLIGHT_ORDER_ATTACH:
-        worker_enter_suspect(runner->worker, runner);
         flight_attempt_attach(runner);
         return;
     case FLIGHT_ORDER_RETURN:
-        return_claim(runner);
-        return;
     case FLIGHT_ORDER_RETURN_RUN:
-        return_run(runner);
+        return_claim(runner, order == FLIGHT_ORDER_RETURN_RUN);
         return;
     case FLIGHT_ORDER_CLEAR:
         clear(runner);
@@ -494,7 +501,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         publish(runner);
         return;
     case FLIGHT_ORDER_PUBLISH_SMALL:
-        flight_publish_result(runner, true);
+        publish_small(runner);
         return;
     case FLIGHT_ORDER_PUBLISH_FOUND:
         publish_found(runner);

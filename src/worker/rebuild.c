@@ -118,12 +118,18 @@ static bool runs(const struct flight_runner *runner)
     return flight->holds_claim && runner->has_plan && (flight->state == FLIGHT_EXECUTING || is_sealing);
 }
 
+static bool waits_to_publish(const struct flight *flight)
+{
+    return flight->state == FLIGHT_WAITING && flight->next == FLIGHT_PUBLISHING;
+}
+
 /* Sealed, and not in Kafka yet as far as we know. What another sealed is asked for anew, unless it was handed
  * to librdkafka already: then nobody but us knows that it will be there. */
 static bool is_sealed(const struct flight_runner *runner)
 {
-    return runner->flight.state == FLIGHT_PUBLISHING && !runner->flight.is_diverted &&
-           runner->is_found == runner->flight.is_found && !runner->flight.is_unsealed;
+    const struct flight *flight = &runner->flight;
+    return (flight->state == FLIGHT_PUBLISHING || waits_to_publish(flight)) && !flight->is_diverted &&
+           runner->is_found == flight->is_found && !flight->is_unsealed;
 }
 
 /* What another sealed says it itself. */
