@@ -8,7 +8,9 @@ enum {
     LOOK_MOST_MS = 15000,
     KILL_FIRST_MS = 500,
     KILL_MOST_MS = 15000,
-    EXTEND_AGAIN_MS = 2000
+    EXTEND_AGAIN_MS = 2000,
+    STALE_MS = 30000, /* what E2B may take to carry an extension out, 85 s at most, must fit behind it into
+                         the slack */
 };
 
 static int64_t doubled(int64_t first_ms, unsigned tries, int64_t most_ms)
@@ -150,9 +152,13 @@ static enum custody_order extend_sandbox(struct custody *custody, int64_t now_ms
     return CUSTODY_ORDER_EXTEND_SANDBOX;
 }
 
+/* The horizon counts from the asking: who was stopped meanwhile asks anew. */
 static enum custody_order on_permit_extended(struct custody *custody, int64_t now_ms)
 {
     note_cover(custody, custody->asked_ms);
+    int64_t needed_ms = now_ms + custody->times.live_ms + custody->times.slack_ms;
+    if (custody->covered_ms + STALE_MS < needed_ms)
+        return extend_permit(custody, now_ms);
     return extend_sandbox(custody, now_ms);
 }
 
