@@ -56,7 +56,7 @@ void custody_init(struct custody *custody, const struct custody_times *times, in
 {
     assert(times->live_ms > 0 && times->slack_ms > 0);
     *custody = (struct custody){
-        .times = *times, .deadline_ms = INT64_MAX, .sent_ms = now_ms, .ends_ms = now_ms + times->live_ms};
+        .times = *times, .deadline_ms = INT64_MAX, .init_ms = now_ms, .ends_ms = now_ms + times->live_ms};
 }
 
 enum custody_order custody_init_left(struct custody *custody, const struct custody_times *times,
@@ -103,7 +103,7 @@ static enum custody_order on_created(struct custody *custody, int64_t now_ms)
 
 static enum custody_order on_absent(struct custody *custody, int64_t now_ms)
 {
-    if (custody->look_ms - custody->sent_ms >= custody->times.doubt_ends_ms)
+    if (custody->look_ms - custody->init_ms >= custody->times.doubt_ends_ms)
         return over(custody, CUSTODY_ORDER_RELEASE);
     custody->deadline_ms = now_ms + doubled(LOOK_FIRST_MS, ++custody->tries, LOOK_MOST_MS);
     return CUSTODY_ORDER_WAIT;

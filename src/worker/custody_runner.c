@@ -13,9 +13,12 @@
 
 enum {
     KEEP_TIMEOUT_MS = 10000,
-    DOUBT_ENDS_MS = 110000,
-    SANDBOX_ENV_MAX = 64 /* as many as a job may name */
+    DOUBT_ENDS_MS = 120000, /* after a create was asked for */
+    SANDBOX_ENV_MAX = 64    /* as many as a job may name */
 };
+
+_Static_assert(DOUBT_ENDS_MS > LEDGER_GRANT_MS + LEDGER_CREATE_MS + LEDGER_LATE_CREATE_MS,
+               "a create that is sent late and carried out late is still looked for");
 
 static void advance(struct custody_runner *runner, enum custody_event_kind kind,
                     const struct e2b_error *error);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static const struct custody_times times = {
-    .live_ms = 300000, .is_rolling = true, .slack_ms = 120000, .lead_ms = 600000, .doubt_ends_ms = 110000};
+    .live_ms = 300000, .is_rolling = true, .slack_ms = 120000, .lead_ms = 600000, .doubt_ends_ms = 120000};
 
 static enum custody_order tell(struct custody *custody, enum custody_event_kind kind, int64_t now_ms)
 {
@@ -21,8 +21,8 @@ static void an_answer_counts_from_when_the_look_was_begun(void **state)
     struct custody custody;
     custody_init(&custody, &times, 0);
     assert_int_equal(tell(&custody, CUSTODY_EVENT_UNANSWERED, 30000), CUSTODY_ORDER_WAIT);
-    assert_int_equal(tell(&custody, CUSTODY_EVENT_DEADLINE, 104000), CUSTODY_ORDER_LOOK);
-    assert_int_equal(tell(&custody, CUSTODY_EVENT_ABSENT, 112000), CUSTODY_ORDER_WAIT);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_DEADLINE, 114000), CUSTODY_ORDER_LOOK);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_ABSENT, 122000), CUSTODY_ORDER_WAIT);
     assert_int_equal(tell(&custody, CUSTODY_EVENT_DEADLINE, custody.deadline_ms), CUSTODY_ORDER_LOOK);
     assert_int_equal(tell(&custody, CUSTODY_EVENT_ABSENT, custody.look_ms + 8000), CUSTODY_ORDER_RELEASE);
 }
@@ -240,7 +240,7 @@ static const char *const orders[] = {
 static int64_t enter_situation(struct custody *custody, enum situation situation)
 {
     static const int64_t times_ms[SITUATION_COUNT] = {
-        [DOUBTFUL] = 100000,     [DOUBTFUL_LATE] = 110000, [DOUBTFUL_OVER] = 420000,
+        [DOUBTFUL] = 100000,     [DOUBTFUL_LATE] = 120000, [DOUBTFUL_OVER] = 420000,
         [KILLING_OVER] = 420000, [LIVE_STALE] = 700000,    [HANDING_STALE] = 700000};
     int64_t now_ms = times_ms[situation];
     custody_init(custody, &times, 0);
@@ -373,7 +373,8 @@ static struct custody_event bound(struct world *world)
 static enum custody_event_kind answer_create(struct world *world)
 {
     struct walk *walk = &world->walk;
-    int64_t sent_ms = world->custody.sent_ms;
+    int64_t booked_ms = world->custody.init_ms;
+    int64_t sent_ms = booked_ms + walk_below(walk, GRANT_MS - booked_ms); /* as long as the grant is good */
     int64_t answered_ms = sent_ms + walk_below(walk, CREATE_MS);
     switch (walk_below(walk, 4)) {
     case 0:
