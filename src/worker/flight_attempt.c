@@ -298,11 +298,12 @@ static void end_for_good(struct flight_runner *runner)
         runner, &(struct flight_event){.kind = FLIGHT_EVENT_ENDED, .code = CODE_INTERNAL, .is_final = true});
 }
 
-/* A process goes on without us; whoever has the record next follows it. */
+/* A process goes on without us; whoever has the record next follows it. The claim that an adopter was given
+ * names its sandbox. */
 static bool can_hand_over(const struct flight_runner *runner)
 {
-    return runner->plan.run_mode == RUN_MODE_PROCESS && runner->is_bound && runner->custody &&
-           runner->custody->custody.state == CUSTODY_LIVE;
+    return runner->plan.run_mode == RUN_MODE_PROCESS && (runner->is_bound || runner->is_attached) &&
+           runner->custody && runner->custody->custody.state == CUSTODY_LIVE;
 }
 
 static void leave_run(struct flight_runner *runner)

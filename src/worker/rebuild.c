@@ -190,7 +190,9 @@ static const struct ledger_assertion nothing = {.holder = LEDGER_MINE,
 static void give_away(const struct custody_runner *custody, struct ledger_assertion *ret)
 {
     const struct handed_run *handed = &custody->handed;
-    int64_t ran_ms = loop_now_ms(custody->worker->loop) - custody->created_ms;
+    int64_t since_ms =
+        custody->created_ms != 0 ? custody->created_ms : custody->began_ms - custody->run_ran_ms;
+    int64_t ran_ms = loop_now_ms(custody->worker->loop) - since_ms;
     ret->holder = LEDGER_NOBODYS;
     ret->job = custody->job;
     ret->mode = run_mode_name(RUN_MODE_PROCESS);

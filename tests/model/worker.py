@@ -266,7 +266,7 @@ def leave(m, world, i, w):
 
 def give_up(m, world, i, w, flight):
     """A process is left to the next owner; what must not begin again ends here; all else is killed."""
-    if m.is_process and flight.is_bound:
+    if m.is_process and (flight.is_bound or flight.is_adopter):
         if is_answered(m, world, w):
             ledger, answer = scripts.give_away(world.ledger, w.id, flight.permit)
             world = world._replace(ledger=ledger)

@@ -300,6 +300,41 @@ static void a_run_is_adopted_however_many_wait_for_its_limit(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* The claim names its sandbox already, whether the adopter has come to say so once more or not. */
+static void hand_over_unbound(struct world *world, int64_t after_ms)
+{
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 100000;print y", PROCESS ",'retry':{'after_start':'never'}");
+    world_run(world, 3000);
+    e2b_world_delay(world->e2b, E2B_WORLD_CONNECT, 200);
+    world_start(world, 1);
+    worker_stop(world->workers[0].worker);
+    while (strncmp(world_claim(world, "a")->owner, "worker1.", 8) != 0)
+        world_run(world, 1);
+    world_run(world, after_ms);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 5000);
+    world_stop(world, 1);
+    fake_redis_set_reachable(world->redis, true);
+    world_start(world, 2);
+    assert_true(world_settle(world, 300000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+static void an_adopter_without_redis_hands_on_what_it_has_not_connected_to(void **state)
+{
+    hand_over_unbound(*state, 0);
+}
+
+static void an_adopter_without_redis_hands_on_what_it_has_not_bound(void **state)
+{
+    hand_over_unbound(*state, 100);
+}
+
 /* It was bound and its program never began: begun now, in the same sandbox. */
 static void a_process_that_never_began_begins_with_its_adopter(void **state)
 {
@@ -658,6 +693,8 @@ int main(void)
         WORLD_TEST(a_run_whose_followers_died_late_goes_on),
         WORLD_TEST(runs_whose_followers_died_are_followed_one_by_one),
         WORLD_TEST(a_run_is_adopted_however_many_wait_for_its_limit),
+        WORLD_TEST(an_adopter_without_redis_hands_on_what_it_has_not_connected_to),
+        WORLD_TEST(an_adopter_without_redis_hands_on_what_it_has_not_bound),
         WORLD_TEST(a_process_that_never_began_begins_with_its_adopter),
         WORLD_TEST(an_adopted_run_whose_sandbox_is_gone_runs_anew),
         WORLD_TEST(runs_outlive_an_emptied_ledger),
