@@ -117,13 +117,14 @@ static void send_create(void *arg)
     struct custody_runner *runner = arg;
     struct worker *worker = runner->worker;
     const struct plan *plan = runner->plan;
-    char attempt[24], digest[PLAN_DIGEST_SIZE];
+    char attempt[24], run_ms[24], digest[PLAN_DIGEST_SIZE];
     runner->is_sent = provider_admit(worker->provider);
     if (!runner->is_sent) {
         refuse_create(runner);
         return;
     }
     (void)snprintf(attempt, sizeof attempt, "%lld", (long long)runner->attempt);
+    (void)snprintf(run_ms, sizeof run_ms, "%lld", (long long)plan->main_ms);
     plan_digest_text(plan, digest);
     /* The first three find it; the others say what it is for to whoever must rebuild the ledger. */
     const struct e2b_pair metadata[] = {
@@ -138,6 +139,7 @@ static void send_create(void *arg)
         {"mode", run_mode_name(plan->run_mode)},
         {"plan", digest},
         {"attempt", attempt},
+        {"run_ms", run_ms},
     };
     struct e2b_pair env[SANDBOX_ENV_MAX];
     assert(plan->sandbox_env.count <= ARRAY_LENGTH(env));

@@ -561,6 +561,54 @@ static void a_result_that_comes_while_its_worker_is_waited_for_is_read_back(void
     world_close(world, WORLD_CLEAN);
 }
 
+/* More than may be read: the newest count, whose records may come again. */
+static void the_newest_results_are_read_back_where_there_are_too_many(void **state)
+{
+    struct world *world = *state;
+    world->readback_max_bytes = 2000;
+    world_start(world, 0);
+    for (int i = 0; i < 100; i++) {
+        CLEANUP(base_freep) char *id = base_printf("old%d", i);
+        push_result(world, id);
+    }
+    world_run(world, 400000);
+    push_result(world, "a");
+    world_run(world, 1000);
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 30000);
+    for (int i = 0; i < 100; i++) { /* more than may be read, and within the last minute */
+        CLEANUP(base_freep) char *id = base_printf("new%d", i);
+        push_result(world, id);
+    }
+    push_result(world, "b");
+    world_run(world, 1000);
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 60000);
+    world_submit(world, "a", "print x");
+    world_submit(world, "b", "print x");
+    world_run(world, 20000);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 0);
+    assert_int_equal(e2b_world_creates(world->e2b, "default/b"), 0);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Its sandbox is extended for five minutes at a time, and that says nothing of its run. */
+static void a_run_that_is_found_in_e2bs_list_has_its_whole_time(void **state)
+{
+    struct world *world = *state;
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 1200000;print y", PROCESS);
+    world_run(world, 200000);
+    world_stop(world, 0);
+    store_clear(fake_redis_store(world->redis));
+    world_launch(world, 1);
+    assert_true(world_settle(world, 1500000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Nobody asserts it, E2B lists it: adopted when its record comes to somebody. */
 static void a_run_without_a_worker_is_found_in_e2bs_list(void **state)
 {
@@ -705,6 +753,8 @@ int main(void)
         WORLD_TEST(a_finished_job_stays_finished_when_the_ledger_is_emptied_twice),
         WORLD_TEST(a_finished_job_stays_finished_when_redis_and_every_worker_began_anew),
         WORLD_TEST(a_result_that_comes_while_its_worker_is_waited_for_is_read_back),
+        WORLD_TEST(the_newest_results_are_read_back_where_there_are_too_many),
+        WORLD_TEST(a_run_that_is_found_in_e2bs_list_has_its_whole_time),
         WORLD_TEST(a_run_without_a_worker_is_found_in_e2bs_list),
         WORLD_TEST(a_worker_that_slept_through_a_rebuild_lets_go),
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
