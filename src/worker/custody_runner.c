@@ -80,10 +80,12 @@ static void lose_create(struct custody_runner *runner, enum custody_event_kind k
                         const struct e2b_error *error)
 {
     struct flight_runner *flight = TAKE(runner->flight);
+    struct worker *worker = runner->worker;
     struct e2b_error copy = *error;
     advance(runner, kind, &copy);
     if (flight)
         flight_runner_on_sandbox(flight, &copy);
+    worker_ended(worker); /* a drain does not wait for what is in doubt */
 }
 
 static void on_created(struct e2b_call *call, const struct e2b_error *error, struct e2b_sandbox *sandbox)

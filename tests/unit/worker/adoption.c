@@ -714,6 +714,25 @@ static void a_job_is_cancelled_wherever_it_is(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Its permit lies behind everything that the create can have made: the next worker sees to it. */
+static void a_drain_does_not_wait_for_a_create_in_doubt(void **state)
+{
+    struct world *world = *state;
+    const struct e2b_world_fault silent = {.call = E2B_WORLD_CREATE, .is_silent = true};
+    world_start(world, 0);
+    e2b_world_fail(world->e2b, &silent);
+    world_submit(world, "a", "print x");
+    world_run(world, 1000);
+    cancel(world, "a");
+    world_run(world, 2000);
+    world_expect(world, "a", "cancelled", "CANCELLED");
+    int64_t before_ms = loop_now_ms(world->loop);
+    world_stop(world, 0);
+    assert_in_range(loop_now_ms(world->loop) - before_ms, 20000, 32000);
+    world_start(world, 1);
+    world_close(world, WORLD_DOUBTS);
+}
+
 static void a_verdict_beats_a_later_cancel(void **state)
 {
     struct world *world = *state;
@@ -760,6 +779,7 @@ int main(void)
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
         WORLD_TEST(a_result_does_not_wait_for_the_ledger_for_ever),
         WORLD_TEST(a_job_is_cancelled_wherever_it_is),
+        WORLD_TEST(a_drain_does_not_wait_for_a_create_in_doubt),
         WORLD_TEST(a_verdict_beats_a_later_cancel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
