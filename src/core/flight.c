@@ -127,12 +127,12 @@ static bool is_over(const struct flight *flight, const struct flight_event *gran
     return grant->is_final || grant->attempt > flight->max_attempts || grant->crashes >= flight->max_crashes;
 }
 
-/* Not now: it is granted once more when its turn comes. */
-static enum flight_order return_claim(struct flight *flight)
+/* Not now: it is granted, or taken over, once more when its turn comes. */
+static enum flight_order return_claim(struct flight *flight, enum flight_order order)
 {
     flight->holds_claim = flight->may_hold_claim = false;
     flight->delay_ms = POLL_ELSEWHERE_MS;
-    return enqueue(flight, FLIGHT_ORDER_RETURN);
+    return enqueue(flight, order);
 }
 
 static enum flight_order on_granted(struct flight *flight, const struct flight_event *event)
@@ -151,7 +151,7 @@ static enum flight_order on_granted(struct flight *flight, const struct flight_e
     /* A job that may have killed a worker runs beside no other such: only so does a second death tell which
      * of them it was. */
     if (event->is_early || (event->crashes > 0 && event->is_busy))
-        return return_claim(flight);
+        return return_claim(flight, FLIGHT_ORDER_RETURN);
     enter(flight, FLIGHT_EXECUTING);
     return FLIGHT_ORDER_EXECUTE;
 }
@@ -187,8 +187,6 @@ static bool is_outrun(enum code refusal)
 
 static enum flight_order attach(struct flight *flight, int64_t attempt)
 {
-    if (flight->is_leaving) /* the claim is adopted again once our lease is given back */
-        return finish(flight, FLIGHT_ORDER_DROP);
     flight->holds_claim = flight->may_hold_claim = true;
     flight->attempt = attempt;
     flight->failures = 0;
@@ -197,10 +195,25 @@ static enum flight_order attach(struct flight *flight, int64_t attempt)
     return FLIGHT_ORDER_ATTACH;
 }
 
+/* It may be what its followers die of. Of one death nobody is suspected: all that ran there are followed at
+ * once, for their sandboxes do not wait. Whoever died over it so often followed it for less than a lease. */
+static enum flight_order on_adopt_run(struct flight *flight, const struct flight_event *event)
+{
+    if (flight->is_leaving) /* the claim is adopted again once our lease is given back */
+        return finish(flight, FLIGHT_ORDER_DROP);
+    if (event->crashes >= flight->max_crashes) {
+        flight->refusal = CODE_NONE;
+        return on_adopt_final(flight, event->attempt);
+    }
+    if (event->crashes > 1 && event->is_busy)
+        return return_claim(flight, FLIGHT_ORDER_RETURN_RUN);
+    return attach(flight, event->attempt);
+}
+
 static enum flight_order on_adopt(struct flight *flight, const struct flight_event *event)
 {
     if (event->can_attach && is_outrun(flight->refusal))
-        return attach(flight, event->attempt);
+        return on_adopt_run(flight, event);
     if (event->is_final)
         return on_adopt_final(flight, event->attempt);
     if (flight->is_leaving)
@@ -312,7 +325,7 @@ static enum flight_order on_cancel(struct flight *flight)
 /* Only the ledger's word makes it the one result: asked for anew, without the permit it has forgotten. */
 static enum flight_order on_forgotten(struct flight *flight)
 {
-    flight->holds_claim = flight->may_hold_claim = false;
+    flight->holds_claim = flight->may_hold_claim = flight->is_small = false;
     if (flight->is_found) /* whoever sealed it may have published it, too: the ledger is being told */
         return sleep_until(flight, FLIGHT_ACQUIRING, POLL_DENIED_MS, FLIGHT_ORDER_SLEEP);
     return seal(flight, flight->code);

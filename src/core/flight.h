@@ -39,10 +39,11 @@ enum flight_event_kind {
                            timeout); park_ms: of one that never ran here: not yet, in a while */
     FLIGHT_EVENT_WAKE,  /* delay_ms of the last order is over, or a hint came */
     /* what acquire answered; DONE, STALE and CANCELLED also a look at the claim of a job that only waits */
-    FLIGHT_EVENT_GRANTED,   /* attempt, crashes, is_busy, is_early, is_final */
-    FLIGHT_EVENT_DENIED,    /* a limit is full */
-    FLIGHT_EVENT_ELSEWHERE, /* somebody runs or publishes it */
-    FLIGHT_EVENT_ADOPT,     /* the claim is ours, with what its owner left; attempt, can_attach, is_final */
+    FLIGHT_EVENT_GRANTED,      /* attempt, crashes, is_busy, is_early, is_final */
+    FLIGHT_EVENT_DENIED,       /* a limit is full */
+    FLIGHT_EVENT_ELSEWHERE,    /* somebody runs or publishes it */
+    FLIGHT_EVENT_ADOPT,        /* the claim is ours, with what its owner left; attempt, crashes, is_busy,
+                                  can_attach, is_final */
     FLIGHT_EVENT_FOUND_SEALED, /* the claim is ours, sealed: its bytes are to be published; is_copy */
     FLIGHT_EVENT_FOUND_DONE,
     FLIGHT_EVENT_STALE,
@@ -74,7 +75,7 @@ struct flight_event {
     int64_t retry_ms, park_ms;
     bool is_final;   /* ENDED, ADOPT, GRANTED: the program may have begun, and the job forbids a second
                         beginning */
-    bool is_busy;    /* GRANTED: a job that may have killed its worker runs here already */
+    bool is_busy;    /* GRANTED, ADOPT: a job that may have killed its worker runs here already */
     bool is_early;   /* GRANTED: asked for out of its turn, and there is no room for it to begin */
     bool can_attach; /* ADOPT, LEFT: the run survives its worker, and can be followed from anywhere */
     bool is_copy; /* FOUND_SEALED: for another record of the job, in whose transaction the result is or will
@@ -92,9 +93,10 @@ enum flight_order {
                                claim goes back, sealed and nobody's: ELSEWHERE */
     FLIGHT_ORDER_ACQUIRE,   /* with a refusal (the job may have no plan): under no limit */
     FLIGHT_ORDER_EXECUTE,
-    FLIGHT_ORDER_ATTACH,    /* to the run that a predecessor left */
-    FLIGHT_ORDER_RETURN,    /* release the claim, uncounted; then as SET_ASIDE, behind the suspect that runs
-                               here, or as ENQUEUE */
+    FLIGHT_ORDER_ATTACH,     /* to the run that a predecessor left */
+    FLIGHT_ORDER_RETURN,     /* release the claim, uncounted; then as SET_ASIDE, behind the suspect that runs
+                                here, or as ENQUEUE */
+    FLIGHT_ORDER_RETURN_RUN, /* ... and claim, permit and run are nobody's meanwhile */
     FLIGHT_ORDER_CLEAR,     /* kill what the predecessor left, give the claim back unless holds_claim; then as
                                ENQUEUE, or as SLEEP when WAITING, or as DROP when FINISHED */
     FLIGHT_ORDER_GIVE_BACK, /* release claim (and count, unless is_uncounted), then as SLEEP */

@@ -147,8 +147,8 @@ enum ledger_verdict {
     LEDGER_NOT_READY,   /* why */
     LEDGER_ELSEWHERE,   /* owner: another worker (or an unanswered operation of ours) runs or publishes it */
     /* The claim is ours now, with what its owner left: permit, sandbox, mode, plan, attempt, crashes, ... It
-     * counts as a crash unless it was yielded, was the asker's, was taken over and not bound since, or bind
-     * says that it is an adoption. */
+     * counts as a crash unless it was yielded, was the asker's, was taken over and not bound since, or once
+     * bind says that it is an adoption. */
     LEDGER_ADOPT,
     /* The claim is ours now: publish `record`. permit, sandbox: what its owner may have left alive. */
     LEDGER_SEALED,
@@ -196,7 +196,8 @@ struct ledger_bind {
     const char *mode; /* "interpreter" | "process" */
     const char *plan; /* digest, hex */
     int64_t horizon_ms, until_ms, run_until_ms;
-    bool is_adoption; /* what acquire answered ADOPT about goes on: its crash does not count */
+    bool
+        is_adoption; /* what acquire answered ADOPT about has gone on for a lease: its crash does not count */
 };
 /* The sandbox's id into claim and permit. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_NOW. */
 void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,

@@ -95,11 +95,15 @@ static bool can_attach(const struct flight_runner *runner, const struct ledger_a
 static void on_adopt(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
     runner->crashes = answer->crashes;
-    flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ADOPT,
-                                                         .attempt = answer->attempt,
-                                                         .can_attach = can_attach(runner, answer),
-                                                         .is_final = runner->job.never_after_start &&
-                                                                     answer->sandbox[0] != '\0'});
+    runner->is_suspect = answer->crashes > 1;
+    flight_runner_advance(
+        runner,
+        &(struct flight_event){.kind = FLIGHT_EVENT_ADOPT,
+                               .attempt = answer->attempt,
+                               .crashes = answer->crashes,
+                               .is_busy = worker_is_suspect_busy(runner->worker, runner),
+                               .can_attach = can_attach(runner, answer),
+                               .is_final = runner->job.never_after_start && answer->sandbox[0] != '\0'});
 }
 
 static void on_acquired(struct ledger_call *call, const struct error *error,

@@ -362,6 +362,21 @@ static void publish(struct flight_runner *runner)
         gate_pass(runner->worker, &runner->gate, publish_now, runner);
 }
 
+static void publish_small_now(void *arg)
+{
+    struct flight_runner *runner = arg;
+    if (!is_forgotten(runner))
+        flight_publish_result(runner, /* is_small= */ true);
+}
+
+static void publish_small(struct flight_runner *runner)
+{
+    if (runner->flight.is_unsealed)
+        publish_small_now(runner);
+    else
+        gate_pass(runner->worker, &runner->gate, publish_small_now, runner);
+}
+
 /* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its horizon.
  */
 static void publish_found_now(void *arg)
@@ -400,10 +415,16 @@ static void finish_published(struct flight_runner *runner)
     finish(runner);
 }
 
-/* The claim waits behind the suspect that runs here, or for a turn of its own. */
-static void return_claim(struct flight_runner *runner)
+/* The claim waits behind the suspect that runs here, or for a turn of its own. A run is nobody's meanwhile,
+ * its sandbox kept by the way for as long as it lives at once. */
+static void return_claim(struct flight_runner *runner, bool is_run)
 {
-    give_claim_back(runner, /* is_uncounted= */ true);
+    if (is_run)
+        custody_runner_hand_over(custody_runner_adopt(runner->worker, runner, runner->found_permit,
+                                                      runner->found_sandbox,
+                                                      flight_attempt_found_ran_ms(runner)));
+    else
+        give_claim_back(runner, /* is_uncounted= */ true);
     if (!runner->is_suspect || !worker_is_suspect_busy(runner->worker, runner)) {
         flight_park_line_up(runner);
         return;
@@ -508,7 +529,8 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_attempt_attach(runner);
         return;
     case FLIGHT_ORDER_RETURN:
-        return_claim(runner);
+    case FLIGHT_ORDER_RETURN_RUN:
+        return_claim(runner, order == FLIGHT_ORDER_RETURN_RUN);
         return;
     case FLIGHT_ORDER_CLEAR:
         clear(runner);
@@ -523,7 +545,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         publish(runner);
         return;
     case FLIGHT_ORDER_PUBLISH_SMALL:
-        flight_publish_result(runner, true);
+        publish_small(runner);
         return;
     case FLIGHT_ORDER_PUBLISH_FOUND:
         publish_found(runner);

@@ -61,6 +61,7 @@ struct flight_runner {
     bool is_permit_idle;  /* granted, and no custody answers for it */
     bool is_permit_lost;  /* it names another worker: hands off the sandbox */
     bool is_attached;     /* the attempt is a run that a predecessor left */
+    bool is_proven;       /* ... and it has not killed us for a lease */
     bool has_begun;       /* some attempt here: the job's code may have */
     bool is_suspect;      /* a worker died over it before; runs beside no other such */
     bool is_counted;      /* in worker->active_count */

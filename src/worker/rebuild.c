@@ -129,12 +129,18 @@ static bool runs(const struct flight_runner *runner)
     return flight->holds_claim && runner->has_plan && (flight->state == FLIGHT_EXECUTING || is_sealing);
 }
 
+static bool waits_to_publish(const struct flight *flight)
+{
+    return flight->state == FLIGHT_WAITING && flight->next == FLIGHT_PUBLISHING;
+}
+
 /* Sealed, and not in Kafka yet as far as we know. What another sealed is asked for anew, unless it was handed
  * to librdkafka already: then nobody but us knows that it will be there. */
 static bool is_sealed(const struct flight_runner *runner)
 {
-    return runner->flight.state == FLIGHT_PUBLISHING && !runner->flight.is_diverted &&
-           runner->is_found == runner->flight.is_found && !runner->flight.is_unsealed;
+    const struct flight *flight = &runner->flight;
+    return (flight->state == FLIGHT_PUBLISHING || waits_to_publish(flight)) && !flight->is_diverted &&
+           runner->is_found == flight->is_found && !flight->is_unsealed;
 }
 
 /* What another sealed says it itself. */
@@ -191,6 +197,27 @@ static const struct ledger_assertion nothing = {.holder = LEDGER_MINE,
                                                 .status = "",
                                                 .place = ""};
 
+/* It is on its way to be nobody's: asserted as what the yield makes of it, which may not come any more. So
+ * whatever the leader of the rebuild says of it, before or after, is the same with less in it. */
+static void give_away(const struct custody_runner *custody, struct ledger_assertion *ret)
+{
+    const struct handed_run *handed = &custody->handed;
+    int64_t since_ms =
+        custody->created_ms != 0 ? custody->created_ms : custody->began_ms - custody->run_ran_ms;
+    int64_t ran_ms = loop_now_ms(custody->worker->loop) - since_ms;
+    ret->holder = LEDGER_NOBODYS;
+    ret->job = custody->job;
+    ret->mode = run_mode_name(RUN_MODE_PROCESS);
+    ret->plan = handed->plan;
+    ret->payload = handed->payload;
+    ret->origin = handed->origin;
+    ret->hop = handed->hop;
+    ret->attempt = custody->attempt;
+    ret->crashes = handed->crashes;
+    ret->until_ms = custody->until_ms;
+    ret->run_until_ms = MAX(handed->main_ms - ran_ms, 1);
+}
+
 static void assert_custody(struct rebuild *rebuild, struct assertion *slot, struct custody_runner *custody)
 {
     struct ledger_assertion assertion = nothing;
@@ -207,6 +234,8 @@ static void assert_custody(struct rebuild *rebuild, struct assertion *slot, stru
         plan_digest_text(&flight->plan, digest);
         assertion.plan = digest;
         add_claim(flight, &assertion);
+    } else if (custody->custody.state == CUSTODY_HANDING) {
+        give_away(custody, &assertion);
     }
     send(rebuild, slot, &assertion);
 }

@@ -24,6 +24,28 @@ static void a_run_that_goes_on_with_its_adopter_is_no_crash(void **state)
     assert_int_equal(desk_look(&scene->two, "acme/1")->crashes, 1);
 }
 
+/* Only who asks for it says that nobody died of it: a follower's first bind does not. */
+static void a_run_that_kills_its_followers_is_counted_each_time(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    struct desk *desks[] = {&scene->one, &scene->two};
+    for (int i = 0; i < 3; i++) {
+        scene_lapse(scene, desks[i % 2]);
+        assert_int_equal(desk_ask(desks[(i + 1) % 2], "acme/1", "p2")->crashes, i + 1);
+        for (int n = 0; n < 2; n++) /* the answer may be lost */
+            assert_int_equal(desk_bind(desks[(i + 1) % 2], "acme/1", "p1"), LEDGER_OK);
+    }
+    /* Handed over before it was followed for long: the next who does says it for both. */
+    assert_int_equal(desk_yield(&scene->two, "acme/1", "p1"), LEDGER_OK);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->crashes, 3);
+    assert_int_equal(desk_bind(&scene->one, "acme/1", "p1"), LEDGER_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(desk_adopt(&scene->one, "acme/1", "p1"), LEDGER_OK);
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 2);
+}
+
 static void a_take_over_of_a_take_over_counts_both_that_died(void **state)
 {
     struct scene *scene = *state;
@@ -663,6 +685,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_SCENE(a_run_that_goes_on_with_its_adopter_is_no_crash),
+        IN_SCENE(a_run_that_kills_its_followers_is_counted_each_time),
         IN_SCENE(a_take_over_of_a_take_over_counts_both_that_died),
         IN_SCENE(a_take_over_that_nobody_used_counts_no_more_than_its_own_crash),
         IN_SCENE(a_claim_that_its_asker_forgot_is_no_crash),

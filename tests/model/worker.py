@@ -198,12 +198,12 @@ def unanswered(m, world, i, w, custody):
 
 
 def custody_doubtful(m, world, i, w, custody):
-    """Looked for by its metadata, for as long as it may come: a create that is under way is listed, or over by 110 s."""
+    """Looked for by its metadata, for as long as it may come: a create that is under way is listed, or over by 120 s."""
     sandbox = sandbox_of(world, custody.permit)
     if sandbox and sandbox.is_live:
         w = put_custody(w, custody._replace(state=KILLING))
         yield (w.id, "finds sandbox {} by its metadata", custody.permit), put_worker(world, i, w)
-    elif (not sandbox or not m.rules.doubt) and (w.is_cut or not w.background):  # in 110 s all else is heard
+    elif (not sandbox or not m.rules.doubt) and (w.is_cut or not w.background):  # in 120 s all else is heard
         world, w = release_permit(m, world, drop_custody(w, custody.permit), custody.permit)
         yield (w.id, "gives the doubtful create of {} up", custody.permit), put_worker(world, i, w)
 
@@ -266,7 +266,7 @@ def leave(m, world, i, w):
 
 def give_up(m, world, i, w, flight):
     """A process is left to the next owner; what must not begin again ends here; all else is killed."""
-    if m.is_process and flight.is_bound:
+    if m.is_process and (flight.is_bound or flight.is_adopter):
         if is_answered(m, world, w):
             ledger, answer = scripts.give_away(world.ledger, w.id, flight.permit)
             world = world._replace(ledger=ledger)

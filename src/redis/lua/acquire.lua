@@ -70,9 +70,7 @@ if state == 'running' or state == 'sealed' then
             -- The permit of a sealed claim keeps its name: its sandbox is for its old worker or the reaper to end.
             if call('EXISTS', L .. 'p:' .. c.permit) == 1 then call('HSET', L .. 'p:' .. c.permit, 'worker', worker) end
             -- taken: nobody has begun since it was taken over last. The crash that was counted then is still this one.
-            if c.owner == '' then
-                call('HDEL', J, 'counted')
-            elseif c.owner ~= worker and not c.taken then
+            if c.owner ~= '' and c.owner ~= worker and not c.taken then
                 crashes = call('HINCRBY', J, 'crashes', 1)
                 call('HSET', J, 'counted', 1) -- until bind says that the run goes on
             end
@@ -184,7 +182,7 @@ for _, Q in ipairs(registered) do call('HDEL', Q, me) end
 attempt = attempt + 1
 call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', origin, 'hop', hop,
      'attempt', attempt, 'until', now + wait + claim_life, 'epoch', epoch)
-call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted')
+call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted', 'followed')
 call('PERSIST', J)
 local all, has = old_limits and {old_limits} or {}, {}
 for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end

@@ -66,6 +66,7 @@ elseif status == '' then
     if not is_mine and c.state == 'running' and c.permit == permit then
         -- E2B's list knows less than what is written here: only its owner is not heard of.
         call('HSET', J, 'owner', '', 'epoch', epoch, 'until', now + tonumber(A[15]))
+        call('HDEL', J, 'counted', 'followed')
         if sandbox ~= '' then call('HSET', J, 'sandbox', sandbox) end
         return 'ok'
     end
@@ -73,7 +74,7 @@ end
 
 call('HSET', J, 'state', status == '' and 'running' or 'sealed', 'owner', owner, 'permit', permit, 'epoch', epoch, 'hop',
      hop, 'attempt', attempt, 'crashes', A[14], 'until', now + tonumber(A[15]))
-call('HDEL', J, 'taken', 'counted', 'sandbox', 'mode', 'plan', 'run_until', 'place')
+call('HDEL', J, 'taken', 'counted', 'followed', 'sandbox', 'mode', 'plan', 'run_until', 'place')
 if A[8] ~= '' then call('HSET', J, 'payload', A[8]) end
 if A[9] ~= '' then call('HSET', J, 'origin', A[9]) end
 if sandbox ~= '' then

@@ -48,7 +48,8 @@ end
 -- A claim that nobody runs any more, free for the next attempt, or for a copy of its record.
 local function give_up(J, state, ttl)
     call('HSET', J, 'state', state, 'owner', '')
-    call('HDEL', J, 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'taken', 'counted', 'epoch')
+    call('HDEL', J, 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'taken', 'counted', 'followed',
+         'epoch')
     call('PEXPIRE', J, ttl)
 end
 

@@ -24,6 +24,6 @@ if not is_claims or c.owner ~= worker then return superseded(worker, permit, c.s
 if named ~= worker then return named and 'superseded_permit' or 'superseded' end
 call('HSET', P, 'worker', '')
 call('HSET', J, 'owner', '', 'until', now + tonumber(A[4]), 'epoch', epoch)
-call('HDEL', J, 'taken', 'counted')
+call('HDEL', J, 'taken')
 if c.watch then call('PUBLISH', L .. 'ev', 'done ' .. job) end
 return 'ok'

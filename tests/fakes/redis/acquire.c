@@ -48,8 +48,7 @@ static void answer_taken(struct asking *asking, struct claim *claim)
 
 static void take_over(struct asking *asking, struct claim *claim)
 {
-    bool was_owned = claim->owner[0] != '\0';
-    bool is_crash = was_owned && !store_is(claim->owner, asking->worker) && !claim->taken;
+    bool is_crash = claim->owner[0] != '\0' && !store_is(claim->owner, asking->worker) && !claim->taken;
     store_put(&claim->owner, asking->worker);
     store_put(&claim->taken, asking->acquire->permit);
     if (!claim->payload) {
@@ -63,7 +62,7 @@ static void take_over(struct asking *asking, struct claim *claim)
         if (permit)
             store_put(&permit->worker, asking->worker);
         claim->crashes += is_crash;
-        claim->is_counted = is_crash || (claim->is_counted && was_owned);
+        claim->is_counted = claim->is_counted || is_crash;
         if (claim->is_cancelled)
             store_note_cancel(asking->store, asking->worker, claim->job);
     }

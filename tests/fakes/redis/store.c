@@ -75,7 +75,7 @@ void store_forget_run(struct claim *claim)
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         store_put(texts[i], NULL);
     claim->run_until_ms = 0;
-    claim->is_counted = false;
+    claim->is_counted = claim->is_followed = false;
 }
 
 void store_give_up(struct claim *claim, enum claim_state state, int64_t expires_ms)

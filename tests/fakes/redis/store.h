@@ -22,8 +22,9 @@ struct claim {
     int64_t expires_ms; /* INT64_MAX: never */
     int epoch;          /* in which its owner wrote it last; 0: none */
     bool is_cancelled, is_watched;
-    bool is_counted; /* its take-over counted a crash */
-    bool has_begun;  /* an attempt that was given up with its sandbox */
+    bool is_counted;  /* its take-over counted a crash */
+    bool is_followed; /* ... and whoever took it over has bound it */
+    bool has_begun;   /* an attempt that was given up with its sandbox */
     struct buffer record;
 };
 

@@ -49,9 +49,11 @@ enum ledger_answer store_bind(struct store *store, const char *worker, const str
         claim->until_ms = now_ms + bind->until_ms;
         claim->run_until_ms = now_ms + bind->run_until_ms;
         claim->epoch = store->epoch;
-        if (bind->is_adoption && claim->is_counted)
+        bool was_counted = claim->is_counted || claim->is_followed;
+        if (bind->is_adoption && was_counted)
             claim->crashes = MAX(0, claim->crashes - 1);
-        claim->is_counted = claim->is_counted && !bind->is_adoption;
+        claim->is_counted = false;
+        claim->is_followed = was_counted && !bind->is_adoption;
     }
     return LEDGER_OK;
 }
@@ -138,7 +140,6 @@ enum ledger_answer store_yield(struct store *store, const char *worker, const ch
     store_put(&permit->worker, "");
     store_put(&claim->owner, "");
     store_put(&claim->taken, NULL);
-    claim->is_counted = false;
     claim->until_ms = now_ms + until_ms;
     claim->epoch = store->epoch;
     *ret_is_watched = claim->is_watched;

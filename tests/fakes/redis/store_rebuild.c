@@ -284,6 +284,7 @@ enum ledger_answer store_assert(struct store *store, const char *worker,
         store_put(&claim->owner, "");
         claim->epoch = store->epoch;
         claim->until_ms = now_ms + assertion->until_ms;
+        claim->is_counted = claim->is_followed = false;
         if (sandbox[0] != '\0')
             store_put(&claim->sandbox, sandbox);
         return LEDGER_OK;

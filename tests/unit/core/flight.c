@@ -220,7 +220,10 @@ enum column {
     ELSEWHERE,
     ADOPT,
     ADOPT_FINAL,
-    ADOPT_RUN, /* a process that can be followed */
+    ADOPT_RUN,         /* a process that can be followed */
+    ADOPT_RUN_SUSPECT, /* ... and that two of its followers may have died of */
+    ADOPT_RUN_BUSY,    /* ... while another suspect runs here */
+    ADOPT_RUN_CRASHED, /* its third worker died */
     FOUND_SEALED,
     FOUND_SEALED_COPY,
     FOUND_DONE,
@@ -266,6 +269,10 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [ADOPT] = {.kind = FLIGHT_EVENT_ADOPT},
     [ADOPT_FINAL] = {.kind = FLIGHT_EVENT_ADOPT, .is_final = true},
     [ADOPT_RUN] = {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .can_attach = true, .is_final = true},
+    [ADOPT_RUN_SUSPECT] = {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .crashes = 2, .can_attach = true},
+    [ADOPT_RUN_BUSY] =
+        {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .crashes = 2, .is_busy = true, .can_attach = true},
+    [ADOPT_RUN_CRASHED] = {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .crashes = 3, .can_attach = true},
     [FOUND_SEALED] = {.kind = FLIGHT_EVENT_FOUND_SEALED},
     [FOUND_SEALED_COPY] = {.kind = FLIGHT_EVENT_FOUND_SEALED, .is_copy = true},
     [FOUND_DONE] = {.kind = FLIGHT_EVENT_FOUND_DONE},
@@ -307,6 +314,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
+        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued",
+        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
         [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
@@ -320,6 +329,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
+        [ADOPT_RUN_SUSPECT] = "drop finished", [ADOPT_RUN_BUSY] = "drop finished",
+        [ADOPT_RUN_CRASHED] = "drop finished",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
         [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
@@ -334,6 +345,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [DENIED] = "sleep waiting sealing JOB_EXPIRED", [ELSEWHERE] = "sleep waiting acquiring JOB_EXPIRED",
         [ADOPT] = "clear waiting sealing JOB_EXPIRED",
         [ADOPT_FINAL] = "clear waiting sealing JOB_EXPIRED", [ADOPT_RUN] = "attach executing",
+        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued JOB_EXPIRED",
+        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
         [FOUND_SEALED] = "publish found publishing JOB_EXPIRED",
         [FOUND_SEALED_COPY] = "ask place acquiring JOB_EXPIRED",
         [FOUND_DONE] = "note duplicate finished JOB_EXPIRED",
@@ -413,6 +426,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
+        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued",
+        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
         [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
@@ -425,6 +440,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
+        [ADOPT_RUN_SUSPECT] = "drop finished", [ADOPT_RUN_BUSY] = "drop finished",
+        [ADOPT_RUN_CRASHED] = "drop finished",
         [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
         [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
@@ -486,6 +503,7 @@ static const char *const orders[] = {
     [FLIGHT_ORDER_EXECUTE] = "execute",
     [FLIGHT_ORDER_ATTACH] = "attach",
     [FLIGHT_ORDER_RETURN] = "return",
+    [FLIGHT_ORDER_RETURN_RUN] = "return run",
     [FLIGHT_ORDER_CLEAR] = "clear",
     [FLIGHT_ORDER_GIVE_BACK] = "give back",
     [FLIGHT_ORDER_SEAL] = "seal",
@@ -829,8 +847,14 @@ static void obey(struct world *world, enum flight_order order)
         world->has_run = true;
     } else if (order == FLIGHT_ORDER_ATTACH) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken && world->is_process);
+        WALK_HOLDS(&world->walk, world->crashes < CRASHES_MAX);
         world->is_taken = false;
         world->has_run = true;
+        world->crashes -= world->crashes > 0 && walk_one_in(&world->walk, 2); /* it was followed for long */
+    } else if (order == FLIGHT_ORDER_RETURN_RUN) {
+        WALK_HOLDS(&world->walk, world->crashes > 1 && world->is_process);
+        world->is_ours = world->is_taken = false;
+        world->is_dead = true; /* anybody's, and uncounted */
         world->crashes--;
     } else if (order == FLIGHT_ORDER_RETURN) {
         WALK_HOLDS(&world->walk, world->crashes > 0 || world->was_early_grant);
@@ -847,7 +871,8 @@ static void obey(struct world *world, enum flight_order order)
     } else if (order == FLIGHT_ORDER_CLEAR) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken);
         world->is_taken = false;
-        release(world, false);
+        if (!flight->holds_claim)
+            release(world, false);
     } else if (order == FLIGHT_ORDER_PUBLISH) {
         WALK_HOLDS(&world->walk, (world->we_heard_sealed || flight->is_unsealed) && world->publishes++ == 0);
     } else if (order == FLIGHT_ORDER_PUBLISH_FOUND) {

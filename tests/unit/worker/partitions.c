@@ -2,6 +2,7 @@
  * or want less, drains. */
 #include "unit/worker/world.h"
 
+#include "fakes/redis/store_private.h"
 #include "test.h"
 
 static void revoke(struct world *world, int i)
@@ -134,6 +135,50 @@ static void a_result_that_is_always_too_large_is_kept(void **state)
     kafka_world_set_record_max(world->kafka, 1 << 20);
     assert_true(world_settle(world, 60000));
     world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ... also when the ledger loses its memory meanwhile, and the job's record comes a second time. */
+static void a_result_that_is_kept_outlives_an_emptied_ledger(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    kafka_world_set_record_max(world->kafka, 100);
+    world_submit(world, "a", "print x");
+    world_run(world, 20000);
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 15000);
+    assert_non_null(world_claim(world, "a"));
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    world_submit_to(world, 1, "a", "print x", NULL);
+    world_run(world, 5000);
+    kafka_world_set_record_max(world->kafka, 1 << 20);
+    assert_true(world_settle(world, 100000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ... and what comes while the ledger is rebuilt is not sent before it is sealed again. */
+static void a_result_that_is_kept_is_sealed_again_before_it_is_sent(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    kafka_world_set_record_max(world->kafka, 100);
+    world_submit(world, "a", "print x");
+    world_run(world, 3000);
+    kafka_world_set_record_max(world->kafka, 1 << 20);
+    store_clear(store);
+    while (!store->is_there)
+        world_run(world, 100);
+    store_set_lease(store, "other", fake_redis_now_ms(world->redis) + 60000); /* who is waited for */
+    world_run(world, 50000);
+    assert_false(store->is_ready);
+    assert_int_equal(world_result(world, "a").count, 0);
+    assert_true(world_settle(world, 200000));
+    assert_int_equal(world_result(world, "a").count, 1);
     world_close(world, WORLD_CLEAN);
 }
 
@@ -303,6 +348,8 @@ int main(void)
         WORLD_TEST(a_report_that_is_lost_repeats_the_same_result),
         WORLD_TEST(a_result_that_is_too_large_loses_its_bodies),
         WORLD_TEST(a_result_that_is_always_too_large_is_kept),
+        WORLD_TEST(a_result_that_is_kept_outlives_an_emptied_ledger),
+        WORLD_TEST(a_result_that_is_kept_is_sealed_again_before_it_is_sent),
         WORLD_TEST(a_dead_letter_that_is_too_large_does_not_hold_the_result),
         WORLD_TEST(a_drain_waits_for_what_runs),
         WORLD_TEST(an_idle_worker_stops_at_once),

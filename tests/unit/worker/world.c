@@ -125,6 +125,7 @@ void world_launch(struct world *world, int i)
                                            .config = &seat->config,
                                            .log = &world->log,
                                            .random = &seat->random,
+                                           .readback_max_bytes = world->readback_max_bytes,
                                            .stopped = on_stopped,
                                            .arg = seat};
     seat->worker = worker_new(&options, &error);
