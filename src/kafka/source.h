@@ -20,8 +20,8 @@ struct kafka_message {
     const struct kafka_header *headers;
     size_t header_count;
     /* An earlier owner (or we, before a restart) pulled it and did not finish it: somebody may still be
-     * running it. Delivered at once after the assignment, without asking for room, so that its claim is
-     * looked at. */
+     * running it. Delivered at once after the assignment, without asking for room (but see has_memory), so
+     * that its claim is looked at. */
     bool was_pulled;
 };
 
@@ -30,9 +30,12 @@ struct kafka_source_events {
     /* Asked before every record that was not pulled before: is there room for one more of this topic? After
      * false, pulling of its partition rests until kafka_source_pull. */
     bool (*has_room)(void *arg, const char *topic);
-    /* Asked before that: for how long shall it stay where it is? 0: not at all. It, and what stands behind it
-     * in its partition, wait at no cost, and are asked about again in time, once a minute at least. NULL:
-     * nothing waits. */
+    /* Asked before every other record: those may be what several dead members had, and more than one can
+     * hold. After false, as above. NULL: there always is. */
+    bool (*has_memory)(void *arg);
+    /* Asked before has_room: for how long shall it stay where it is? 0: not at all. It, and what stands
+     * behind it in its partition, wait at no cost, and are asked about again in time, once a minute at least.
+     * NULL: nothing waits. */
     int64_t (*wait_ms)(void *arg, const struct kafka_message *message);
     /* A record, in offset order within its partition. All of it is borrowed until the return: copy at once.
      * Each is to be finished by kafka_source_finish sooner or later, or left unfinished for whoever owns the

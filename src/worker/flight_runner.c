@@ -496,6 +496,14 @@ static void fall_asleep(struct flight_runner *runner)
     set_timer(runner);
 }
 
+static void acquire(struct flight_runner *runner, enum flight_state from)
+{
+    let_idle_permit_go(runner);
+    if (from == FLIGHT_WAITING)
+        runner->is_in_turn = false;
+    flight_acquire(runner);
+}
+
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)
 {
     worker_count_active(runner->worker, &runner->is_counted, is_active(runner->flight.state));
@@ -516,10 +524,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_publish_ask_place(runner);
         return;
     case FLIGHT_ORDER_ACQUIRE:
-        let_idle_permit_go(runner);
-        if (from == FLIGHT_WAITING)
-            runner->is_in_turn = false;
-        flight_acquire(runner);
+        acquire(runner, from);
         return;
     case FLIGHT_ORDER_EXECUTE:
         worker_enter_suspect(runner->worker, runner);

@@ -209,9 +209,10 @@ static void append_now(struct buffer *out, struct worker *worker)
         "Records of retry topics that are not due yet, in the partitions that this worker owns: no part of "
         "the backlog.",
         source.deferred);
-    number(out, "e2b_worker_jobs_in_flight", "gauge",
-           "Jobs past the queue and not finished; worker.max_in_flight bounds them.",
-           (int64_t)worker->active_count);
+    number(
+        out, "e2b_worker_jobs_in_flight", "gauge",
+        "Jobs past the queue and not finished; worker.max_in_flight bounds them, twice that what is adopted.",
+        (int64_t)worker->active_count);
     number(out, "e2b_worker_jobs_queued", "gauge", "Jobs in memory that wait for their turn.",
            (int64_t)(worker->flight_count - worker->active_count));
     number(out, "e2b_worker_jobs_memory_bytes", "gauge",

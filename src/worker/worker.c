@@ -168,6 +168,14 @@ static bool has_room(void *arg, const char *topic)
                                                          : has_room_for_jobs(worker);
 }
 
+/* What others had pulled is looked at however full we are, for it may be running; yet ten of them may have
+ * had ten times what fits. */
+static bool has_memory(void *arg)
+{
+    const struct worker *worker = arg;
+    return worker->bytes < 2 * (size_t)worker->config->max_bytes;
+}
+
 static void pump(void *arg)
 {
     struct worker *worker = arg;
@@ -176,7 +184,7 @@ static void pump(void *arg)
         return;
     worker->is_pump_wanted = false;
     start_waiting(worker);
-    if (worker->source && (has_room_for_jobs(worker) || control_has_room(worker)))
+    if (worker->source && (has_room_for_jobs(worker) || control_has_room(worker) || has_memory(worker)))
         kafka_source_pull(worker->source);
 }
 
@@ -333,6 +341,7 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
         .client_id = config->worker_name,
         .events = {.arg = worker,
                    .has_room = has_room,
+                   .has_memory = has_memory,
                    .wait_ms = intake_wait_ms,
                    .on_message = intake_take,
                    .on_revoked = on_revoked,

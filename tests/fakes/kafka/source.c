@@ -162,6 +162,12 @@ static bool has_room(struct kafka_source *source, struct partition *partition)
     return !partition->is_resting;
 }
 
+static bool has_memory(struct kafka_source *source, struct partition *partition)
+{
+    partition->is_resting = source->events.has_memory && !source->events.has_memory(source->events.arg);
+    return !partition->is_resting;
+}
+
 static bool deliver_one(struct kafka_source *source, struct partition *partition)
 {
     if (partition->phase != PARTITION_RUNNING)
@@ -176,6 +182,8 @@ static bool deliver_one(struct kafka_source *source, struct partition *partition
     enum partition_verdict verdict = partition_judge(partition, offset);
     if (verdict == PARTITION_DELIVER &&
         (is_waiting(source, partition, &message) || !has_room(source, partition)))
+        return false;
+    if (verdict == PARTITION_RECOVER && !has_memory(source, partition))
         return false;
     partition_pass(partition, offset, verdict);
     message.was_pulled = verdict == PARTITION_RECOVER;

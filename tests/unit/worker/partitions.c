@@ -79,6 +79,48 @@ static void a_member_that_was_expelled_unawares_does_no_harm(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+static int64_t memory_of(struct world *world, int i)
+{
+    static const char name[] = "\ne2b_worker_jobs_memory_bytes ";
+    CLEANUP(buffer_release) struct buffer text = {0};
+    worker_metrics(world->workers[i].worker, &text);
+    buffer_append_byte(&text, '\0');
+    const char *found = strstr(text.data, name);
+    assert_non_null(found);
+    return strtoll(found + strlen(name), NULL, 10);
+}
+
+/* What others had pulled and not finished comes at once, and may be more than fits: who would take it all in
+ * would die of it, and the next after that. */
+static void what_others_had_pulled_is_taken_in_as_far_as_there_is_memory(void **state)
+{
+    enum { JOBS = 60, JOB_BYTES = 100000, MAX_BYTES = 1 << 20 };
+    struct world *world = *state;
+    CLEANUP(base_freep) char *stdin_field = base_printf("'stdin':'%0*d'", JOB_BYTES, 7);
+    world->config.limit_global = 1;
+    world->config.drain_ms = 0;
+    world_start(world, 0);
+    for (int i = 0; i < JOBS; i++) {
+        CLEANUP(base_freep) char *id = base_printf("a%d", i);
+        world_submit_to(world, i % WORLD_PARTITIONS, id, "sleep 2000;print x", stdin_field);
+    }
+    world_run(world, 3000);
+    assert_true(memory_of(world, 0) > 5 * MAX_BYTES);
+    world_stop(world, 0);
+    world->config.max_bytes = MAX_BYTES;
+    world_start(world, 1);
+    int64_t most = 0;
+    for (int i = 0; i < 300; i++) {
+        world_run(world, 100);
+        most = MAX(most, memory_of(world, 1));
+    }
+    assert_in_range(most, 2 * MAX_BYTES, 2 * MAX_BYTES + 5 * JOB_BYTES);
+    assert_true(world_settle(world, 600000));
+    for (size_t i = 0; i < world->job_count; i++)
+        world_expect(world, world->jobs[i], "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- brokers ---- */
 
 static void a_result_waits_for_the_broker(void **state)
@@ -344,6 +386,7 @@ int main(void)
         WORLD_TEST(a_partition_goes_and_comes_back_at_any_moment),
         WORLD_TEST(a_partition_that_goes_to_another_worker_loses_no_job),
         WORLD_TEST(a_member_that_was_expelled_unawares_does_no_harm),
+        WORLD_TEST(what_others_had_pulled_is_taken_in_as_far_as_there_is_memory),
         WORLD_TEST(a_result_waits_for_the_broker),
         WORLD_TEST(a_report_that_is_lost_repeats_the_same_result),
         WORLD_TEST(a_result_that_is_too_large_loses_its_bodies),
