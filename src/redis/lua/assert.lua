@@ -81,9 +81,9 @@ if sandbox ~= '' then
 end
 if status ~= '' then
     call('HSET', J, 'status', status)
-    call('SET', O, record, 'PX', DAY)
+    call('SET', O, record)
 elseif c.cancel and is_mine then
     note_cancel(worker, job)
 end
-call('PERSIST', J)
+keep(job)
 return 'ok'

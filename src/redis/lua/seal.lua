@@ -26,6 +26,6 @@ end
 call('HSET', J, 'state', 'sealed', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', c[5] or origin,
      'status', status, 'until', now + tonumber(A[8]), 'epoch', epoch)
 call('HDEL', J, 'taken', 'counted')
-call('SET', O, record, 'PX', DAY)
-call('PERSIST', J)
+call('SET', O, record)
+keep(job)
 return 'ok'
