@@ -78,6 +78,22 @@ static void a_claim_that_its_asker_forgot_is_no_crash(void **state)
     assert_int_equal(answer->crashes, 0);
 }
 
+static void a_found_run_that_was_let_go_is_the_next_ones(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ADOPT);
+    ledger_let_go(scene->two.ledger, "p1");
+    scene_lapse(scene, &scene->two);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->verdict, LEDGER_ADOPT);
+    desk_pulse(&scene->two); /* it lapsed, and asks whose its permits are */
+    desk_pulse(&scene->two);
+    assert_int_equal(scene->two.lost_count, 0);
+    assert_true(ledger_lease_is_valid(scene->two.ledger));
+}
+
 /* ---- what nobody comes back for ---- */
 
 enum { DAY_MS = 24 * 3600 * 1000 };
@@ -626,6 +642,7 @@ int main(void)
         IN_SCENE(a_take_over_of_a_take_over_counts_both_that_died),
         IN_SCENE(a_take_over_that_nobody_used_counts_no_more_than_its_own_crash),
         IN_SCENE(a_claim_that_its_asker_forgot_is_no_crash),
+        IN_SCENE(a_found_run_that_was_let_go_is_the_next_ones),
         IN_SCENE(a_claim_that_nobody_comes_back_for_is_forgotten_within_a_week),
         IN_SCENE(sealed_bytes_are_kept_as_long_as_their_claim),
         IN_SCENE(a_yielded_run_is_adopted_at_once_and_is_no_crash),
