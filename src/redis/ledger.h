@@ -233,6 +233,10 @@ void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *j
 void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
                   ledger_answer_fn done);
 
+/* What acquire answered ADOPT about stays as it is, for whoever has the job's record next: this worker does
+ * not answer for the permit any more. Sends nothing. */
+void ledger_let_go(struct ledger *ledger, const char *permit);
+
 /* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. Whoever may have it in a queue
  * is told by a hint. The mark is kept for ttl_ms where nobody knows the job yet. OK, or SEAL_DONE: too late,
  * it has a verdict. */

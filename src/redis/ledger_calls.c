@@ -445,6 +445,11 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
     background_add(ledger->background, "release", command_format(&command));
 }
 
+void ledger_let_go(struct ledger *ledger, const char *permit)
+{
+    (void)permits_remove(&ledger->permits, permit);
+}
+
 void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms)
 {
     struct command command;

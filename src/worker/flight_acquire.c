@@ -112,8 +112,9 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
     struct flight_runner *runner = call->arg;
     if (error) {
         /* It may have been granted: given back before it is asked for anew, under a new permit. */
-        ledger_release(runner->worker->ledger, runner->permit, runner->job.key,
-                       LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM | LEDGER_UNCOUNT);
+        if (runner->was_asked)
+            ledger_release(runner->worker->ledger, runner->permit, runner->job.key,
+                           LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM | LEDGER_UNCOUNT);
         answer_is(runner, FLIGHT_EVENT_NOT_NOW);
         return;
     }
@@ -197,6 +198,7 @@ void flight_acquire(struct flight_runner *runner)
         .limits = limits,
         .limit_count = limits_of(runner, limits, ARRAY_LENGTH(limits)),
     };
+    runner->was_asked = ledger_state(worker->ledger) != LEDGER_CONNECTING; /* else nothing is sent */
     runner->acquire_boot_ms = loop_boot_ms(worker->loop);
     ledger_acquire(worker->ledger, &runner->ledger_call, &ask, on_acquired);
 }

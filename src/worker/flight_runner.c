@@ -476,6 +476,8 @@ static void drop(struct flight_runner *runner)
     observe_dropped(runner);
     if (runner->flight.holds_claim || runner->flight.may_hold_claim)
         give_claim_back(runner, runner->flight.is_uncounted);
+    else if (!custody_runner_find(runner->worker, runner->found_permit))
+        ledger_let_go(runner->worker->ledger, runner->found_permit); /* a run that was found on the way out */
     end(runner);
 }
 

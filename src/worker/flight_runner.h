@@ -59,6 +59,7 @@ struct flight_runner {
     bool is_found;        /* what is published was sealed by another */
     bool is_permit_given; /* a custody answers for the permit */
     bool is_permit_idle;  /* granted, and no custody answers for it */
+    bool was_asked;       /* the acquire was sent: without an answer it may have been granted */
     bool is_permit_lost;  /* it names another worker: hands off the sandbox */
     bool is_attached;     /* the attempt is a run that a predecessor left */
     bool is_proven;       /* ... and it has not killed us for a lease */

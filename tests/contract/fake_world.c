@@ -111,6 +111,13 @@ void world_end_claim(struct world *world, const char *job)
     claim_of(world, job)->until_ms = 1;
 }
 
+void world_age_claim(struct world *world, const char *job, int64_t ms)
+{
+    struct claim *claim = claim_of(world, job);
+    if (claim->expires_ms != INT64_MAX)
+        claim->expires_ms -= ms;
+}
+
 void world_end_permit(struct world *world, const char *permit)
 {
     store_set_horizon(store_of(world), store_find_permit(store_of(world), permit), 1);

@@ -100,6 +100,63 @@ static void a_claim_that_its_asker_forgot_is_no_crash(void **state)
     assert_int_equal(answer->crashes, 0);
 }
 
+static void a_found_run_that_was_let_go_is_the_next_ones(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ADOPT);
+    ledger_let_go(scene->two.ledger, "p1");
+    scene_lapse(scene, &scene->two);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->verdict, LEDGER_ADOPT);
+    desk_pulse(&scene->two); /* it lapsed, and asks whose its permits are */
+    desk_pulse(&scene->two);
+    assert_int_equal(scene->two.lost_count, 0);
+    assert_true(ledger_lease_is_valid(scene->two.ledger));
+}
+
+/* ---- what nobody comes back for ---- */
+
+enum { DAY_MS = 24 * 3600 * 1000 };
+
+/* A worker was killed when the record was delivered and its offset finished, and Redis was not told. */
+static void a_claim_that_nobody_comes_back_for_is_forgotten_within_a_week(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_ask(&scene->one, "acme/2", "p2");
+    (void)desk_seal(&scene->one, "acme/2", "p2", "r");
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(base_freep) char *job = base_printf("acme/%d", i + 1);
+        world_age_claim(scene->world, job, 6 * DAY_MS);
+        assert_text(desk_look(&scene->two, job)->state, i ? "sealed" : "running");
+        world_age_claim(scene->world, job, DAY_MS);
+        assert_text(desk_look(&scene->two, job)->state, "none");
+    }
+    (void)desk_ask(&scene->one, "acme/3", "p3"); /* whoever takes it over may need as long once more */
+    world_age_claim(scene->world, "acme/3", 6 * DAY_MS);
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/3", "p4")->verdict, LEDGER_ADOPT);
+    world_age_claim(scene->world, "acme/3", 6 * DAY_MS);
+    assert_text(desk_look(&scene->two, "acme/3")->state, "running");
+}
+
+static void sealed_bytes_are_kept_as_long_as_their_claim(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_seal(&scene->one, "acme/1", "p1", "the verdict");
+    for (int i = 0; i < 2; i++) { /* taken over, they begin anew */
+        struct desk *owner = i ? &scene->two : &scene->one, *other = i ? &scene->one : &scene->two;
+        world_age_claim(scene->world, "acme/1", 6 * DAY_MS);
+        scene_lapse(scene, owner);
+        const struct ledger_acquired *answer = desk_ask(other, "acme/1", i ? "p3" : "p2");
+        assert_int_equal(answer->verdict, LEDGER_SEALED);
+        assert_int_equal(answer->record.length, strlen("the verdict"));
+    }
+}
+
 /* ---- drain ---- */
 
 static void a_yielded_run_is_adopted_at_once_and_is_no_crash(void **state)
@@ -689,6 +746,9 @@ int main(void)
         IN_SCENE(a_take_over_of_a_take_over_counts_both_that_died),
         IN_SCENE(a_take_over_that_nobody_used_counts_no_more_than_its_own_crash),
         IN_SCENE(a_claim_that_its_asker_forgot_is_no_crash),
+        IN_SCENE(a_found_run_that_was_let_go_is_the_next_ones),
+        IN_SCENE(a_claim_that_nobody_comes_back_for_is_forgotten_within_a_week),
+        IN_SCENE(sealed_bytes_are_kept_as_long_as_their_claim),
         IN_SCENE(a_yielded_run_is_adopted_at_once_and_is_no_crash),
         IN_SCENE(only_a_runs_owner_yields_it_and_nothing_is_made),
         IN_SCENE(what_was_yielded_is_not_lost_by_the_one_who_yielded_it),

@@ -65,6 +65,7 @@ if state == 'running' or state == 'sealed' then
             return {'elsewhere', c.owner}
         end
         call('HSET', J, 'owner', worker, 'until', now + claim_life, 'taken', permit, 'epoch', epoch)
+        keep(job)
         if not c.payload then call('HSET', J, 'payload', payload, 'origin', c.origin or origin) end
         if state == 'running' then
             -- The permit of a sealed claim keeps its name: its sandbox is for its old worker or the reaper to end.
@@ -183,7 +184,7 @@ attempt = attempt + 1
 call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', origin, 'hop', hop,
      'attempt', attempt, 'until', now + wait + claim_life, 'epoch', epoch)
 call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted', 'followed')
-call('PERSIST', J)
+call('PEXPIRE', J, WEEK)
 local all, has = old_limits and {old_limits} or {}, {}
 for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end
 for _, limit in ipairs(limits) do

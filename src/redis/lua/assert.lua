@@ -83,9 +83,9 @@ end
 if status ~= '' then
     call('HSET', J, 'status', status)
     if A[19] ~= '' then call('HSET', J, 'place', A[19]) end
-    call('SET', O, record, 'PX', DAY)
+    call('SET', O, record)
 elseif c.cancel and is_mine then
     note_cancel(worker, job)
 end
-call('PERSIST', J)
+keep(job)
 return 'ok'

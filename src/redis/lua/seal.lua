@@ -30,6 +30,6 @@ call('HDEL', J, 'taken', 'counted', 'place')
 if A[9] ~= '' and not string.find(' ' .. (c[6] or '') .. ' ', ' ' .. A[9] .. ' ', 1, true) then
     call('HSET', J, 'place', A[9])
 end
-call('SET', O, record, 'PX', DAY)
-call('PERSIST', J)
+call('SET', O, record)
+keep(job)
 return 'ok'

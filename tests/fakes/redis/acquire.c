@@ -57,6 +57,7 @@ static void take_over(struct asking *asking, struct claim *claim)
             store_put(&claim->origin, asking->acquire->origin);
     }
     claim->until_ms = asking->now_ms + asking->acquire->until_ms;
+    claim->expires_ms = asking->now_ms + STORE_WEEK_MS;
     if (claim->state == CLAIM_RUNNING) {
         struct permit *permit = store_find_permit(asking->store, claim->permit);
         if (permit)
@@ -328,7 +329,7 @@ static void grant(struct asking *asking, int64_t wait_ms)
     claim->attempt++;
     claim->until_ms = asking->now_ms + wait_ms + acquire->until_ms;
     claim->epoch = asking->store->epoch;
-    claim->expires_ms = INT64_MAX;
+    claim->expires_ms = asking->now_ms + STORE_WEEK_MS;
     write_permit(asking, wait_ms);
     answer_granted(asking, claim, wait_ms);
 }

@@ -19,7 +19,7 @@ struct claim {
     char *job, *owner, *permit, *payload, *plan, *origin, *sandbox, *mode, *status, *taken, *place,
         *moved; /* NULL: not set */
     int64_t hop, attempt, crashes, until_ms, run_until_ms, partition, offset;
-    int64_t expires_ms; /* INT64_MAX: never */
+    int64_t expires_ms; /* INT64_MAX: not written yet */
     int epoch;          /* in which its owner wrote it last; 0: none */
     bool is_cancelled, is_watched;
     bool is_counted;  /* its take-over counted a crash */

@@ -116,7 +116,7 @@ enum ledger_answer store_seal(struct store *store, const char *worker, const str
     claim->is_counted = false;
     claim->epoch = store->epoch;
     claim->until_ms = now_ms + seal->until_ms;
-    claim->expires_ms = INT64_MAX;
+    claim->expires_ms = now_ms + STORE_WEEK_MS;
     buffer_clear(&claim->record);
     buffer_append(&claim->record, seal->record.data, seal->record.length);
     return LEDGER_OK;

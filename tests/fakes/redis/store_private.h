@@ -10,6 +10,7 @@ enum {
     STORE_LATE_MS = 120000,
     STORE_AFTER_MS = 110000,
     STORE_DAY_MS = 24 * 3600 * 1000,
+    STORE_WEEK_MS = 7 * STORE_DAY_MS,
     STORE_UNLIMITED_MILLI = 20000 /* what a create rate without limit counts as once it was halved */
 };
 

@@ -242,7 +242,7 @@ static void write_claim(struct store *store, struct claim *claim, const char *ow
     claim->attempt = MAX(1, assertion->attempt);
     claim->crashes = assertion->crashes;
     claim->until_ms = now_ms + assertion->until_ms;
-    claim->expires_ms = INT64_MAX;
+    claim->expires_ms = now_ms + STORE_WEEK_MS;
     if (assertion->payload[0] != '\0')
         store_put(&claim->payload, assertion->payload);
     if (assertion->origin[0] != '\0')

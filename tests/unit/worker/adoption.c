@@ -826,6 +826,42 @@ static void a_result_does_not_wait_for_the_ledger_for_ever(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* ---- left before it was begun ---- */
+
+/* The answer comes when the worker goes. Its lease goes back whole: nobody waits for the creates of one that
+ * has none under way. */
+static void a_run_that_is_found_on_the_way_out_is_left_to_the_next(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    struct random random;
+    random_init_seed(&random, 1);
+    world->config.drain_ms = 1000;
+    world_start(world, 0);
+    world_submit_with(world, "a", "print x;sleep 90000;print y", PROCESS);
+    world_run(world, 3000);
+    world_start(world, 1);
+    const struct claim *claim = world_claim(world, "a");
+    CLEANUP(base_freep) char *first = base_strdup(claim->owner);
+    fake_redis_vary(world->redis, &random, 500);
+    world->step_ms = 1;
+    worker_stop(world->workers[0].worker);
+    for (int ms = 0; ms < 60000 && (claim->owner[0] == '\0' || store_is(claim->owner, first)); ms++)
+        world_run(world, 1);
+    CLEANUP(base_freep) char *second = base_strdup(claim->owner);
+    assert_true(store_is_alive(store, second, fake_redis_now_ms(world->redis)));
+    worker_stop(world->workers[1].worker);
+    fake_redis_vary(world->redis, NULL, 0);
+    world->step_ms = 0;
+    world_run(world, 5000);
+    assert_null(store_find_lease(store, second));
+    world_start(world, 2);
+    assert_true(world_settle(world, 200000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- cancelled ---- */
 
 static void cancel(struct world *world, const char *job_id)
@@ -927,6 +963,7 @@ int main(void)
         WORLD_TEST(a_drain_may_end_with_the_answer_of_a_rebuild),
         WORLD_TEST(a_long_run_outlives_an_outage_of_the_ledger),
         WORLD_TEST(a_result_does_not_wait_for_the_ledger_for_ever),
+        WORLD_TEST(a_run_that_is_found_on_the_way_out_is_left_to_the_next),
         WORLD_TEST(a_job_is_cancelled_wherever_it_is),
         WORLD_TEST(a_drain_does_not_wait_for_a_create_in_doubt),
         WORLD_TEST(a_verdict_beats_a_later_cancel),

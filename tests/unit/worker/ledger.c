@@ -325,6 +325,30 @@ static char *leave_claim(struct world *world, const char *job_id, const char *wo
     return base_strdup(acquire.permit);
 }
 
+/* Whoever waits for another's verdict goes on asking: what never left is not given back, or an outage fills
+ * the background. */
+static void what_was_never_asked_for_is_not_given_back(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    world_run(world, 30000);
+    free(leave_claim(world, "a", "other"));
+    store_set_lease(store, "other", INT64_MAX);
+    world_submit_with(world, "a", "print x", "'template':'nowhere'");
+    world_run(world, 5000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 600000);
+    store_set_lease(store, "other", 0);
+    int64_t before = fake_redis_count(world->redis);
+    fake_redis_set_reachable(world->redis, true);
+    world_run(world, 5000);
+    assert_in_range(fake_redis_count(world->redis) - before, 0, 20); /* the reaper's, and a question or two */
+    assert_true(world_settle(world, 100000));
+    world_expect(world, "a", "rejected", "UNKNOWN_TEMPLATE");
+    world_close(world, WORLD_DOUBTS);
+}
+
 /* A dead worker's job: its sandbox is killed, then it runs here. */
 static void what_a_dead_worker_ran_is_cleared_and_run_anew(void **state)
 {
@@ -589,6 +613,7 @@ int main(void)
         WORLD_TEST(a_job_that_is_done_elsewhere_when_it_is_sealed_ends_without_a_word),
         WORLD_TEST(a_bind_that_is_superseded_kills_its_own_sandbox),
         WORLD_TEST(a_ledger_that_is_emptied_is_built_anew),
+        WORLD_TEST(what_was_never_asked_for_is_not_given_back),
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
         WORLD_TEST(a_take_over_whose_answer_is_lost_again_and_again_is_no_crash),
