@@ -505,11 +505,16 @@ void worker_ended(struct worker *worker)
 static void on_custody_grace(void *arg)
 {
     struct worker *worker = arg;
-    log_warn(&worker->log, "drain.kills_unanswered", LOG_INT("sandboxes", worker->custody_count));
-    if (worker->flight_count == 0)
+    if (worker->flight_count == 0) {
+        log_warn(&worker->log, "drain.kills_unanswered", LOG_INT("sandboxes", worker->custody_count));
         close_rest(worker);
-    else
-        loop_timer_start(worker->loop, &worker->drain_timer, CUSTODY_GRACE_MS, on_custody_grace, worker);
+        return;
+    }
+    log_warn(&worker->log, "drain.jobs_wait", LOG_INT("jobs", worker->flight_count),
+             LOG_INT("sandboxes", worker->custody_count),
+             LOG_TEXT("redis", worker_part_why(worker, PART_REDIS)),
+             LOG_TEXT("kafka_results", worker_part_why(worker, PART_KAFKA_RESULTS)));
+    loop_timer_start(worker->loop, &worker->drain_timer, CUSTODY_GRACE_MS, on_custody_grace, worker);
 }
 
 static void give_up_all(void *arg)

@@ -5,6 +5,9 @@
 #include "fakes/redis/store_private.h"
 #include "test.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static void revoke(struct world *world, int i)
 {
     kafka_world_revoke(world_source(world, i), WORLD_TOPIC, 0, /* is_lost= */ false);
@@ -290,6 +293,36 @@ static void a_drain_gives_back_what_does_not_fit(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Not of sandboxes whose kill is not answered: there are none. */
+static void a_drain_says_what_its_last_jobs_wait_for(void **state)
+{
+    struct world *world = *state;
+    char text[16384] = "";
+    world->log.level = LOG_LEVEL_WARN;
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    world->log.fd = fileno(log);
+    world->config.drain_ms = 1000;
+    world->config.redis_outage_hold_ms = 36000000;
+    world_start(world, 0);
+    world_submit(world, "a", "sleep 2000;print x");
+    world_run(world, 1000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 3000);
+    worker_stop(world->workers[0].worker);
+    world_run(world, 70000);
+    rewind(log);
+    assert_true(fread(text, 1, sizeof text - 1, log) > 0);
+    assert_non_null(strstr(text, "\"event\":\"drain.jobs_wait\""));
+    assert_null(strstr(text, "drain.kills_unanswered"));
+    fake_redis_set_reachable(world->redis, true);
+    world_stop(world, 0);
+    (void)fclose(log);
+    world->log = (struct log){.component = "test", .level = LOG_LEVEL_NONE};
+    world_start(world, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void a_second_stop_does_not_wait(void **state)
 {
     struct world *world = *state;
@@ -397,6 +430,7 @@ int main(void)
         WORLD_TEST(a_drain_waits_for_what_runs),
         WORLD_TEST(an_idle_worker_stops_at_once),
         WORLD_TEST(a_drain_gives_back_what_does_not_fit),
+        WORLD_TEST(a_drain_says_what_its_last_jobs_wait_for),
         WORLD_TEST(a_second_stop_does_not_wait),
         WORLD_TEST(attempts_that_fail_without_a_partition_count),
         WORLD_TEST(a_drain_does_not_give_back_what_must_not_begin_again),
