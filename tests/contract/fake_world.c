@@ -113,7 +113,7 @@ void world_end_claim(struct world *world, const char *job)
 
 void world_end_permit(struct world *world, const char *permit)
 {
-    store_find_permit(store_of(world), permit)->horizon_ms = 1;
+    store_set_horizon(store_of(world), store_find_permit(store_of(world), permit), 1);
 }
 
 int64_t world_lease_left(struct world *world, const char *worker)
