@@ -30,9 +30,9 @@ struct kafka_delivery {
     bool is_held_back;         /* ... for the map would not fit with it: source_offsets */
 };
 
-/* place: NULL for the sink's. Everything but the value is copied. Owns: free, once it is on no list. */
+/* from: NULL for the sink's. Everything but the value is copied. Owns: free, once it is on no list. */
 struct kafka_delivery *delivery_new(const struct kafka_record *record,
-                                    const struct kafka_place *place) MUST_USE;
+                                    const struct kafka_place *from) MUST_USE;
 size_t delivery_bytes(const struct kafka_record *record);
 
 /* flags: RD_KAFKA_MSG_F_COPY, or 0: the value is borrowed until the report. */
