@@ -109,8 +109,8 @@ static enum custody_order on_absent(struct custody *custody, int64_t now_ms)
     return CUSTODY_ORDER_WAIT;
 }
 
-/* After its own end and the slack behind it nothing of it can be left: the permit's horizon settles the rest.
- */
+/* After its own end and the slack behind it nothing of it can be left: the permit's horizon settles the
+ * rest. */
 static bool is_hopeless(const struct custody *custody, int64_t now_ms)
 {
     return now_ms >= custody->ends_ms + custody->times.slack_ms;

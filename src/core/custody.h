@@ -24,8 +24,8 @@ enum custody_state {                   /* in the order of life; never backwards 
                      CUSTODY_DOUBTFUL, /* it was sent and not answered clearly: the sandbox may live, or be
                                           made yet */
                      CUSTODY_LIVE,
-                     CUSTODY_HANDING, /* its run goes on without this worker: extended once more, then yielded
-                                       */
+                     CUSTODY_HANDING, /* its run goes on without this worker: extended once more, then
+                                       * yielded */
                      CUSTODY_KILLING, /* nobody needs it; DELETE until E2B says it is gone */
                      CUSTODY_GONE,
                      CUSTODY_STATE_COUNT

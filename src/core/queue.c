@@ -55,8 +55,7 @@ struct queue {
     size_t count, ready_count, bytes;
 };
 
-/* ---- Trees of things whose first member is their name ----------------------------------------------------
- */
+/* ---- Trees of things whose first member is their name ---- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -75,8 +74,7 @@ static void tree_add(void **tree, void *object)
         base_die("out of memory");
 }
 
-/* ---- Tenants ---------------------------------------------------------------------------------------------
- */
+/* ---- Tenants ---- */
 
 static struct queue_tenant *tenant_of(struct queue *queue, const struct queue_entry *entry)
 {
@@ -118,8 +116,7 @@ static void leave(struct queue *queue, struct queue_entry *entry)
         tenant_free(tenant);
 }
 
-/* ---- Lines -----------------------------------------------------------------------------------------------
- */
+/* ---- Lines ---- */
 
 static struct queue_entry *entry_at(struct heap_node *node)
 {
@@ -184,8 +181,7 @@ static void line_remove(struct line *line, struct queue_entry *entry)
     lane_free(lane);
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------------------
- */
+/* ---- Limits ---- */
 
 static struct queue_limit *limit_of(struct queue *queue, const char *name)
 {
@@ -211,8 +207,7 @@ static bool limit_lost_one(struct queue *queue, struct queue_limit *limit)
     return false;
 }
 
-/* ---- Public ----------------------------------------------------------------------------------------------
- */
+/* ---- Public ---- */
 
 struct queue *queue_new(void)
 {

@@ -42,8 +42,8 @@ void queue_hold(struct queue *queue, struct queue_entry *entry);
  * one waits. It keeps its place in the order. */
 void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char *limit);
 /* Those set aside for this limit are ready again, at most `count` (SIZE_MAX: all): by class, in a class one
- * tenant after the other, of a tenant the oldest first. Whoever is denied again waits for the others' turns.
- */
+ * tenant after the other, of a tenant the oldest first. Whoever is denied again waits for the others'
+ * turns. */
 void queue_free_limit(struct queue *queue, const char *limit, size_t count);
 
 /* Likewise for every limit, whatever set its entries aside: nothing waits for a hint alone. */

@@ -57,9 +57,9 @@ struct partition_facts {
 enum partition_finding {
     PARTITION_FINE,
     PARTITION_UNREADABLE, /* the metadata is not ours: the base alone is taken */
-    PARTITION_FOREIGN, /* base or map lie above the end of the partition: it was created anew; from its start
-                        */
-    PARTITION_OVERTAKEN, /* records that were not finished are gone: from the earliest that is left */
+    PARTITION_FOREIGN,    /* base or map lie above the end of the partition: it was created anew; from its
+                           * start */
+    PARTITION_OVERTAKEN,  /* records that were not finished are gone: from the earliest that is left */
 };
 
 /* Takes over what is committed and joins it with what this object knows already: what either says is

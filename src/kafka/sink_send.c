@@ -135,7 +135,7 @@ void kafka_sink_send(struct kafka_sink *sink, struct kafka_send *send, const str
                      kafka_sent_fn sent)
 {
     assert(!send->delivery && !sink->is_closing);
-    struct kafka_delivery *delivery = delivery_new(record, /* place= */ NULL);
+    struct kafka_delivery *delivery = delivery_new(record, /* from= */ NULL);
     delivery->sink = sink;
     delivery->send = send;
     delivery->sent = sent;

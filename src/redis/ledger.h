@@ -223,8 +223,8 @@ void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *
                    ledger_answer_fn done);
 
 /* A drain: claim and permit are nobody's from now on, so that the next owner of the record adopts the run at
- * once and no crash counts. until_ms: of the claim, as at bind. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_NOW.
- */
+ * once and no crash counts. until_ms: of the claim, as at bind. OK, SUPERSEDED, SUPERSEDED_PERMIT or
+ * NOT_NOW. */
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
                   int64_t until_ms, ledger_answer_fn done);
 
@@ -371,8 +371,8 @@ enum ledger_release {
     LEDGER_RELEASE_CLAIM = 2,  /* the job is free for the next attempt, here or elsewhere */
     LEDGER_UNCOUNT = 4,        /* with CLAIM: this attempt never started the job's code */
 };
-/* `what` is a set of ledger_release. job may be NULL without CLAIM. Whatever does not name us is left alone.
- */
+/* `what` is a set of ledger_release. job may be NULL without CLAIM. Whatever does not name us is left
+ * alone. */
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what);
 /* The job goes on as a copy of its record with this hop, delay_ms from now, and the copy was delivered:
  * earlier ones are stale. Ends the claim, if it is ours under this permit ("": there is none) or nobody runs

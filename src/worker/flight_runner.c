@@ -332,8 +332,8 @@ static void seal(struct flight_runner *runner)
     flight_publish_seal(runner);
 }
 
-/* Whoever was stopped since the ledger sealed this may wake into another ledger, which knows nothing of it.
- */
+/* Whoever was stopped since the ledger sealed this may wake into another ledger, which knows nothing of
+ * it. */
 static bool is_forgotten(struct flight_runner *runner)
 {
     if (runner->flight.is_unsealed || runner->sealed_epoch == ledger_epoch(runner->worker->ledger))
@@ -377,8 +377,8 @@ static void publish_small(struct flight_runner *runner)
         gate_pass(runner->worker, &runner->gate, publish_small_now, runner);
 }
 
-/* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its horizon.
- */
+/* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its
+ * horizon. */
 static void publish_found_now(void *arg)
 {
     struct flight_runner *runner = arg;

@@ -277,8 +277,8 @@ static void on_done(void *arg, const char *job)
     }
 }
 
-/* Conditions that end by themselves (a lease that is valid again, a sink with room again) are looked at anew.
- */
+/* Conditions that end by themselves (a lease that is valid again, a sink with room again) are looked at
+ * anew. */
 static void on_tick(void *arg)
 {
     struct worker *worker = arg;

@@ -1,6 +1,6 @@
 /* What a transactor promises, against a real cluster: whoever reads what is committed sees each result once,
- * and each record that has one is finished. The mock's transactions undo nothing, so it proves nothing here.
- */
+ * and each record that has one is finished. The mock's transactions undo nothing, so it proves nothing
+ * here. */
 #include "base/random.h"
 #include "kafka/source_inside.h"
 #include "kafka/transactor_inside.h"

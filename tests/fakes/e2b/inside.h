@@ -8,8 +8,8 @@
 #include "fakes/loop/virtual.h"
 
 /* The fake's parts know each other. Each call has two sides: an operation, on the loop of its client, which
- * stops and dies with it; and a request, at E2B, on the world's. What the one says to the other is a letter.
- */
+ * stops and dies with it; and a request, at E2B, on the world's. What the one says to the other is a
+ * letter. */
 
 struct tally { /* of one job */
     struct link link;

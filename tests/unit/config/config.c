@@ -1,5 +1,5 @@
-/* The configuration: sources and their order, mistakes and what is said of them, and what follows from what.
- */
+/* The configuration: sources and their order, mistakes and what is said of them, and what follows from
+ * what. */
 #include "config/config.h"
 #include "config/keys.h"
 #include "test.h"

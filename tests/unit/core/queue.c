@@ -313,8 +313,7 @@ static void ten_thousand_entries_of_ten_thousand_tenants_pass(void **state)
     queue_free(queue);
 }
 
-/* ---- Against a naive model -------------------------------------------------------------------------------
- */
+/* ---- Against a naive model ---- */
 
 enum { ENTRIES = 60, LIMITS = 4, NAMES = 5 };
 enum where { OUT, POPPED, READY, ASIDE, HELD };

@@ -2,8 +2,8 @@
 #include "fakes/redis/fake.h"
 #include "test.h"
 
-/* What a fake can do and a real Redis cannot be asked for: be gone, lose answers, and stand in virtual time.
- */
+/* What a fake can do and a real Redis cannot be asked for: be gone, lose answers, and stand in virtual
+ * time. */
 
 struct world {
     struct loop *loop;

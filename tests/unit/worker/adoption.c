@@ -357,8 +357,8 @@ static void a_run_is_adopted_while_nothing_can_be_created(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
-/* Who waits for another's run has no place for it: when that is given back, it waits for its turn like all.
- */
+/* Who waits for another's run has no place for it: when that is given back, it waits for its turn like
+ * all. */
 static void a_full_worker_begins_nothing_that_another_gave_back(void **state)
 {
     struct world *world = *state;

@@ -279,8 +279,8 @@ static void what_is_not_ours_is_never_touched(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
-/* Jobs come and go while slow lists are under way: what was made after the permits were read looks unknown.
- */
+/* Jobs come and go while slow lists are under way: what was made after the permits were read looks
+ * unknown. */
 static void no_living_jobs_sandbox_is_reaped(void **state)
 {
     struct world *world = *state;
