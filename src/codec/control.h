@@ -21,8 +21,8 @@ struct control {
     const char *tenant_id; /* NULL to be written: "default" */
 };
 
-/* Everything in *ret lies in the arena. Returns: false with reterr REJECTED, a sentence that names the place.
- */
+/* Everything in *ret lies in the arena. Returns: false with reterr REJECTED, a sentence that names the
+ * place. */
 bool control_decode(const struct header *headers, size_t count, struct bytes value, struct arena *arena,
                     struct control *ret, struct error *reterr) MUST_USE;
 

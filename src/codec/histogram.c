@@ -1,5 +1,5 @@
-/* Log-bucket histograms of durations: four buckets per doubling, so that a quantile is at most 19 % too high.
- */
+/* Log-bucket histograms of durations: four buckets per doubling, so that a quantile is at most 19 % too
+ * high. */
 #include "codec/event.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* One record -> one job, or why it is none: sizes, envelope, JSON, identity; the fields are job_fields.c's.
- */
+/* One record -> one job, or why it is none: sizes, envelope, JSON, identity; the fields are
+ * job_fields.c's. */
 #include "codec/job.h"
 #include "base/digest.h"
 #include "base/uuid.h"

@@ -13,8 +13,8 @@ struct job_draft {
     enum run_mode run_mode; /* the job's own word */
 };
 
-/* Reads all of `root` into draft->job, and checks what concerns several fields. The reader knows of failures.
- */
+/* Reads all of `root` into draft->job, and checks what concerns several fields. The reader knows of
+ * failures. */
 void job_fields_read(struct reader *reader, json_t *root, struct job_draft *draft);
 
 /* `files`, `artifacts` (codec/job_files.c), for the table of fields. The target is a struct job_draft. */

@@ -5,8 +5,8 @@
 #include "core/outcome.h"
 #include "core/plan.h"
 
-/* Core values -> the bytes of e2b-worker.job.finished.v1 (schemas/job.finished.v1.json): one value per job.
- */
+/* Core values -> the bytes of e2b-worker.job.finished.v1 (schemas/job.finished.v1.json): one value per
+ * job. */
 
 struct result_source {
     const struct job *job;

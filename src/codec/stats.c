@@ -1,5 +1,5 @@
-/* The statistics event of a worker: totals since its start, gauges of now, histograms that can be added up.
- */
+/* The statistics event of a worker: totals since its start, gauges of now, histograms that can be added
+ * up. */
 #include "base/clock.h"
 #include "codec/event.h"
 #include "codec/writer.h"

@@ -49,8 +49,8 @@ static void settle_creates(struct config *config)
         config->create_burst = MAX((config->create_milli_per_s + 999) / 1000, 1);
 }
 
-/* Interactive jobs find a share free, batch jobs leave one; where the limit is small no place is kept at all.
- */
+/* Interactive jobs find a share free, batch jobs leave one; where the limit is small no place is kept at
+ * all. */
 static void settle_classes(struct config *config)
 {
     config->interactive_reserve = config->limit_global * config->interactive_percent / 100;
@@ -126,8 +126,7 @@ bool config_load(const struct config_input *input, struct arena *arena, struct c
     return true;
 }
 
-/* ---- What is odd -----------------------------------------------------------------------------------------
- */
+/* ---- What is odd ---- */
 
 enum { WARNINGS_MAX = 64, DRAIN_MARGIN_MS = 20000 };
 

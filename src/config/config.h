@@ -51,7 +51,8 @@ struct config {
     int64_t interactive_reserve;                /* derived likewise */
 
     struct output_limits outputs;
-    const char *results_delivery; /* "at_least_once" */
+    const char *results_delivery; /* "at_least_once", "transactional" */
+    int64_t results_transaction_ms;
     int64_t results_max_bytes, job_max_bytes;
     int64_t queue_timeout_ms;
     bool lifecycle_events;

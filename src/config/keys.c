@@ -12,7 +12,7 @@
 static const char *const modes[] = {"auto", "production", "simulation", NULL};
 static const char *const levels[] = {"debug", "info", "warn", "error", "none", NULL};
 static const char *const assignors[] = {"eager", "cooperative-sticky", NULL};
-static const char *const deliveries[] = {"at_least_once", NULL};
+static const char *const deliveries[] = {"at_least_once", "transactional", NULL};
 
 /* In the order of enum worker_mode and enum log_level. */
 _Static_assert(MODE_AUTO == 0 && MODE_PRODUCTION == 1 && MODE_SIMULATION == 2, "order of modes");
@@ -67,9 +67,9 @@ const struct config_key config_keys[] = {
     {"worker.name", CONFIG_TEXT, AT(worker_name), NULL, 1, 128,
      .help = "name of this worker in logs and events", .absent = "the host's name"},
     {"worker.max_in_flight", CONFIG_INTEGER, AT(max_in_flight), "256", 1, 100000,
-     .help = "jobs past the queue and not finished, at most; as many again may wait in memory"},
+     .help = "jobs past the queue and not finished, at most; twice that with runs that dead workers left; as many again may wait in memory"},
     {"worker.max_bytes", CONFIG_INTEGER, AT(max_bytes), "268435456", 16 * MIB, 1024 * 1024 * MIB,
-     .help = "memory of all jobs, in flight and waiting, at most"},
+     .help = "memory of all jobs, in flight and waiting, at most; twice that with what dead workers left"},
     {"worker.drain_ms", CONFIG_INTEGER, AT(drain_ms), "620000", 0, 7 * DAY_MS,
      .help = "how long running jobs may go on after SIGTERM; the rest is handed over"},
 
@@ -114,7 +114,9 @@ const struct config_key config_keys[] = {
      .help = "artifacts of a job, at most"},
 
     {"results.delivery", CONFIG_CHOICE, AT(results_delivery), "at_least_once", .choices = deliveries,
-     .help = "a repeated result has the same ce_id and verdict"},
+     .help = "at_least_once: a repeated result has the same ce_id and verdict; transactional: who reads read_committed sees none"},
+    {"results.transaction_ms", CONFIG_INTEGER, AT(results_transaction_ms), "200", 100, 500,
+     .help = "results are gathered for so long before a transaction, where results.delivery is transactional"},
     {"results.max_bytes", CONFIG_INTEGER, AT(results_max_bytes), "921600", 4096, 64 * MIB,
      .help = "size of a result's record, at most; what is large is left out first, the verdict never"},
 
@@ -127,7 +129,7 @@ const struct config_key config_keys[] = {
     {"retry.max_crashes", CONFIG_INTEGER, AT(retry_max_crashes), "3", 1, 100,
      .help = "a job over which so many workers died ends with WORKER_CRASHED"},
     {"redis.outage_hold_ms", CONFIG_INTEGER, AT(redis_outage_hold_ms), "60000", 1000, DAY_MS,
-     .help = "Redis away for so long: a finished result is published without its seal, and says so"},
+     .help = "Redis away for so long: a finished result is published without its seal, and says so; with transactions at once"},
     {"redis.readback_ms", CONFIG_INTEGER, AT(ledger_readback_ms), "600000", 60000, DAY_MS,
      .help = "a ledger that lost its memory learns what is done from so much of the results topic, at least"},
 

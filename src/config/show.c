@@ -14,8 +14,7 @@ static json_t *text_or_null(const char *text)
     return text ? json_string(text) : json_null();
 }
 
-/* ---- The values in force ---------------------------------------------------------------------------------
- */
+/* ---- The values in force ---- */
 
 /* Whether the value of a property of librdkafka is nobody's business. */
 static bool is_secret_property(const char *name)
@@ -186,8 +185,7 @@ void config_print(const struct config *config, struct buffer *out)
     tree_dump(root, out);
 }
 
-/* ---- Markdown --------------------------------------------------------------------------------------------
- */
+/* ---- Markdown ---- */
 
 static void append_default(const struct config_key *key, struct buffer *out)
 {

@@ -113,8 +113,7 @@ bool source_defaults(struct assignment *assignment)
     return true;
 }
 
-/* ---- The file --------------------------------------------------------------------------------------------
- */
+/* ---- The file ---- */
 
 /* Appends the value of the ${NAME} at `text`. Returns: what stands behind it; NULL on failure. */
 static const char *append_variable(const char *text, const char *path, const struct environment *environment,

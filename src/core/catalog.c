@@ -34,8 +34,7 @@ const struct template_entry *catalog_find_task_type(const struct catalog *catalo
     return NULL;
 }
 
-/* ---- What an entry offers --------------------------------------------------------------------------------
- */
+/* ---- What an entry offers ---- */
 
 static bool has_package(const struct template_entry *entry, const char *name)
 {
@@ -79,8 +78,8 @@ static bool is_smaller(const struct template_entry *a, const struct template_ent
     return a->timeout_ms < b->timeout_ms;
 }
 
-/* Returns: the smallest that offers all, not smaller than `floor` (NULL: of any size); the first of equals.
- */
+/* Returns: the smallest that offers all, not smaller than `floor` (NULL: of any size); the first of
+ * equals. */
 static const struct template_entry *smallest(const struct catalog *catalog, const struct job *job,
                                              const struct template_entry *floor)
 {
@@ -96,8 +95,7 @@ static const struct template_entry *smallest(const struct catalog *catalog, cons
     return best;
 }
 
-/* ---- Sentences -------------------------------------------------------------------------------------------
- */
+/* ---- Sentences ---- */
 
 static const char *arena_text(struct arena *arena, const struct buffer *text)
 {
@@ -184,8 +182,7 @@ static void append_known(struct buffer *out, const char *word, const char *const
     append_names(out, names, count);
 }
 
-/* ---- Refusals: each returns its code ---------------------------------------------------------------------
- */
+/* ---- Refusals: each returns its code ---- */
 
 static enum code unknown_template(const struct catalog *catalog, const struct job *job, struct arena *arena,
                                   const char **ret_message)
@@ -307,8 +304,7 @@ static enum code no_template_fits(const struct catalog *catalog, const struct jo
     return CODE_NO_TEMPLATE_FITS;
 }
 
-/* ---- Choosing --------------------------------------------------------------------------------------------
- */
+/* ---- Choosing ---- */
 
 static enum code choose_named(const struct catalog *catalog, const struct job *job, struct arena *arena,
                               struct placement *ret, const char **ret_message)
@@ -359,8 +355,8 @@ static enum code choose_smallest(const struct catalog *catalog, const struct job
     return CODE_NONE;
 }
 
-/* Entries of different sizes that name one E2B template cannot all be true: its own memory and cores count.
- */
+/* Entries of different sizes that name one E2B template cannot all be true: its own memory and cores
+ * count. */
 static bool is_size_shared(const struct catalog *catalog, const struct template_entry *entry)
 {
     for (size_t i = 0; i < catalog->count; i++) {

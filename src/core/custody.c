@@ -8,7 +8,9 @@ enum {
     LOOK_MOST_MS = 15000,
     KILL_FIRST_MS = 500,
     KILL_MOST_MS = 15000,
-    EXTEND_AGAIN_MS = 2000
+    EXTEND_AGAIN_MS = 2000,
+    STALE_MS = 30000, /* what E2B may take to carry an extension out, 85 s at most, must fit behind it into
+                         the slack */
 };
 
 static int64_t doubled(int64_t first_ms, unsigned tries, int64_t most_ms)
@@ -54,7 +56,7 @@ void custody_init(struct custody *custody, const struct custody_times *times, in
 {
     assert(times->live_ms > 0 && times->slack_ms > 0);
     *custody = (struct custody){
-        .times = *times, .deadline_ms = INT64_MAX, .sent_ms = now_ms, .ends_ms = now_ms + times->live_ms};
+        .times = *times, .deadline_ms = INT64_MAX, .init_ms = now_ms, .ends_ms = now_ms + times->live_ms};
 }
 
 enum custody_order custody_init_left(struct custody *custody, const struct custody_times *times,
@@ -101,14 +103,14 @@ static enum custody_order on_created(struct custody *custody, int64_t now_ms)
 
 static enum custody_order on_absent(struct custody *custody, int64_t now_ms)
 {
-    if (custody->look_ms - custody->sent_ms >= custody->times.doubt_ends_ms)
+    if (custody->look_ms - custody->init_ms >= custody->times.doubt_ends_ms)
         return over(custody, CUSTODY_ORDER_RELEASE);
     custody->deadline_ms = now_ms + doubled(LOOK_FIRST_MS, ++custody->tries, LOOK_MOST_MS);
     return CUSTODY_ORDER_WAIT;
 }
 
-/* After its own end and the slack behind it nothing of it can be left: the permit's horizon settles the rest.
- */
+/* After its own end and the slack behind it nothing of it can be left: the permit's horizon settles the
+ * rest. */
 static bool is_hopeless(const struct custody *custody, int64_t now_ms)
 {
     return now_ms >= custody->ends_ms + custody->times.slack_ms;
@@ -150,9 +152,13 @@ static enum custody_order extend_sandbox(struct custody *custody, int64_t now_ms
     return CUSTODY_ORDER_EXTEND_SANDBOX;
 }
 
+/* The horizon counts from the asking: who was stopped meanwhile asks anew. */
 static enum custody_order on_permit_extended(struct custody *custody, int64_t now_ms)
 {
     note_cover(custody, custody->asked_ms);
+    int64_t needed_ms = now_ms + custody->times.live_ms + custody->times.slack_ms;
+    if (custody->covered_ms + STALE_MS < needed_ms)
+        return extend_permit(custody, now_ms);
     return extend_sandbox(custody, now_ms);
 }
 

@@ -24,8 +24,8 @@ enum custody_state {                   /* in the order of life; never backwards 
                      CUSTODY_DOUBTFUL, /* it was sent and not answered clearly: the sandbox may live, or be
                                           made yet */
                      CUSTODY_LIVE,
-                     CUSTODY_HANDING, /* its run goes on without this worker: extended once more, then yielded
-                                       */
+                     CUSTODY_HANDING, /* its run goes on without this worker: extended once more, then
+                                       * yielded */
                      CUSTODY_KILLING, /* nobody needs it; DELETE until E2B says it is gone */
                      CUSTODY_GONE,
                      CUSTODY_STATE_COUNT
@@ -79,7 +79,8 @@ struct custody_times {
     int64_t slack_ms; /* the permit's horizon lies behind the sandbox's end by this at least */
     int64_t
         lead_ms; /* ... and by this more where it is rolling: so long an outage of the ledger ends no run */
-    int64_t doubt_ends_ms; /* after sending: a sandbox that no list begun then or later shows never was */
+    int64_t
+        doubt_ends_ms; /* after custody_init: a sandbox that no list begun then or later shows never was */
 };
 
 struct custody {
@@ -91,7 +92,7 @@ struct custody {
     int64_t ends_ms;     /* the sandbox's own end, at the latest, as far as we set it or asked for it */
     int64_t asked_ms;    /* when the extension of the permit that is under way was */
     int64_t covered_ms;  /* the permit's horizon, at the least, as far as the ledger acknowledged it */
-    int64_t sent_ms;     /* when the create was, at the latest */
+    int64_t init_ms;     /* its create is not sent before */
     int64_t look_ms;     /* when the look under way was begun: what came later is not in its answer */
 };
 

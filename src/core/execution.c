@@ -3,7 +3,13 @@
 
 #include <assert.h>
 
-enum { TRIES_MAX = 3, BACKOFF_MS = 200, STOP_GRACE_MS = 5000 };
+enum {
+    TRIES_MAX = 3,
+    BACKOFF_MS = 200,
+    STOP_GRACE_MS = 5000,
+    LATE_MS = 5000, /* no deadline is seen so late, but after a stop or without a lease */
+    LATE_LOOK_MS = 10000,
+};
 
 void execution_init(struct execution *execution, const struct plan *plan)
 {
@@ -79,12 +85,26 @@ static enum execution_order stop(struct execution *execution, enum code code, in
     return EXECUTION_ORDER_STOP;
 }
 
+/* The deadline passed while nobody here could look: how the run ended may lie in a socket or in the sandbox,
+ * unread, and its start may only now have been sent. Once it gets a moment to be told, and the time back. */
+static bool looks_once_more(struct execution *execution, int64_t now_ms)
+{
+    int64_t late_ms = now_ms - execution->deadline_ms;
+    if (execution->has_looked || execution->state != EXECUTION_RUNNING || late_ms < LATE_MS)
+        return false;
+    execution->has_looked = true;
+    execution->deadline_ms = now_ms + LATE_LOOK_MS;
+    execution->section_until_ms = MAX(execution->section_until_ms + late_ms, execution->deadline_ms);
+    return true;
+}
+
 /* A main step's failure is the verdict; a final step's is only a note on its own report. A failure of the
  * infrastructure is never forgiven: what would follow stands on nothing. A section whose budget is used up
  * starts nothing more. */
 static enum execution_order step_over(struct execution *execution, enum code failure, int64_t now_ms)
 {
     size_t next = execution->step + 1;
+    (void)looks_once_more(execution, now_ms);
     bool is_used_up = now_ms >= execution->section_until_ms;
     if (execution->state == EXECUTION_COLLECTING)
         return is_used_up ? end(execution) : start_step(execution, next, now_ms);
@@ -120,6 +140,8 @@ static enum execution_order on_step_ended(struct execution *execution, const str
 
 static enum execution_order on_deadline(struct execution *execution, int64_t now_ms)
 {
+    if (looks_once_more(execution, now_ms))
+        return EXECUTION_ORDER_WAIT;
     if (execution->state == EXECUTION_RUNNING)
         return stop(execution, step_of(execution)->on_timeout, now_ms);
     if (execution->state == EXECUTION_STOPPING)
@@ -136,7 +158,7 @@ static enum execution_order on_step_broken(struct execution *execution, const st
     if (execution->state == EXECUTION_STOPPING)
         return collect(execution, /* from= */ 0, event->now_ms);
     if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
-        if (event->now_ms >= execution->deadline_ms)
+        if (event->now_ms >= execution->deadline_ms && !looks_once_more(execution, event->now_ms))
             return on_deadline(execution, event->now_ms);
         execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
         return EXECUTION_ORDER_START;
@@ -148,8 +170,8 @@ static enum execution_order on_cancel(struct execution *execution, int64_t now_m
 {
     if (execution->state == EXECUTION_RUNNING)
         return stop(execution, CODE_CANCELLED, now_ms);
-    if (execution->state == EXECUTION_STOPPING)
-        return EXECUTION_ORDER_WAIT;
+    if (execution->state == EXECUTION_STOPPING || execution->verdict == CODE_CANCELLED)
+        return EXECUTION_ORDER_WAIT; /* the ledger says it again until it has the verdict */
     if (execution->state == EXECUTION_WAITING)
         blame(execution, CODE_CANCELLED);
     return end(execution); /* final steps are cut short, the verdict stands */

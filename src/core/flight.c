@@ -68,6 +68,7 @@ static enum flight_order sleep_until(struct flight *flight, enum flight_state ne
 
 static enum flight_order acquire(struct flight *flight)
 {
+    flight->is_found = false; /* what was found is forgotten */
     enter(flight, FLIGHT_ACQUIRING);
     return FLIGHT_ORDER_ACQUIRE;
 }
@@ -126,13 +127,12 @@ static bool is_over(const struct flight *flight, const struct flight_event *gran
     return grant->is_final || grant->attempt > flight->max_attempts || grant->crashes >= flight->max_crashes;
 }
 
-/* A job that may have killed a worker runs beside no other such: only so does a second death tell which of
- * them it was. */
-static enum flight_order return_claim(struct flight *flight)
+/* Not now: it is granted, or taken over, once more when its turn comes. */
+static enum flight_order return_claim(struct flight *flight, enum flight_order order)
 {
     flight->holds_claim = flight->may_hold_claim = false;
     flight->delay_ms = POLL_ELSEWHERE_MS;
-    return enqueue(flight, FLIGHT_ORDER_RETURN);
+    return enqueue(flight, order);
 }
 
 static enum flight_order on_granted(struct flight *flight, const struct flight_event *event)
@@ -148,8 +148,10 @@ static enum flight_order on_granted(struct flight *flight, const struct flight_e
         return finish(flight, FLIGHT_ORDER_DROP);
     if (is_over(flight, event))
         return seal(flight, CODE_WORKER_CRASHED);
-    if (event->crashes > 0 && event->is_busy)
-        return return_claim(flight);
+    /* A job that may have killed a worker runs beside no other such: only so does a second death tell which
+     * of them it was. */
+    if (event->is_early || (event->crashes > 0 && event->is_busy))
+        return return_claim(flight, FLIGHT_ORDER_RETURN);
     enter(flight, FLIGHT_EXECUTING);
     return FLIGHT_ORDER_EXECUTE;
 }
@@ -163,9 +165,12 @@ static enum flight_order on_denied(struct flight *flight, int64_t retry_ms)
     return enqueue(flight, FLIGHT_ORDER_SET_ASIDE);
 }
 
-/* What died with its worker and must not begin again ends here, whoever leaves: nobody else would know. */
-static enum flight_order on_adopt_final(struct flight *flight)
+/* What died with its worker and must not begin again ends here, whoever leaves: nobody else would know. Its
+ * claim is kept: whoever found it free before the seal would begin the job a second time. */
+static enum flight_order on_adopt_final(struct flight *flight, int64_t attempt)
 {
+    flight->holds_claim = flight->may_hold_claim = true;
+    flight->attempt = attempt;
     if (flight->refusal == CODE_NONE)
         flight->code = flight->refusal = CODE_WORKER_CRASHED;
     enter(flight, FLIGHT_WAITING);
@@ -182,8 +187,6 @@ static bool is_outrun(enum code refusal)
 
 static enum flight_order attach(struct flight *flight, int64_t attempt)
 {
-    if (flight->is_leaving) /* the claim is adopted again once our lease is given back */
-        return finish(flight, FLIGHT_ORDER_DROP);
     flight->holds_claim = flight->may_hold_claim = true;
     flight->attempt = attempt;
     flight->failures = 0;
@@ -192,12 +195,27 @@ static enum flight_order attach(struct flight *flight, int64_t attempt)
     return FLIGHT_ORDER_ATTACH;
 }
 
+/* It may be what its followers die of. Of one death nobody is suspected: all that ran there are followed at
+ * once, for their sandboxes do not wait. Whoever died over it so often followed it for less than a lease. */
+static enum flight_order on_adopt_run(struct flight *flight, const struct flight_event *event)
+{
+    if (flight->is_leaving) /* the claim is adopted again once our lease is given back */
+        return finish(flight, FLIGHT_ORDER_DROP);
+    if (event->crashes >= flight->max_crashes) {
+        flight->refusal = CODE_NONE;
+        return on_adopt_final(flight, event->attempt);
+    }
+    if (event->crashes > 1 && event->is_busy)
+        return return_claim(flight, FLIGHT_ORDER_RETURN_RUN);
+    return attach(flight, event->attempt);
+}
+
 static enum flight_order on_adopt(struct flight *flight, const struct flight_event *event)
 {
     if (event->can_attach && is_outrun(flight->refusal))
-        return attach(flight, event->attempt);
+        return on_adopt_run(flight, event);
     if (event->is_final)
-        return on_adopt_final(flight);
+        return on_adopt_final(flight, event->attempt);
     if (flight->is_leaving)
         return finish(flight, FLIGHT_ORDER_CLEAR);
     if (flight->refusal != CODE_NONE)
@@ -307,9 +325,27 @@ static enum flight_order on_cancel(struct flight *flight)
 /* Only the ledger's word makes it the one result: asked for anew, without the permit it has forgotten. */
 static enum flight_order on_forgotten(struct flight *flight)
 {
-    flight->holds_claim = flight->may_hold_claim = false;
+    flight->holds_claim = flight->may_hold_claim = flight->is_small = false;
     if (flight->is_found) /* whoever sealed it may have published it, too: the ledger is being told */
         return sleep_until(flight, FLIGHT_ACQUIRING, POLL_DENIED_MS, FLIGHT_ORDER_SLEEP);
+    return seal(flight, flight->code);
+}
+
+/* Its result may be in Kafka already, with the other record's offset: then a second one must not follow. */
+static enum flight_order on_found_sealed(struct flight *flight, bool is_copy)
+{
+    if (is_copy)
+        return FLIGHT_ORDER_ASK_PLACE;
+    flight->is_found = true;
+    return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
+}
+
+/* What nobody but us knows is not left before it is sealed. */
+static enum flight_order on_disowned(struct flight *flight)
+{
+    if (!flight->is_unsealed)
+        return finish(flight, FLIGHT_ORDER_LEAVE_SEALED);
+    flight->is_unsealed = false;
     return seal(flight, flight->code);
 }
 
@@ -363,6 +399,7 @@ bool flight_accepts(const struct flight *flight, enum flight_event_kind kind)
     case FLIGHT_EVENT_DELIVERED:
     case FLIGHT_EVENT_TOO_LARGE:
         return state == FLIGHT_PUBLISHING || state == FLIGHT_PARKING;
+    case FLIGHT_EVENT_DISOWNED:
     case FLIGHT_EVENT_FORGOTTEN:
         return state == FLIGHT_PUBLISHING && !flight->is_diverted;
     case FLIGHT_EVENT_CANCEL:
@@ -398,8 +435,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_ADOPT:
         return on_adopt(flight, event);
     case FLIGHT_EVENT_FOUND_SEALED:
-        flight->is_found = true;
-        return publish(flight, FLIGHT_ORDER_PUBLISH_FOUND);
+        return on_found_sealed(flight, event->is_copy);
     case FLIGHT_EVENT_FOUND_DONE:
         return finish(flight, FLIGHT_ORDER_NOTE_DUPLICATE);
     case FLIGHT_EVENT_STALE:
@@ -417,6 +453,7 @@ enum flight_order flight_advance(struct flight *flight,
     case FLIGHT_EVENT_LEFT:
         return on_left(flight, event->can_attach);
     case FLIGHT_EVENT_SEALED:
+        flight->is_unsealed = false;
         flight->failures = 0;
         return publish(flight, FLIGHT_ORDER_PUBLISH);
     case FLIGHT_EVENT_SUPERSEDED:
@@ -425,6 +462,8 @@ enum flight_order flight_advance(struct flight *flight,
         return finish(flight, FLIGHT_ORDER_FINISH);
     case FLIGHT_EVENT_TOO_LARGE:
         return flight->state == FLIGHT_PARKING ? on_not_parked(flight) : on_too_large(flight);
+    case FLIGHT_EVENT_DISOWNED:
+        return on_disowned(flight);
     case FLIGHT_EVENT_FORGOTTEN:
         return on_forgotten(flight);
     case FLIGHT_EVENT_CANCEL:

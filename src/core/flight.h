@@ -16,7 +16,8 @@
  *
  * FINISHED is reached in two ways only: the offset is finished (a result, a duplicate's note, a DLQ copy or a
  * later copy of the record is in Kafka, or another flight answers for the job), or the flight leaves it
- * unfinished for the next owner of the partition. */
+ * unfinished for the next owner of the partition. With transactions only that owner publishes, so a verdict
+ * is left to it, sealed, and what was sealed for another copy of the record is for that copy's owner. */
 
 enum flight_state {
     FLIGHT_QUEUED,     /* waits for its turn in the fair queue, or for a limit */
@@ -32,17 +33,18 @@ enum flight_state {
 };
 
 enum flight_event_kind {
-    FLIGHT_EVENT_BEGIN, /* code: NONE, or why the job is rejected; park_ms: it shall come back so much later
-                         */
+    FLIGHT_EVENT_BEGIN, /* code: NONE, or why the job is rejected; park_ms: it shall come back so much
+                         * later */
     FLIGHT_EVENT_TURN,  /* its turn in the queue; code: NONE, or why it must not run (expired, queue
                            timeout); park_ms: of one that never ran here: not yet, in a while */
     FLIGHT_EVENT_WAKE,  /* delay_ms of the last order is over, or a hint came */
     /* what acquire answered; DONE, STALE and CANCELLED also a look at the claim of a job that only waits */
-    FLIGHT_EVENT_GRANTED,   /* attempt, crashes, is_busy, is_final */
-    FLIGHT_EVENT_DENIED,    /* a limit is full */
-    FLIGHT_EVENT_ELSEWHERE, /* somebody runs or publishes it */
-    FLIGHT_EVENT_ADOPT,     /* the claim is ours, with what its owner left; attempt, can_attach, is_final */
-    FLIGHT_EVENT_FOUND_SEALED, /* the claim is ours, sealed: its bytes are to be published */
+    FLIGHT_EVENT_GRANTED,      /* attempt, crashes, is_busy, is_early, is_final */
+    FLIGHT_EVENT_DENIED,       /* a limit is full */
+    FLIGHT_EVENT_ELSEWHERE,    /* somebody runs or publishes it */
+    FLIGHT_EVENT_ADOPT,        /* the claim is ours, with what its owner left; attempt, crashes, is_busy,
+                                  can_attach, is_final */
+    FLIGHT_EVENT_FOUND_SEALED, /* the claim is ours, sealed: its bytes are to be published; is_copy */
     FLIGHT_EVENT_FOUND_DONE,
     FLIGHT_EVENT_STALE,
     FLIGHT_EVENT_FOUND_CANCELLED,
@@ -58,6 +60,7 @@ enum flight_event_kind {
     /* Kafka */
     FLIGHT_EVENT_DELIVERED,
     FLIGHT_EVENT_TOO_LARGE, /* for the broker */
+    FLIGHT_EVENT_DISOWNED,  /* not sent: the offset is another worker's, and so is the publishing */
     FLIGHT_EVENT_FORGOTTEN, /* the ledger lost its memory after it sealed this, before it was produced */
     /* from outside */
     FLIGHT_EVENT_CANCEL, /* nobody wants the result any more; while it executes the attempt is told instead */
@@ -70,10 +73,13 @@ struct flight_event {
     enum code code;
     int64_t attempt, crashes;
     int64_t retry_ms, park_ms;
-    bool is_final;        /* ENDED, ADOPT, GRANTED: the program may have begun, and the job forbids a second
-                             beginning */
-    bool is_busy;         /* GRANTED: a job that may have killed its worker runs here already */
-    bool can_attach;      /* ADOPT, LEFT: the run survives its worker, and can be followed from anywhere */
+    bool is_final;   /* ENDED, ADOPT, GRANTED: the program may have begun, and the job forbids a second
+                        beginning */
+    bool is_busy;    /* GRANTED, ADOPT: a job that may have killed its worker runs here already */
+    bool is_early;   /* GRANTED: asked for out of its turn, and there is no room for it to begin */
+    bool can_attach; /* ADOPT, LEFT: the run survives its worker, and can be followed from anywhere */
+    bool is_copy; /* FOUND_SEALED: for another record of the job, in whose transaction the result is or will
+                     be */
     bool may_go_unsealed; /* NOT_NOW: the ledger is away for long, and nobody else can have this job */
 };
 
@@ -83,16 +89,19 @@ enum flight_order {
     FLIGHT_ORDER_SET_ASIDE, /* into the fair queue, until the limit that denied it is freed; polled after
                                delay_ms */
     FLIGHT_ORDER_SLEEP,     /* WAKE after delay_ms, or by a hint */
+    FLIGHT_ORDER_ASK_PLACE, /* is the other record finished? FOUND_DONE (and the ledger hears of it); else the
+                               claim goes back, sealed and nobody's: ELSEWHERE */
     FLIGHT_ORDER_ACQUIRE,   /* with a refusal (the job may have no plan): under no limit */
     FLIGHT_ORDER_EXECUTE,
-    FLIGHT_ORDER_ATTACH, /* to the run that a predecessor left */
-    FLIGHT_ORDER_RETURN, /* release the claim, uncounted; then as SET_ASIDE, behind the suspect that runs here
-                          */
-    FLIGHT_ORDER_CLEAR,  /* kill what the predecessor left, give the claim back; then as ENQUEUE, or as SLEEP
-                            when WAITING, or as DROP when FINISHED */
-    FLIGHT_ORDER_GIVE_BACK,     /* release claim (and count, unless is_uncounted), then as SLEEP */
-    FLIGHT_ORDER_SEAL,          /* encode the outcome under verdict `code`, seal the bytes */
-    FLIGHT_ORDER_PUBLISH,       /* the sealed bytes, to the results topic */
+    FLIGHT_ORDER_ATTACH,     /* to the run that a predecessor left */
+    FLIGHT_ORDER_RETURN,     /* release the claim, uncounted; then as SET_ASIDE, behind the suspect that runs
+                                here, or as ENQUEUE */
+    FLIGHT_ORDER_RETURN_RUN, /* ... and claim, permit and run are nobody's meanwhile */
+    FLIGHT_ORDER_CLEAR,     /* kill what the predecessor left, give the claim back unless holds_claim; then as
+                               ENQUEUE, or as SLEEP when WAITING, or as DROP when FINISHED */
+    FLIGHT_ORDER_GIVE_BACK, /* release claim (and count, unless is_uncounted), then as SLEEP */
+    FLIGHT_ORDER_SEAL,      /* encode the outcome under verdict `code`, seal the bytes */
+    FLIGHT_ORDER_PUBLISH,   /* the sealed bytes, to the results topic */
     FLIGHT_ORDER_PUBLISH_FOUND, /* the bytes that somebody else sealed */
     FLIGHT_ORDER_PUBLISH_SMALL, /* either of them once more, with all bodies left out */
     FLIGHT_ORDER_DIVERT, /* the record goes to the DLQ, with a duplicate event: no terminal event of ours */
@@ -102,8 +111,10 @@ enum flight_order {
     FLIGHT_ORDER_NOTE_DUPLICATE, /* a duplicate event (best effort), then as FINISH */
     FLIGHT_ORDER_DROP, /* the offset stays unfinished; a claim that is or may be held goes back (and counts,
                           unless is_uncounted); end */
-    FLIGHT_ORDER_HAND_OVER, /* ... but claim, permit and run stay: whoever has the record next goes on with
-                               them */
+    FLIGHT_ORDER_HAND_OVER,    /* ... but claim, permit and run stay: whoever has the record next goes on with
+                                  them */
+    FLIGHT_ORDER_LEAVE_SEALED, /* ... the claim, sealed, becomes nobody's: the owner of the offset publishes
+                                  it; end */
 };
 
 struct flight {

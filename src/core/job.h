@@ -106,8 +106,8 @@ struct job {
     struct output_limits limits;
     struct network network;
     int64_t max_attempts;   /* 0: the configuration's */
-    bool never_after_start; /* retry.after_start "never": once its program may have begun, no further attempt
-                             */
+    bool never_after_start; /* retry.after_start "never": once its program may have begun, no further
+                             * attempt */
 
     struct pair_list labels;
     const char *correlation_id, *batch_id;

@@ -32,8 +32,8 @@ const char *limit_key(enum limit_kind kind, const char *of, struct arena *arena)
 bool limit_parse(const char *key, struct limit *ret) MUST_USE;
 /* Reads the name for the outside, likewise. */
 bool limit_parse_name(const char *name, struct limit *ret) MUST_USE;
-/* The name for the outside: "n:acme" gives "tenant:acme"; what is not known stays as it is. From the arena.
- */
+/* The name for the outside: "n:acme" gives "tenant:acme"; what is not known stays as it is. From the
+ * arena. */
 const char *limit_name(const char *key, struct arena *arena);
 
 /* What the ledger answered instead of a grant, and what it was asked under. */

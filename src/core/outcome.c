@@ -11,8 +11,7 @@
 
 enum { RESULT_BYTES = 1024 * 1024, WARNING_BYTES = 512, SMALLEST = 64 };
 
-/* ---- Captures --------------------------------------------------------------------------------------------
- */
+/* ---- Captures ---- */
 
 static size_t head_limit(const struct capture *capture)
 {
@@ -159,8 +158,7 @@ size_t capture_memory(const struct capture *capture)
     return capture->head.capacity + capture->tail.capacity;
 }
 
-/* ---- Outcomes: life cycle --------------------------------------------------------------------------------
- */
+/* ---- Outcomes: life cycle ---- */
 
 static void forget_timing_of_attempt(struct timing *timing)
 {
@@ -230,8 +228,7 @@ void outcome_release(struct outcome *outcome)
     outcome->warning_count = 0;
 }
 
-/* ---- Outcomes: use ---------------------------------------------------------------------------------------
- */
+/* ---- Outcomes: use ---- */
 
 /* snprintf into a field, with no character cut in two at its end. */
 static void cut_to_whole(char *text)

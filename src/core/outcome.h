@@ -99,8 +99,8 @@ struct outcome {
 
 void outcome_init(struct outcome *outcome, const struct output_limits *limits);
 void outcome_release(struct outcome *outcome);
-/* Forgets what one attempt brought (outputs, results, artifacts, verdict); keeps attempts, costs, warnings.
- */
+/* Forgets what one attempt brought (outputs, results, artifacts, verdict); keeps attempts, costs,
+ * warnings. */
 void outcome_clear_attempt(struct outcome *outcome);
 /* The first cause wins: does nothing when a code stands. */
 void outcome_blame(struct outcome *outcome, enum code code, const char *stage, const char *format, ...)

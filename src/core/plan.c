@@ -23,8 +23,7 @@ const char *step_verb_name(enum step_verb verb)
     return verb_names[verb];
 }
 
-/* ---- Limits and bounds -----------------------------------------------------------------------------------
- */
+/* ---- Limits and bounds ---- */
 
 /* Returns: the value under this name, or `otherwise`. */
 static int64_t value_of(const struct plan_limit *values, size_t count, const char *name, int64_t otherwise)
@@ -109,8 +108,7 @@ static enum code merge_network(const struct job *job, struct arena *arena, const
     return CODE_NONE;
 }
 
-/* ---- Digest ----------------------------------------------------------------------------------------------
- */
+/* ---- Digest ---- */
 
 static void add_texts(struct digest *digest, const struct text_list *texts)
 {
@@ -199,8 +197,7 @@ static uint64_t plan_digest(const struct plan *plan)
     return digest_finish64(digest);
 }
 
-/* ---- The whole -------------------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 static enum code plan_kind(const struct job *job, struct arena *arena, struct plan *plan,
                            const char **ret_message)

@@ -22,8 +22,7 @@ static const struct launcher launchers[LANGUAGE_COUNT] = {
 };
 static const char module_source[] = PLAN_STATE_DIR "/code/main.mjs";
 
-/* ---- JavaScript: node tells modules from scripts by the file's name ---------------------------------------
- */
+/* ---- JavaScript: node tells modules from scripts by the file's name ---- */
 
 /* Whether a statement begins here with this word: "import x", "import{", "import\"x\"", not "import(" nor
  * "important". */
@@ -45,8 +44,7 @@ static bool is_module(const char *code)
     return false;
 }
 
-/* ---- Steps -----------------------------------------------------------------------------------------------
- */
+/* ---- Steps ---- */
 
 /* `source`: where the code goes; NULL: into no file. */
 static struct step files_step(const struct job *job, const char *source, struct arena *arena)
@@ -149,8 +147,7 @@ static struct step artifacts_step(const struct job *job, const struct plan *plan
     };
 }
 
-/* ---- The whole -------------------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 static bool is_ours(const char *path)
 {

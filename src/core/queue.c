@@ -50,13 +50,12 @@ struct queue_class {
 struct queue {
     struct queue_class classes[PRIORITY_COUNT];
     void *limits; /* tree by name */
-    uint64_t turns;
+    uint64_t turns, pops, frees;
     int64_t arrivals;
     size_t count, ready_count, bytes;
 };
 
-/* ---- Trees of things whose first member is their name ----------------------------------------------------
- */
+/* ---- Trees of things whose first member is their name ---- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -75,8 +74,7 @@ static void tree_add(void **tree, void *object)
         base_die("out of memory");
 }
 
-/* ---- Tenants ---------------------------------------------------------------------------------------------
- */
+/* ---- Tenants ---- */
 
 static struct queue_tenant *tenant_of(struct queue *queue, const struct queue_entry *entry)
 {
@@ -118,8 +116,7 @@ static void leave(struct queue *queue, struct queue_entry *entry)
         tenant_free(tenant);
 }
 
-/* ---- Lines -----------------------------------------------------------------------------------------------
- */
+/* ---- Lines ---- */
 
 static struct queue_entry *entry_at(struct heap_node *node)
 {
@@ -184,8 +181,7 @@ static void line_remove(struct line *line, struct queue_entry *entry)
     lane_free(lane);
 }
 
-/* ---- Limits ----------------------------------------------------------------------------------------------
- */
+/* ---- Limits ---- */
 
 static struct queue_limit *limit_of(struct queue *queue, const char *name)
 {
@@ -211,8 +207,7 @@ static bool limit_lost_one(struct queue *queue, struct queue_limit *limit)
     return false;
 }
 
-/* ---- Public ----------------------------------------------------------------------------------------------
- */
+/* ---- Public ---- */
 
 struct queue *queue_new(void)
 {
@@ -227,6 +222,22 @@ void queue_free(struct queue *queue)
     for (size_t i = 0; i < PRIORITY_COUNT; i++)
         heap_release(&queue->classes[i].ready.queue);
     free(queue);
+}
+
+/* In the order of the classes, but in every QUEUE_LOWEST_TURN-th turn from the lowest up. Returns: NULL when
+ * all are empty, which is no turn. */
+static struct queue_entry *take(struct queue *queue, struct line *const lines[PRIORITY_COUNT],
+                                uint64_t *turns)
+{
+    bool is_lowest_first = (*turns + 1) % QUEUE_LOWEST_TURN == 0;
+    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
+        struct queue_entry *entry = line_take(queue, lines[is_lowest_first ? PRIORITY_COUNT - 1 - i : i]);
+        if (entry) {
+            ++*turns;
+            return entry;
+        }
+    }
+    return NULL;
 }
 
 static void make_ready(struct queue *queue, struct queue_entry *entry)
@@ -248,16 +259,16 @@ void queue_push(struct queue *queue, struct queue_entry *entry)
 
 struct queue_entry *queue_pop(struct queue *queue)
 {
-    for (size_t i = 0; i < PRIORITY_COUNT; i++) {
-        struct queue_entry *entry = line_take(queue, &queue->classes[i].ready);
-        if (!entry)
-            continue;
-        queue->ready_count--;
-        entry->tenant->served++;
-        leave(queue, entry);
-        return entry;
-    }
-    return NULL;
+    struct line *lines[PRIORITY_COUNT];
+    for (size_t i = 0; i < PRIORITY_COUNT; i++)
+        lines[i] = &queue->classes[i].ready;
+    struct queue_entry *entry = take(queue, lines, &queue->pops);
+    if (!entry)
+        return NULL;
+    queue->ready_count--;
+    entry->tenant->served++;
+    leave(queue, entry);
+    return entry;
 }
 
 void queue_remove(struct queue *queue, struct queue_entry *entry)
@@ -301,10 +312,11 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
     struct queue_limit *found = tree_find(&queue->limits, limit);
     if (!found)
         return;
-    for (size_t i = 0; count > 0; count--) {
-        struct queue_entry *entry;
-        while (!(entry = line_take(queue, &found->aside[i])))
-            i++;
+    struct line *lines[PRIORITY_COUNT];
+    for (size_t i = 0; i < PRIORITY_COUNT; i++)
+        lines[i] = &found->aside[i];
+    for (; count > 0; count--) {
+        struct queue_entry *entry = take(queue, lines, &queue->frees);
         entry->aside = NULL;
         entry->is_freed = true;
         make_ready(queue, entry);

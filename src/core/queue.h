@@ -4,11 +4,14 @@
 #include "core/job.h"
 
 /* The fair queue of one worker: class, then tenant, then offset. Classes are served in their order
- * (interactive before standard before batch), tenants of a class in turn, by the least served share of their
- * weight (stride), a tenant's jobs in the order of their arrival. Entries that need a limit that is full are
- * set aside and come back when it is freed or their poll is due. It bounds nothing: how much a tenant may
- * hold is for the caller to decide. Pure and intrusive: an entry is embedded in its flight; the queue owns
- * nothing but its tenants. */
+ * (interactive before standard before batch), but every eighth turn begins at the lowest: a backlog of the
+ * others that never ends shall not hold it up for ever. Tenants of a class come in turn, by the least served
+ * share of their weight (stride), a tenant's jobs in the order of their arrival. Entries that need a limit
+ * that is full are set aside and come back when it is freed or their poll is due. It bounds nothing: how much
+ * a tenant may hold is for the caller to decide. Pure and intrusive: an entry is embedded in its flight; the
+ * queue owns nothing but its tenants. */
+
+enum { QUEUE_LOWEST_TURN = 8 };
 
 struct queue;
 struct queue_entry {
@@ -39,8 +42,8 @@ void queue_hold(struct queue *queue, struct queue_entry *entry);
  * one waits. It keeps its place in the order. */
 void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char *limit);
 /* Those set aside for this limit are ready again, at most `count` (SIZE_MAX: all): by class, in a class one
- * tenant after the other, of a tenant the oldest first. Whoever is denied again waits for the others' turns.
- */
+ * tenant after the other, of a tenant the oldest first. Whoever is denied again waits for the others'
+ * turns. */
 void queue_free_limit(struct queue *queue, const char *limit, size_t count);
 
 /* Likewise for every limit, whatever set its entries aside: nothing waits for a hint alone. */

@@ -57,8 +57,8 @@ struct e2b_operation {
     void (*answered)(struct e2b_operation *operation, const struct http_response *response);
     /* May take a refusal for something else and go on. Returns: false: it is what it looks like. */
     bool (*refused)(struct e2b_operation *operation, const struct e2b_error *error);
-    /* The next bytes of a 2xx answer. What it must leave because of a pause goes to `held`. NULL: collected.
-     */
+    /* The next bytes of a 2xx answer. What it must leave because of a pause goes to `held`. NULL:
+     * collected. */
     void (*pump)(struct e2b_operation *operation, struct bytes chunk);
     /* The stream is over and told. Returns: false: without a proper end. Ends the operation if true. */
     bool (*concluded)(struct e2b_operation *operation); /* with pump, instead of answered */

@@ -9,8 +9,8 @@
  *
  * It follows no redirects, speaks http and https only, and asks for no compression. It repeats nothing on its
  * own but what was never sent: a connection that could not be opened is tried three times within the
- * deadline. `was_sent` is exact in the safe direction: false means that not a byte of the request has left.
- */
+ * deadline. `was_sent` is exact in the safe direction: false means that not a byte of the request has
+ * left. */
 
 struct loop;
 struct http_client;
@@ -25,8 +25,8 @@ struct http_client_options {
     enum http_version version;
     const char *user_agent; /* NULL: none */
     const char *ca_file;    /* NULL: the system's */
-    int max_connections; /* to one host, for HTTP_SHARED as long as they really are shared or always_limited
-                          */
+    int max_connections;    /* to one host, for HTTP_SHARED as long as they really are shared or
+                             * always_limited */
     bool is_always_limited; /* also when the host only speaks HTTP/1.1: requests wait for a free connection */
     int max_idle;           /* connections kept for later; 0: four for each request in flight */
     int64_t connect_ms;     /* 0: 10,000 */

@@ -26,6 +26,8 @@ static const char *const ours[] = {
     "acks",
     "request.required.acks",
     "transactional.id",
+    "transaction.timeout.ms",
+    "isolation.level",
     "partitioner",
     "log.queue",
     "plugin.library.paths",

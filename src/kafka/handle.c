@@ -26,8 +26,8 @@ struct handle *handle_new(struct loop *loop, rd_kafka_type_t type, const rd_kafk
 static void on_destroy_work(void *arg)
 {
     struct handle *handle = arg;
-    /* Whoever wanted to leave the group has done so: here nothing is waited for that a broker would answer.
-     */
+    /* Whoever wanted to leave the group has done so: here nothing is waited for that a broker would
+     * answer. */
     rd_kafka_destroy_flags(handle->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 

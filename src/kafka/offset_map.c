@@ -28,6 +28,17 @@ void offset_map_release(struct offset_map *map)
     *map = (struct offset_map){.base = map->base, .seen = map->base};
 }
 
+void offset_map_copy(const struct offset_map *map, struct offset_map *ret)
+{
+    *ret = *map;
+    ret->runs = NULL;
+    ret->capacity = map->count;
+    if (map->count == 0)
+        return;
+    ret->runs = base_alloc(map->count * sizeof *map->runs);
+    memcpy(ret->runs, map->runs, map->count * sizeof *map->runs);
+}
+
 /* ---- runs ---- */
 
 /* Returns: the first run that ends at or above `offset`; count when there is none. */

@@ -29,6 +29,7 @@ struct offset_map {
 /* Life cycle. */
 void offset_map_init(struct offset_map *map, int64_t base);
 void offset_map_release(struct offset_map *map);
+void offset_map_copy(const struct offset_map *map, struct offset_map *ret); /* as init: to be released */
 
 /* Use. */
 void offset_map_finish(struct offset_map *map, int64_t first,

@@ -86,6 +86,7 @@ enum partition_finding partition_load(struct partition *partition, const struct 
                   "%lld records that were not finished are gone: retention passed them",
                   (long long)offset_map_open_count(&partition->map, facts->low));
         finding = PARTITION_OVERTAKEN;
+        partition->overtaken_end = MAX(partition->overtaken_end, facts->low);
     }
     if (facts->low > 0)
         offset_map_finish(&partition->map, 0, facts->low);
@@ -119,6 +120,10 @@ void partition_reach(struct partition *partition, int64_t end)
 {
     if (end <= partition->position)
         return;
+    int64_t gone_end = MIN(end, partition->recovery_end);
+    if (gone_end > partition->position && offset_map_open_count(&partition->map, gone_end) >
+                                              offset_map_open_count(&partition->map, partition->position))
+        partition->overtaken_end = MAX(partition->overtaken_end, gone_end);
     offset_map_finish(&partition->map, partition->position, end);
     partition->position = end;
     partition->high = MAX(partition->high, end);

@@ -30,6 +30,7 @@ struct partition {
     int64_t change;        /* counts whatever changes what a commit would say */
     int64_t change_sent;   /* ... as it was when the commit under way was sent */
     int64_t change_kept;   /* ... and what a broker has confirmed */
+    int64_t overtaken_end; /* below it records may count as finished that retention took before they were */
     int64_t base_kept;     /* the committed base as we know it; -1: none */
     int64_t away_since_ms; /* while AWAY */
     size_t text_max;       /* less than OFFSET_MAP_TEXT_MAX where the brokers take less */
@@ -56,9 +57,9 @@ struct partition_facts {
 enum partition_finding {
     PARTITION_FINE,
     PARTITION_UNREADABLE, /* the metadata is not ours: the base alone is taken */
-    PARTITION_FOREIGN, /* base or map lie above the end of the partition: it was created anew; from its start
-                        */
-    PARTITION_OVERTAKEN, /* records that were not finished are gone: from the earliest that is left */
+    PARTITION_FOREIGN,    /* base or map lie above the end of the partition: it was created anew; from its
+                           * start */
+    PARTITION_OVERTAKEN,  /* records that were not finished are gone: from the earliest that is left */
 };
 
 /* Takes over what is committed and joins it with what this object knows already: what either says is

@@ -1,6 +1,6 @@
 #ifndef KAFKA_SINK_INSIDE_H
 #define KAFKA_SINK_INSIDE_H
-#include "base/list.h"
+#include "kafka/delivery.h"
 #include "kafka/explain.h"
 #include "kafka/facts.h"
 #include "kafka/handle.h"
@@ -14,21 +14,6 @@ enum sink_phase {
     SINK_REBUILDING, /* a fatal error: the old instance gives the records back, then a new one takes them */
     SINK_PURGING,    /* closing, out of time: librdkafka lets go of borrowed values */
     SINK_ENDING,     /* closing: the instance is destroyed */
-};
-
-/* One awaited record. It stays in `all`, in the order of sending, until its good report. */
-struct kafka_delivery {
-    struct link in_all, in_queue; /* in_queue: waiting, alone or refused */
-    struct kafka_sink *sink;
-    struct kafka_send *send; /* borrowed */
-    kafka_sent_fn sent;
-    struct kafka_record record; /* value borrowed from the user, the rest in this block */
-    struct timer retry;
-    int64_t retry_delay_ms;
-    int64_t since_ms;
-    bool is_flying;   /* with librdkafka, which owes a report */
-    bool was_alone;   /* found too large by the broker, and it was in a batch of its own */
-    bool is_troubled; /* somebody has to do something before it can be delivered */
 };
 
 struct kafka_sink {
@@ -51,7 +36,8 @@ struct kafka_sink {
     int64_t rebuilt_at_ms;
     bool was_rebuilt;
 
-    struct link all, waiting, alone, refused;
+    struct link all; /* every struct kafka_delivery until its good report */
+    struct link waiting, alone, refused;
     struct task answer;
     size_t bytes; /* of records that are with us or with librdkafka */
     int flying, troubled;

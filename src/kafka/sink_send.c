@@ -3,51 +3,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 5000 };
 
 /* ---- a delivery ---- */
-
-static size_t record_bytes(const struct kafka_record *record)
-{
-    return record->key.length + record->value.length;
-}
-
-static void *put(char **place, const void *data, size_t length)
-{
-    if (!data)
-        return NULL;
-    void *copy = *place;
-    if (length > 0)
-        memcpy(copy, data, length);
-    *place += length;
-    return copy;
-}
-
-/* One block: the struct, its headers' table, then all texts. */
-static struct kafka_delivery *delivery_new(const struct kafka_record *record)
-{
-    size_t topic_size = strlen(record->topic) + 1;
-    size_t size = topic_size + record->key.length;
-    for (size_t i = 0; i < record->header_count; i++)
-        size += strlen(record->headers[i].name) + 1 + record->headers[i].value.length;
-    size_t table = record->header_count * sizeof(struct kafka_header);
-    struct kafka_delivery *delivery = base_alloc(sizeof *delivery + table + size);
-    struct kafka_header *headers = (struct kafka_header *)(delivery + 1);
-    char *place = (char *)headers + table;
-    delivery->record = *record;
-    delivery->record.headers = headers;
-    delivery->record.topic = put(&place, record->topic, topic_size);
-    delivery->record.key.data = put(&place, record->key.data, record->key.length);
-    for (size_t i = 0; i < record->header_count; i++) {
-        const struct kafka_header *from = &record->headers[i];
-        headers[i].name = put(&place, from->name, strlen(from->name) + 1);
-        headers[i].value.length = from->value.length;
-        headers[i].value.data = put(&place, from->value.data, from->value.length);
-    }
-    return delivery;
-}
 
 static void set_troubled(struct kafka_delivery *delivery, bool is_troubled)
 {
@@ -65,7 +24,7 @@ static void forget(struct kafka_delivery *delivery)
     set_troubled(delivery, false);
     link_remove(&delivery->in_all);
     link_remove(&delivery->in_queue);
-    sink->bytes -= record_bytes(&delivery->record);
+    sink->bytes -= delivery_bytes(&delivery->record);
     sink->stats.waiting--;
     delivery->send->delivery = NULL;
     free(delivery);
@@ -87,9 +46,7 @@ static void answer_refused(void *arg)
     while ((link = list_pop_front(&sink->refused))) {
         struct kafka_delivery *delivery = LIST_OBJECT(link, struct kafka_delivery, in_queue);
         struct error error;
-        error_set(&error, ERROR_REJECTED, "kafka", RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
-                  "the record of %zu bytes is larger than Kafka allows (message.max.bytes)",
-                  record_bytes(&delivery->record));
+        delivery_explain_too_large(&delivery->record, &error);
         complete(delivery, &error, -1, -1);
     }
 }
@@ -102,29 +59,10 @@ static void refuse(struct kafka_delivery *delivery)
 
 /* ---- producing ---- */
 
-static rd_kafka_headers_t *make_headers(const struct kafka_record *record)
-{
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(record->header_count);
-    for (size_t i = 0; i < record->header_count; i++) {
-        const struct kafka_header *header = &record->headers[i];
-        (void)rd_kafka_header_add(headers, header->name, -1, header->value.data,
-                                  (ssize_t)header->value.length);
-    }
-    return headers;
-}
-
 static rd_kafka_resp_err_t produce(struct kafka_sink *sink, const struct kafka_record *record, int flags,
                                    void *opaque)
 {
-    rd_kafka_headers_t *headers = make_headers(record);
-    rd_kafka_resp_err_t code =
-        rd_kafka_producev(sink->handle->rk, RD_KAFKA_V_TOPIC(record->topic), RD_KAFKA_V_MSGFLAGS(flags),
-                          RD_KAFKA_V_KEY(record->key.data, record->key.length),
-                          RD_KAFKA_V_VALUE((void *)(uintptr_t)record->value.data, record->value.length),
-                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
-    if (code)
-        rd_kafka_headers_destroy(headers); /* they became the library's only by success */
-    return code;
+    return delivery_produce(sink->handle->rk, record, flags, opaque);
 }
 
 static void on_retry(void *arg)
@@ -147,11 +85,6 @@ static void retry_later(struct kafka_delivery *delivery, rd_kafka_resp_err_t cod
              LOG_TEXT("code", rd_kafka_err2name(code)), LOG_INT("retry_ms", delivery->retry_delay_ms));
 }
 
-static bool is_too_large(rd_kafka_resp_err_t code)
-{
-    return explain_kind(code) == ERROR_REJECTED && code != RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
-}
-
 /* Returns: false when nothing more can be produced now. */
 static bool fly(struct kafka_sink *sink, struct kafka_delivery *delivery)
 {
@@ -168,7 +101,7 @@ static bool fly(struct kafka_sink *sink, struct kafka_delivery *delivery)
             sink_rebuild(sink, "a record was refused after a fatal error");
         return false;
     }
-    if (is_too_large(code))
+    if (delivery_is_too_large(code))
         refuse(delivery);
     else
         retry_later(delivery, code);
@@ -202,13 +135,13 @@ void kafka_sink_send(struct kafka_sink *sink, struct kafka_send *send, const str
                      kafka_sent_fn sent)
 {
     assert(!send->delivery && !sink->is_closing);
-    struct kafka_delivery *delivery = delivery_new(record);
+    struct kafka_delivery *delivery = delivery_new(record, /* from= */ NULL);
     delivery->sink = sink;
     delivery->send = send;
     delivery->sent = sent;
     delivery->since_ms = loop_now_ms(sink->loop);
     send->delivery = delivery;
-    sink->bytes += record_bytes(record);
+    sink->bytes += delivery_bytes(record);
     sink->stats.waiting++;
     list_push_back(&sink->all, &delivery->in_all);
     list_push_back(&sink->waiting, &delivery->in_queue);
@@ -217,7 +150,7 @@ void kafka_sink_send(struct kafka_sink *sink, struct kafka_send *send, const str
 
 void kafka_sink_post(struct kafka_sink *sink, const struct kafka_record *record)
 {
-    size_t bytes = record_bytes(record);
+    size_t bytes = delivery_bytes(record);
     bool is_taken = sink->handle && sink->phase == SINK_RUNNING && !sink->is_full &&
                     sink->bytes + bytes <= sink->max_bytes;
     if (!is_taken || produce(sink, record, RD_KAFKA_MSG_F_COPY, NULL)) {
@@ -237,7 +170,7 @@ static void on_bad_report(struct kafka_delivery *delivery, rd_kafka_resp_err_t c
     sink->stats.failed_reports++;
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         sink_rebuild(sink, "a record failed after a fatal error");
-    } else if (!is_too_large(code)) {
+    } else if (!delivery_is_too_large(code)) {
         retry_later(delivery, code);
     } else if (delivery->was_alone) {
         refuse(delivery);
@@ -287,7 +220,7 @@ void sink_requeue(struct kafka_sink *sink)
     {
         struct kafka_delivery *delivery = LIST_OBJECT(link, struct kafka_delivery, in_all);
         delivery->is_flying = delivery->was_alone = false;
-        sink->bytes += record_bytes(&delivery->record);
+        sink->bytes += delivery_bytes(&delivery->record);
         loop_timer_stop(sink->loop, &delivery->retry);
         link_remove(&delivery->in_queue);
         list_push_back(&sink->waiting, &delivery->in_queue);

@@ -383,19 +383,23 @@ void kafka_source_hold(struct kafka_source *source, bool is_held)
         loop_defer(source->loop, &source->deliver, on_deliver, source);
 }
 
-void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t partition, int64_t offset)
+bool source_finish(struct kafka_source *source, const struct kafka_place *place)
 {
-    struct partition *found = source_find(source, topic, partition);
-    if (!found)
-        return;
-    if (!partition_finish(found, offset))
-        return;
-    if (++source->finished >= COMMIT_AFTER)
-        source_commit(source);
+    struct partition *found = source_find(source, place->topic, place->partition);
+    if (!found || !partition_finish(found, place->offset))
+        return false;
     if (found->is_full && partition_has_room(found)) {
         found->is_full = false;
         wakeup_send(source->wakeup);
     }
+    return true;
+}
+
+void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t partition, int64_t offset)
+{
+    const struct kafka_place place = {topic, partition, offset};
+    if (source_finish(source, &place) && ++source->finished >= COMMIT_AFTER)
+        source_commit(source);
 }
 
 bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t partition)

@@ -20,8 +20,8 @@ struct kafka_message {
     const struct kafka_header *headers;
     size_t header_count;
     /* An earlier owner (or we, before a restart) pulled it and did not finish it: somebody may still be
-     * running it. Delivered at once after the assignment, without asking for room, so that its claim is
-     * looked at. */
+     * running it. Delivered at once after the assignment, without asking for room (but see has_memory), so
+     * that its claim is looked at. */
     bool was_pulled;
 };
 
@@ -30,9 +30,12 @@ struct kafka_source_events {
     /* Asked before every record that was not pulled before: is there room for one more of this topic? After
      * false, pulling of its partition rests until kafka_source_pull. */
     bool (*has_room)(void *arg, const char *topic);
-    /* Asked before that: for how long shall it stay where it is? 0: not at all. It, and what stands behind it
-     * in its partition, wait at no cost, and are asked about again in time, once a minute at least. NULL:
-     * nothing waits. */
+    /* Asked before every other record: those may be what several dead members had, and more than one can
+     * hold. After false, as above. NULL: there always is. */
+    bool (*has_memory)(void *arg);
+    /* Asked before has_room: for how long shall it stay where it is? 0: not at all. It, and what stands
+     * behind it in its partition, wait at no cost, and are asked about again in time, once a minute at least.
+     * NULL: nothing waits. */
     int64_t (*wait_ms)(void *arg, const struct kafka_message *message);
     /* A record, in offset order within its partition. All of it is borrowed until the return: copy at once.
      * Each is to be finished by kafka_source_finish sooner or later, or left unfinished for whoever owns the
@@ -71,6 +74,27 @@ void kafka_source_hold(struct kafka_source *source, bool is_held);
  * nothing. */
 void kafka_source_finish(struct kafka_source *source, const char *topic, int32_t partition, int64_t offset);
 bool kafka_source_owns(const struct kafka_source *source, const char *topic, int32_t partition);
+
+/* Where a record stands. */
+struct kafka_place {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+/* Your slot for one question about a place; zeroed is idle. */
+struct kafka_place_request;
+struct kafka_place_call {
+    void *arg;
+    struct kafka_place_request *request; /* ours; NULL: idle */
+};
+/* error: the group's offsets could not be read. */
+typedef void (*kafka_place_fn)(struct kafka_place_call *call, const struct error *error, bool is_finished);
+/* Whether the group has committed this record as finished, whoever owns its partition: as Kafka has it, once
+ * no transaction is open on it. `done` runs once, unless cancelled, never from inside. */
+void kafka_source_ask_place(struct kafka_source *source, struct kafka_place_call *call,
+                            const struct kafka_place *place, kafka_place_fn done);
+void kafka_place_cancel(struct kafka_place_call *call); /* idle: nothing */
 
 /* Stops pulling, commits, leaves the group, calls back, frees. At most `grace_ms`. NULL: nothing. */
 void kafka_source_close(struct kafka_source *source, int64_t grace_ms, void (*closed)(void *arg), void *arg);

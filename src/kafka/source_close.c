@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-enum { LAST_COMMIT_MS = 2000 };
+enum { LAST_COMMIT_MS = 2000, LAST_TRANSACTION_MS = 5000 };
 
 static void finish_closing(struct kafka_source *source)
 {
@@ -13,6 +13,8 @@ static void finish_closing(struct kafka_source *source)
     loop_timer_stop(source->loop, &source->rebuild);
     loop_defer_cancel(source->loop, &source->deliver);
     wakeup_close(source->wakeup);
+    if (source->transactor)
+        transactor_source_gone(TAKE(source->transactor));
     void (*closed)(void *) = source->closed;
     void *arg = source->closed_arg;
     loop_reap(source->loop, source, source_free);
@@ -84,8 +86,10 @@ void source_go_on_closing(struct kafka_source *source)
         return;
     }
     if (source->phase == SOURCE_COMMITTING) {
-        source_commit(source);
-        if (!source->is_committing)
+        if (!source->transactor)
+            source_commit(source);
+        bool is_busy = source->transactor ? transactor_settle(source->transactor) : source->is_committing;
+        if (!is_busy)
             source_leave(source);
     } else if (rd_kafka_consumer_closed(source->handle->rk)) {
         end(source, on_destroyed);
@@ -105,7 +109,8 @@ void kafka_source_close(struct kafka_source *source, int64_t grace_ms, void (*cl
     loop_timer_stop(source->loop, &source->retry);
     loop_timer_stop(source->loop, &source->rebuild);
     loop_timer_start(source->loop, &source->deadline, grace_ms, on_deadline, source);
-    loop_timer_start(source->loop, &source->commit_deadline, MIN(grace_ms / 2, LAST_COMMIT_MS),
-                     on_last_commit_late, source);
+    int64_t last_ms = source->transactor ? LAST_TRANSACTION_MS : LAST_COMMIT_MS;
+    loop_timer_start(source->loop, &source->commit_deadline, MIN(grace_ms / 2, last_ms), on_last_commit_late,
+                     source);
     loop_timer_start(source->loop, &source->tick, 0, source_tick, source);
 }

@@ -37,6 +37,12 @@ static void on_failure(struct kafka_source *source, rd_kafka_resp_err_t code, in
 
 void source_commit(struct kafka_source *source)
 {
+    if (source->transactor) {
+        if (source_has_dirty(source))
+            transactor_flush(source->transactor);
+        source->finished = 0;
+        return;
+    }
     if (source->is_committing || source->is_frozen || source->is_commit_resting || !source->handle ||
         !source_has_dirty(source))
         return;
@@ -52,6 +58,13 @@ void source_commit(struct kafka_source *source)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* offset.metadata.max.bytes is set lower than usual: rest earlier from now on. */
+void source_shorten(struct partition *partition, size_t refused_length)
+{
+    if (refused_length > TEXT_MIN)
+        partition->text_max = MIN(partition->text_max, refused_length * 3 / 4);
+}
+
 static void on_element(struct kafka_source *source, const rd_kafka_topic_partition_t *element)
 {
     struct partition *partition = source_find(source, element->topic, element->partition);
@@ -60,10 +73,8 @@ static void on_element(struct kafka_source *source, const rd_kafka_topic_partiti
     if (!element->err) {
         partition->change_kept = partition->change_sent;
         partition->base_kept = MAX(partition->base_kept, element->offset);
-    } else if (element->err == RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE &&
-               element->metadata_size > TEXT_MIN) {
-        /* offset.metadata.max.bytes is set lower than usual: rest earlier from now on. */
-        partition->text_max = MIN(partition->text_max, element->metadata_size * 3 / 4);
+    } else if (element->err == RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE) {
+        source_shorten(partition, element->metadata_size);
     }
 }
 

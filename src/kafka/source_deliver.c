@@ -105,6 +105,13 @@ static bool has_room(struct kafka_source *source, struct partition *partition)
     return !partition->is_full && !partition->is_resting;
 }
 
+/* For one that was pulled before. */
+static bool has_memory(struct kafka_source *source, struct partition *partition)
+{
+    partition->is_resting = source->events.has_memory && !source->events.has_memory(source->events.arg);
+    return !partition->is_resting;
+}
+
 /* Whether there is a record at the head that nothing is known to keep there. */
 static bool has_head(struct kafka_source *source, struct partition *partition)
 {
@@ -125,8 +132,9 @@ static bool pull_one(struct kafka_source *source, struct partition *partition)
     enum partition_verdict verdict = partition_judge(partition, offset);
     if (verdict != PARTITION_SKIP) {
         struct kafka_message head = head_of(source, partition, verdict);
-        partition->is_idle = verdict == PARTITION_DELIVER &&
-                             (is_waiting(source, partition, &head) || !has_room(source, partition));
+        partition->is_idle = verdict == PARTITION_DELIVER
+                                 ? is_waiting(source, partition, &head) || !has_room(source, partition)
+                                 : !has_memory(source, partition);
         if (partition->is_idle)
             return false;
         partition_pass(partition, offset, verdict);

@@ -12,9 +12,11 @@
 enum {
     RETRY_MIN_MS = 200,
     RETRY_MAX_MS = 10000,
+    UNSTABLE_MS = 500,
     REVOKE_COMMIT_MS = 2000, /* how long a revocation waits for the commit under way */
-    AWAY_MAX_MS = 60000,     /* a rebalance takes less; then the partition is somebody else's for sure */
-    FORGET_MS = 600000,      /* how long we remember what was finished of a partition that went */
+    REVOKE_TRANSACTION_MS = 5000,
+    AWAY_MAX_MS = 60000, /* a rebalance takes less; then the partition is somebody else's for sure */
+    FORGET_MS = 600000,  /* how long we remember what was finished of a partition that went */
 };
 
 /* ---- the set of partitions ---- */
@@ -49,6 +51,7 @@ static void drop(struct kafka_source *source, struct partition *partition)
             break;
         }
     source_close_queue(partition);
+    source->losses++;
     if (partition->is_announced)
         source->events.on_revoked(source->events.arg, partition->topic, partition->number,
                                   /* is_lost= */ false);
@@ -60,6 +63,7 @@ static void drop(struct kafka_source *source, struct partition *partition)
 static void lose(struct kafka_source *source, struct partition *partition, bool is_lost)
 {
     source_close_queue(partition);
+    source->losses++;
     partition_lose(partition);
     partition->away_since_ms = loop_now_ms(source->loop);
     if (!partition->is_announced)
@@ -156,6 +160,8 @@ static void start_ready(struct kafka_source *source)
     }
     rd_kafka_topic_partition_list_destroy(list);
     announce(source);
+    if (source->transactor)
+        transactor_flush(source->transactor); /* what waited for the rebalance */
 }
 
 /* ---- reading ---- */
@@ -200,8 +206,19 @@ static void load(struct kafka_source *source, struct partition *partition,
                  LOG_TEXT("text", error.text));
 }
 
+/* An owner that died left a transaction open: it is undone within its timeout. */
+static void read_once_stable(struct kafka_source *source)
+{
+    loop_timer_start(source->loop, &source->retry, UNSTABLE_MS, read_facts, source);
+    log_info(&source->log, "kafka.offsets_unstable", LOG_INT("retry_ms", UNSTABLE_MS));
+}
+
 static void read_later(struct kafka_source *source, rd_kafka_resp_err_t code, const char *topic)
 {
+    if (code == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT) {
+        read_once_stable(source);
+        return;
+    }
     source->retry_delay_ms = MIN(MAX(source->retry_delay_ms * 2, RETRY_MIN_MS), RETRY_MAX_MS);
     loop_timer_start(source->loop, &source->retry, source->retry_delay_ms, read_facts, source);
     log_warn(&source->log, "kafka.offsets_unread", LOG_TEXT("topic", topic),
@@ -316,7 +333,7 @@ static void finish_revoke(void *arg)
     struct kafka_source *source = arg;
     rd_kafka_topic_partition_list_t *list = TAKE(source->revoked);
     loop_timer_stop(source->loop, &source->revoke_deadline);
-    if (!source->is_revoked_lost)
+    if (!source->is_revoked_lost && !source->transactor)
         source_commit(source);
     source->is_frozen = true;
     source->owes_assign = false;
@@ -334,14 +351,23 @@ static void finish_revoke(void *arg)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* Nobody else may have the partitions while what is being committed of them is not known. A transaction that
+ * is later than that is fenced: the group has a new generation then. */
+static bool is_committing(struct kafka_source *source)
+{
+    return source->transactor ? transactor_settle(source->transactor) : source->is_committing;
+}
+
 static void on_revoke(struct kafka_source *source, const rd_kafka_topic_partition_list_t *list)
 {
     source_group_cancel(source);
-    source->revoked = rd_kafka_topic_partition_list_copy(list);
     source->is_revoked_lost = rd_kafka_assignment_lost(source->handle->rk);
+    bool waits = !source->is_revoked_lost && is_committing(source);
+    int64_t wait_ms = source->transactor ? REVOKE_TRANSACTION_MS : REVOKE_COMMIT_MS;
+    source->revoked = rd_kafka_topic_partition_list_copy(list);
     source->has_joined = source->has_joined && !source->is_revoked_lost;
-    if (source->is_committing && !source->is_revoked_lost)
-        loop_timer_start(source->loop, &source->revoke_deadline, REVOKE_COMMIT_MS, finish_revoke, source);
+    if (waits)
+        loop_timer_start(source->loop, &source->revoke_deadline, wait_ms, finish_revoke, source);
     else
         finish_revoke(source);
 }

@@ -6,9 +6,10 @@
 #include "kafka/headers.h"
 #include "kafka/partition.h"
 #include "kafka/source.h"
+#include "kafka/transactor_inside.h"
 
 /* The source's parts know each other: source.c (beginning, events, state), source_close.c, source_group.c
- * partitions), source_commit.c, source_deliver.c. Private to the layer. */
+ * partitions), source_commit.c, source_deliver.c, source_places.c. Private to the layer. */
 
 enum source_phase {
     SOURCE_RUNNING,
@@ -43,14 +44,16 @@ struct kafka_source {
     int64_t retry_delay_ms;
     rd_kafka_topic_partition_list_t *revoked; /* a revocation that waits for the commit under way */
     bool is_revoked_lost;
+    unsigned losses; /* partitions that went, so far: whoever had them may have finished what was ours */
     struct timer revoke_deadline;
     char *cluster_id;
 
     /* Commits. */
     bool is_frozen; /* a rebalance is going on */
     bool is_committing;
-    bool is_commit_resting; /* one failed: until the next tick */
-    int64_t finished;       /* since the last commit */
+    struct kafka_transactor *transactor; /* commits in our place; NULL: none */
+    bool is_commit_resting;              /* one failed: until the next tick */
+    int64_t finished;                    /* since the last commit */
 
     /* Delivery. */
     size_t turn; /* whose turn it is */
@@ -75,6 +78,7 @@ struct kafka_source {
 };
 
 /* source.c */
+bool source_finish(struct kafka_source *source, const struct kafka_place *place);
 struct partition *source_find(const struct kafka_source *source, const char *topic, int32_t number);
 void source_state(struct kafka_source *source, bool is_usable, const char *why);
 void source_rebuild(struct kafka_source *source, const char *why);
@@ -100,10 +104,43 @@ void source_group_cancel(struct kafka_source *source);
 /* source_commit.c */
 void source_commit(struct kafka_source *source);
 void source_on_commit_event(struct kafka_source *source, rd_kafka_event_t *event);
+void source_shorten(struct partition *partition, size_t refused_length);
 bool source_has_dirty(const struct kafka_source *source);
 
 /* source_deliver.c */
 void source_deliver(struct kafka_source *source);
+
+/* source_places.c: what the transactor needs of the source. With one attached the source commits nothing by
+ * itself: it asks transactor_flush, and a revocation and the end wait for transactor_settle. */
+void source_attach(struct kafka_source *source,
+                   struct kafka_transactor *transactor);   /* NULL: none any more */
+bool source_may_commit(const struct kafka_source *source); /* there is a membership, and no rebalance */
+bool source_is_revoking(const struct kafka_source *source);
+
+enum source_judgement {
+    SOURCE_PLACE_OWNED,    /* ours, and not finished yet */
+    SOURCE_PLACE_LATER,    /* ours, but what is committed is being read */
+    SOURCE_PLACE_FINISHED, /* ours, and finished: by a result, or because a copy of it goes on elsewhere */
+    SOURCE_PLACE_GONE,     /* another's */
+};
+enum source_judgement source_judge(const struct kafka_source *source, const struct kafka_place *place);
+
+/* Base and map of every partition that changed, as they will be when the places of the batch (a list of
+ * struct kafka_delivery) are finished; the maps themselves do not change. Marks is_held_back where a map
+ * would be too long with it. Returns: NULL when there is nothing to commit. */
+rd_kafka_topic_partition_list_t *source_offsets(struct kafka_source *source, struct link *batch);
+rd_kafka_consumer_group_metadata_t *source_member(const struct kafka_source *source);
+/* What source_offsets said is committed, or refused by a broker. */
+void source_offsets_kept(struct kafka_source *source, const rd_kafka_topic_partition_list_t *list,
+                         struct link *batch);
+void source_offsets_refused(struct kafka_source *source, const rd_kafka_topic_partition_list_t *list,
+                            rd_kafka_resp_err_t code);
+void source_place_kept(struct kafka_source *source, const struct kafka_place *place);
+
+/* Takes `list`. Returns: as facts_ask; NULL while there is no instance to ask by. */
+struct facts *source_ask_committed(struct kafka_source *source, rd_kafka_topic_partition_list_t *list,
+                                   void (*done)(void *arg, struct facts *facts), void *arg);
+bool source_has_committed(const rd_kafka_topic_partition_t *element, int64_t offset);
 
 /* For tests: the instance itself. */
 rd_kafka_t *source_librdkafka(const struct kafka_source *source);

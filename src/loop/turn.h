@@ -3,8 +3,8 @@
 #include "base/base.h"
 
 /* What waits for the end of a turn: deferred calls, hooks, objects to be freed. loop.h says what each
- * promises; the real loop and the virtual clock of the tests keep it here, so that both keep the same order.
- */
+ * promises; the real loop and the virtual clock of the tests keep it here, so that both keep the same
+ * order. */
 
 typedef void (*task_fn)(void *arg);
 

@@ -133,6 +133,8 @@ struct ledger_acquire {
     int64_t horizon_ms;                       /* of the permit, from now */
     int64_t until_ms;                         /* of the claim, from now */
     int64_t create_milli_per_s, create_burst; /* the shared create bucket; 0: unlimited */
+    const char
+        *place; /* as for seal: of a sealed claim that is for no record it is noted, before the answer */
     /* In the order s n t c g; "n:<tenant>" always, for fairness counts by it. "r:<class>" counts nothing: so
      * many places under "g" are kept from all other classes. */
     const struct ledger_limit *limits;
@@ -145,7 +147,8 @@ enum ledger_verdict {
     LEDGER_NOT_READY,   /* why */
     LEDGER_ELSEWHERE,   /* owner: another worker (or an unanswered operation of ours) runs or publishes it */
     /* The claim is ours now, with what its owner left: permit, sandbox, mode, plan, attempt, crashes, ... It
-     * counts as a crash unless it was yielded, or bind says that it is an adoption. */
+     * counts as a crash unless it was yielded, was the asker's, was taken over and not bound since, or once
+     * bind says that it is an adoption. */
     LEDGER_ADOPT,
     /* The claim is ours now: publish `record`. permit, sandbox: what its owner may have left alive. */
     LEDGER_SEALED,
@@ -161,12 +164,14 @@ struct ledger_acquired {
     enum ledger_verdict verdict;
     const char *permit, *owner, *limit, *why;
     int64_t attempt, crashes;
+    bool has_begun; /* GRANTED: an earlier attempt was bound, and condemned */
     int64_t wait_ms, retry_ms, used, max;
     const char *sandbox, *mode, *plan; /* ADOPT; sandbox "": unbound */
     int64_t run_until_ms;              /* ADOPT: what is left of the run's clock, from now */
     struct bytes record;               /* SEALED; length 0: the bytes are lost */
-    const char *status, *origin;       /* DONE */
-    int64_t partition, offset;         /* DONE; -1: not known */
+    const char *place; /* SEALED: as it was sealed; "": yours to publish, with the place that was given */
+    const char *status, *origin; /* DONE */
+    int64_t partition, offset;   /* DONE; -1: not known */
 };
 typedef void (*ledger_acquired_fn)(struct ledger_call *call, const struct error *error,
                                    const struct ledger_acquired *answer);
@@ -191,7 +196,8 @@ struct ledger_bind {
     const char *mode; /* "interpreter" | "process" */
     const char *plan; /* digest, hex */
     int64_t horizon_ms, until_ms, run_until_ms;
-    bool is_adoption; /* what acquire answered ADOPT about goes on: its crash does not count */
+    bool
+        is_adoption; /* what acquire answered ADOPT about has gone on for a lease: its crash does not count */
 };
 /* The sandbox's id into claim and permit. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_NOW. */
 void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,
@@ -201,7 +207,9 @@ struct ledger_seal {
     const char *job;
     const char *permit; /* "" for a job that never ran here: allowed while nobody runs it */
     const char *payload, *origin, *status;
-    struct bytes record; /* <= 64 KiB; borrowed until the slot is idle */
+    struct bytes record; /* borrowed until the slot is idle */
+    /* Of the one Kafka record with whose offset the result is committed; "": with none, it may go twice. */
+    const char *place;
     int64_t until_ms;
 };
 /* Fixes verdict and bytes, once per job. OK again for the owner of the seal (a lost answer). */
@@ -215,10 +223,19 @@ void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *
                    ledger_answer_fn done);
 
 /* A drain: claim and permit are nobody's from now on, so that the next owner of the record adopts the run at
- * once and no crash counts. until_ms: of the claim, as at bind. OK, SUPERSEDED, SUPERSEDED_PERMIT or NOT_NOW.
- */
+ * once and no crash counts. until_ms: of the claim, as at bind. OK, SUPERSEDED, SUPERSEDED_PERMIT or
+ * NOT_NOW. */
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
                   int64_t until_ms, ledger_answer_fn done);
+
+/* The record that stands there is about to be finished without a result, for a copy of it goes on elsewhere:
+ * a verdict that was sealed for it, or will be, is anybody's to publish. In any state of the ledger. OK. */
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done);
+
+/* What acquire answered ADOPT about stays as it is, for whoever has the job's record next: this worker does
+ * not answer for the permit any more. Sends nothing. */
+void ledger_let_go(struct ledger *ledger, const char *permit);
 
 /* The job shall end CANCELLED: its owner hears of it, or whoever acquires it. Whoever may have it in a queue
  * is told by a hint. The mark is kept for ttl_ms where nobody knows the job yet. OK, or SEAL_DONE: too late,
@@ -254,6 +271,7 @@ struct ledger_assertion {
     int64_t hop, attempt, crashes, until_ms, run_until_ms;
     const char *status;  /* of a sealed claim; "": it is running */
     struct bytes record; /* of a sealed claim; borrowed until the slot is idle */
+    const char *place;   /* ... as it was sealed */
 };
 /* Idempotent. OK; SUPERSEDED_PERMIT (another holds it: hands off, and the claim was not looked at);
  * SUPERSEDED, SEAL_DONE, SEAL_ELSEWHERE (the permit was taken in, the claim is not ours: as seal says them);
@@ -268,7 +286,6 @@ void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_ans
 /* One worker at a time leads a rebuild. */
 struct ledger_lead {
     bool is_leader;      /* for the next 10 s: ask again meanwhile */
-    bool is_new;         /* there never was a ledger, nobody remembers one: nothing to be read back */
     int64_t behind_ms;   /* from now back to the last moment that Redis remembers, -1: it remembers nothing */
     int64_t waiting_for; /* workers that are there, or were, and have not asserted yet */
 };
@@ -354,13 +371,18 @@ enum ledger_release {
     LEDGER_RELEASE_CLAIM = 2,  /* the job is free for the next attempt, here or elsewhere */
     LEDGER_UNCOUNT = 4,        /* with CLAIM: this attempt never started the job's code */
 };
-/* `what` is a set of ledger_release. job may be NULL without CLAIM. Whatever does not name us is left alone.
- */
+/* `what` is a set of ledger_release. job may be NULL without CLAIM. Whatever does not name us is left
+ * alone. */
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what);
 /* The job goes on as a copy of its record with this hop, delay_ms from now, and the copy was delivered:
  * earlier ones are stale. Ends the claim, if it is ours under this permit ("": there is none) or nobody runs
  * the job; the permit stays. */
 void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms);
+
+/* A verdict that is not for us to publish: the sealed claim is nobody's from now on, so that whoever acquires
+ * the job next has it at once. Where the ledger is not ready it stays ours until our lease or `until` is
+ * over. */
+void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms);
 
 /* E2B answered 429 for the rate of creates: the shared bucket rests for retry_after_ms, and its rate is
  * halved (at most once a second); 10 % come back every 10 s. create_milli_per_s: as for acquire. */

@@ -171,6 +171,7 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
     command_int(&command, acquire->create_milli_per_s);
     command_int(&command, acquire->create_burst);
     command_text(&command, ""); /* not a warm permit */
+    command_text(&command, acquire->place);
     for (size_t i = 0; i < acquire->limit_count; i++) {
         command_text(&command, acquire->limits[i].name);
         command_int(&command, acquire->limits[i].max);
@@ -212,6 +213,7 @@ void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct l
     command_text(&command, seal->status);
     command_bytes(&command, seal->record);
     command_int(&command, seal->until_ms);
+    command_text(&command, seal->place);
     ledger_request_send(request, &command);
 }
 
@@ -252,6 +254,16 @@ void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *j
     command_text(&command, job);
     command_text(&command, permit);
     command_int(&command, until_ms);
+    ledger_request_send(request, &command);
+}
+
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done)
+{
+    struct command command = {0};
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_MOVED, done, &command);
+    command_text(&command, job);
+    command_text(&command, place);
     ledger_request_send(request, &command);
 }
 
@@ -433,6 +445,11 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
     background_add(ledger->background, "release", command_format(&command));
 }
 
+void ledger_let_go(struct ledger *ledger, const char *permit)
+{
+    (void)permits_remove(&ledger->permits, permit);
+}
+
 void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms)
 {
     struct command command;
@@ -446,6 +463,17 @@ void ledger_park(struct ledger *ledger, const char *permit, const char *job, int
     command_int(&command, 1); /* the permit stays */
     command_int(&command, 0); /* the attempt counts */
     background_add(ledger->background, "park", command_format(&command));
+}
+
+void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
+{
+    struct command command;
+    command_begin(ledger, &command, SCRIPT_YIELD);
+    command_text(&command, ledger->worker);
+    command_text(&command, job);
+    command_text(&command, ""); /* a verdict, no run */
+    command_int(&command, until_ms);
+    background_add(ledger->background, "leave", command_format(&command));
 }
 
 void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create_milli_per_s)

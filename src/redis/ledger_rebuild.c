@@ -49,6 +49,7 @@ void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct
     command_int(&command, assertion->run_until_ms);
     command_text(&command, assertion->status);
     command_bytes(&command, assertion->record);
+    command_text(&command, assertion->place);
     ledger_request_send(request, &command);
 }
 

@@ -130,7 +130,8 @@ static bool read_granted(const redisReply *reply, struct ledger_acquired *ret)
     return replies_read_text(replies_element(reply, 1), &ret->permit) &&
            replies_read_count(replies_element(reply, 2), &ret->attempt) &&
            replies_read_count(replies_element(reply, 3), &ret->crashes) &&
-           replies_read_count(replies_element(reply, 4), &ret->wait_ms);
+           replies_read_count(replies_element(reply, 4), &ret->wait_ms) &&
+           replies_read_flag(replies_element(reply, 5), &ret->has_begun);
 }
 
 static bool read_denied(const redisReply *reply, struct ledger_acquired *ret)
@@ -169,7 +170,8 @@ static bool read_sealed(const redisReply *reply, struct ledger_acquired *ret)
         return false;
     ret->record = (struct bytes){.data = record->str, .length = record->len};
     return replies_read_text(replies_element(reply, 2), &ret->permit) &&
-           replies_read_text(replies_element(reply, 3), &ret->sandbox);
+           replies_read_text(replies_element(reply, 3), &ret->sandbox) &&
+           replies_read_text(replies_element(reply, 4), &ret->place);
 }
 
 static bool read_done(const redisReply *reply, struct ledger_acquired *ret)
@@ -215,6 +217,7 @@ bool replies_acquire(const redisReply *reply, struct ledger_acquired *ret, struc
                                      .plan = "",
                                      .record = {.data = ""},
                                      .status = "",
+                                     .place = "",
                                      .origin = "",
                                      .partition = -1,
                                      .offset = -1};
@@ -254,6 +257,7 @@ static const struct {
     {"superseded", SCRIPT_YIELD, LEDGER_SUPERSEDED},
     {"superseded_permit", SCRIPT_YIELD, LEDGER_SUPERSEDED_PERMIT},
     {"not_ready", SCRIPT_YIELD, LEDGER_NOT_NOW},
+    {"ok", SCRIPT_MOVED, LEDGER_OK},
     {"ok", SCRIPT_CANCEL, LEDGER_OK},
     {"late", SCRIPT_CANCEL, LEDGER_SEAL_DONE},
     {"kill", SCRIPT_CONDEMN, LEDGER_OK},

@@ -9,10 +9,9 @@
 bool replies_lead(const redisReply *reply, struct ledger_lead *ret, struct error *reterr)
 {
     struct ledger_lead lead;
-    if (!replies_is_array(reply, 4) || !replies_read_flag(replies_element(reply, 0), &lead.is_leader) ||
-        !replies_read_flag(replies_element(reply, 1), &lead.is_new) ||
-        !replies_read_int(replies_element(reply, 2), &lead.behind_ms) ||
-        !replies_read_count(replies_element(reply, 3), &lead.waiting_for))
+    if (!replies_is_array(reply, 3) || !replies_read_flag(replies_element(reply, 0), &lead.is_leader) ||
+        !replies_read_int(replies_element(reply, 1), &lead.behind_ms) ||
+        !replies_read_count(replies_element(reply, 2), &lead.waiting_for))
         return replies_malformed(reterr, SCRIPT_LEAD);
     *ret = lead;
     return true;

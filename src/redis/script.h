@@ -14,6 +14,7 @@ enum script_name {
     SCRIPT_BIND,
     SCRIPT_SEAL,
     SCRIPT_YIELD,
+    SCRIPT_MOVED,
     SCRIPT_RELEASE,
     SCRIPT_DONE,
     SCRIPT_CANCEL,

@@ -14,8 +14,8 @@ struct url {
 };
 
 /* Returns: false for a text that is no such URL, or one that this build cannot serve (rediss:// without TLS
- * in hiredis). reterr never shows the text: it may hold a password. Owns: url_release frees what was parsed.
- */
+ * in hiredis). reterr never shows the text: it may hold a password. Owns: url_release frees what was
+ * parsed. */
 bool url_parse(const char *text, struct url *ret, struct error *reterr) MUST_USE;
 void url_release(struct url *url);
 

@@ -7,6 +7,7 @@
 #include "e2b/e2b.h"
 #include "kafka/sink.h"
 #include "kafka/source.h"
+#include "kafka/transactor.h"
 #include "redis/ledger.h"
 #include "worker/worker.h"
 
@@ -36,9 +37,11 @@ struct worker {
     struct log log, kafka_log, redis_log;
     struct random *random;
 
-    struct ledger *ledger;       /* NULL once closed */
-    struct kafka_source *source; /* NULL once the group was left */
-    struct kafka_sink *sink;
+    struct ledger *ledger;               /* NULL once closed */
+    struct kafka_source *source;         /* NULL once the group was left */
+    struct kafka_sink *sink;             /* this and the next: results.c */
+    struct kafka_transactor *transactor; /* of results, with their offsets; NULL: they go by the sink */
+    void (*results_closed)(void *arg);
     struct e2b_client *e2b;
     struct provider *provider; /* whether E2B can be used */
     struct account *account;   /* how much of it others leave */
@@ -71,8 +74,8 @@ struct worker {
     unsigned ticks;
     bool is_pump_wanted, is_source_closing;
     bool is_abandoned; /* it could not begin: what was opened is closed again */
-    bool source_is_usable, sink_is_usable;
-    char source_why[500], sink_why[500];
+    bool source_is_usable, sink_is_usable, transactor_is_usable;
+    char source_why[500], sink_why[500], transactor_why[500];
     char why[2048]; /* of the last worker_is_ready */
 };
 
@@ -92,6 +95,11 @@ const char *worker_part_why(const struct worker *worker, enum part part);
 void worker_poke(struct worker *worker);
 /* A flight became or ceased to be active (*is_counted: whether it is counted already). */
 void worker_count_active(struct worker *worker, bool *is_counted, bool is_active);
+/* Whether what is another's, or was, may be asked for out of turn: a run that its worker left needs nothing
+ * created, but somebody who extends its sandbox in time. So neither a free place is waited for nor E2B; twice
+ * max_in_flight is the most. */
+bool worker_may_take_up(const struct worker *worker);
+bool worker_is_overfull(const struct worker *worker); /* it has the most */
 /* Something ended: a drain that waits for the last of them goes on. */
 void worker_ended(struct worker *worker);
 

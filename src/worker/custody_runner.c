@@ -13,9 +13,12 @@
 
 enum {
     KEEP_TIMEOUT_MS = 10000,
-    DOUBT_ENDS_MS = 110000,
-    SANDBOX_ENV_MAX = 64 /* as many as a job may name */
+    DOUBT_ENDS_MS = 120000, /* after a create was asked for */
+    SANDBOX_ENV_MAX = 64    /* as many as a job may name */
 };
+
+_Static_assert(DOUBT_ENDS_MS > LEDGER_GRANT_MS + LEDGER_CREATE_MS + LEDGER_LATE_CREATE_MS,
+               "a create that is sent late and carried out late is still looked for");
 
 static void advance(struct custody_runner *runner, enum custody_event_kind kind,
                     const struct e2b_error *error);
@@ -77,10 +80,12 @@ static void lose_create(struct custody_runner *runner, enum custody_event_kind k
                         const struct e2b_error *error)
 {
     struct flight_runner *flight = TAKE(runner->flight);
+    struct worker *worker = runner->worker;
     struct e2b_error copy = *error;
     advance(runner, kind, &copy);
     if (flight)
         flight_runner_on_sandbox(flight, &copy);
+    worker_ended(worker); /* a drain does not wait for what is in doubt */
 }
 
 static void on_created(struct e2b_call *call, const struct e2b_error *error, struct e2b_sandbox *sandbox)
@@ -114,13 +119,14 @@ static void send_create(void *arg)
     struct custody_runner *runner = arg;
     struct worker *worker = runner->worker;
     const struct plan *plan = runner->plan;
-    char attempt[24], digest[PLAN_DIGEST_SIZE];
+    char attempt[24], run_ms[24], digest[PLAN_DIGEST_SIZE];
     runner->is_sent = provider_admit(worker->provider);
     if (!runner->is_sent) {
         refuse_create(runner);
         return;
     }
     (void)snprintf(attempt, sizeof attempt, "%lld", (long long)runner->attempt);
+    (void)snprintf(run_ms, sizeof run_ms, "%lld", (long long)plan->main_ms);
     plan_digest_text(plan, digest);
     /* The first three find it; the others say what it is for to whoever must rebuild the ledger. */
     const struct e2b_pair metadata[] = {
@@ -135,6 +141,7 @@ static void send_create(void *arg)
         {"mode", run_mode_name(plan->run_mode)},
         {"plan", digest},
         {"attempt", attempt},
+        {"run_ms", run_ms},
     };
     struct e2b_pair env[SANDBOX_ENV_MAX];
     assert(plan->sandbox_env.count <= ARRAY_LENGTH(env));
@@ -181,7 +188,7 @@ static void on_kept(struct e2b_call *call, const struct e2b_error *error)
     if (error && error->kind == E2B_ERROR_GONE && runner->flight)
         flight_runner_on_gone(
             runner->flight); /* its end makes the sandbox unwanted: it still holds our pointer */
-    else if (error && error->kind == E2B_ERROR_GONE)
+    else if (error && error->kind == E2B_ERROR_GONE && runner->custody.state != CUSTODY_HANDING)
         advance(runner, CUSTODY_EVENT_UNWANTED, error);
     else
         advance(runner, error ? CUSTODY_EVENT_SANDBOX_NOT_EXTENDED : CUSTODY_EVENT_SANDBOX_EXTENDED, error);
@@ -201,7 +208,8 @@ static void on_connected(struct e2b_call *call, const struct e2b_error *error, s
         return;
     }
     provider_note(runner->worker->provider, error);
-    if (error->kind != E2B_ERROR_GONE && error->kind != E2B_ERROR_NOT_FOUND) {
+    bool is_gone = error->kind == E2B_ERROR_GONE || error->kind == E2B_ERROR_NOT_FOUND;
+    if (!is_gone || runner->custody.state == CUSTODY_HANDING) { /* whoever has it next finds it gone */
         advance(runner, CUSTODY_EVENT_SANDBOX_NOT_EXTENDED, error);
         return;
     }
@@ -430,7 +438,15 @@ void custody_runner_bound(struct custody_runner *runner, int64_t asked_ms)
 
 void custody_runner_hand_over(struct custody_runner *runner)
 {
-    runner->flight = NULL;
+    const struct flight_runner *flight = TAKE(runner->flight);
+    const struct provenance *from = &flight->job.from;
+    struct handed_run *handed = &runner->handed;
+    (void)snprintf(handed->payload, sizeof handed->payload, "%s", from->payload);
+    (void)snprintf(handed->origin, sizeof handed->origin, "%s", from->origin);
+    plan_digest_text(&flight->plan, handed->plan);
+    handed->hop = from->hop;
+    handed->crashes = flight->crashes;
+    handed->main_ms = flight->plan.main_ms;
     advance(runner, CUSTODY_EVENT_HAND_OVER, NULL);
 }
 

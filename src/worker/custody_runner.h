@@ -20,6 +20,12 @@ enum {
     CUSTODY_CLAIM_MARGIN_MS = 60000
 }; /* a claim's `until` lies behind the run's clock and the collecting by this */
 
+/* What only the flight knew of a run that is handed over: a ledger that is rebuilt meanwhile must be told. */
+struct handed_run {
+    char payload[33], origin[9], plan[PLAN_DIGEST_SIZE];
+    int64_t hop, crashes, main_ms;
+};
+
 struct custody_runner {
     struct link link; /* worker->custodies */
     struct worker *worker;
@@ -38,7 +44,8 @@ struct custody_runner {
     char *limits; /* space-separated; as the permit is counted */
     int64_t attempt;
     bool is_adopted;
-    bool is_sent;          /* its create is under way, as the provider knows it */
+    bool is_sent; /* its create is under way, as the provider knows it */
+    struct handed_run handed;
     struct reaped *reaped; /* the reaper's; NULL: somebody's */
     int64_t send_before_boot_ms;
     int64_t began_ms, created_ms, kill_asked_ms; /* loop time; 0: not yet */

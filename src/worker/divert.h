@@ -16,8 +16,8 @@ struct divert_cause {
 };
 
 /* Sends the packed record (codec/envelope.h, record_pack) to the DLQ. `raw` and what is unpacked into `arena`
- * are borrowed until `sent`. Returns: false when there is no such record any more; `sent` does not run then.
- */
+ * are borrowed until `sent`. Returns: false when there is no such record any more; `sent` does not run
+ * then. */
 bool divert_send(struct worker *worker, struct kafka_send *send, struct arena *arena, struct bytes raw,
                  struct bytes key, const struct divert_cause *cause, kafka_sent_fn sent) MUST_USE;
 

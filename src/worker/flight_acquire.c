@@ -3,7 +3,10 @@
 
 #include "core/limit.h"
 #include "worker/custody_runner.h"
+#include "worker/flight_park.h"
+#include "worker/flight_publish.h"
 #include "worker/observe.h"
+#include "worker/provider.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -28,6 +31,7 @@ static void note_found(struct flight_runner *runner, const struct ledger_acquire
     if (answer->verdict == LEDGER_SEALED) {
         buffer_clear(&runner->sealed);
         buffer_append(&runner->sealed, answer->record.data, answer->record.length);
+        (void)snprintf(runner->found_place, sizeof runner->found_place, "%s", answer->place);
     }
 }
 
@@ -49,8 +53,17 @@ static void free_others(struct flight_runner *runner)
     worker_poke(runner->worker);
 }
 
+/* It came for what another left, and that one has given it back: it begins when its turn comes. */
+static bool is_early(const struct flight_runner *runner)
+{
+    const struct worker *worker = runner->worker;
+    return !runner->is_in_turn && (worker->active_count > (size_t)worker->config->max_in_flight ||
+                                   !provider_is_usable(worker->provider) || flight_park_due_ms(runner) > 0);
+}
+
 static void on_granted(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
+    bool has_begun_elsewhere = answer->has_begun && runner->job.never_after_start;
     runner->is_permit_idle = true;
     runner->granted_ms = loop_now_ms(runner->worker->loop);
     runner->wait_ms = answer->wait_ms;
@@ -59,12 +72,14 @@ static void on_granted(struct flight_runner *runner, const struct ledger_acquire
     free_others(runner);
     runner->crashes = answer->crashes;
     runner->is_suspect = answer->crashes > 0;
-    flight_runner_advance(runner,
-                          &(struct flight_event){.kind = FLIGHT_EVENT_GRANTED,
-                                                 .attempt = answer->attempt,
-                                                 .crashes = answer->crashes,
-                                                 .is_busy = worker_is_suspect_busy(runner->worker, runner),
-                                                 .is_final = flight_runner_has_begun_for_good(runner)});
+    flight_runner_advance(
+        runner,
+        &(struct flight_event){.kind = FLIGHT_EVENT_GRANTED,
+                               .attempt = answer->attempt,
+                               .crashes = answer->crashes,
+                               .is_busy = worker_is_suspect_busy(runner->worker, runner),
+                               .is_early = is_early(runner),
+                               .is_final = has_begun_elsewhere || flight_runner_has_begun_for_good(runner)});
 }
 
 /* Its process goes on by itself, and it is exactly what this worker would have started. */
@@ -80,11 +95,15 @@ static bool can_attach(const struct flight_runner *runner, const struct ledger_a
 static void on_adopt(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
     runner->crashes = answer->crashes;
-    flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_ADOPT,
-                                                         .attempt = answer->attempt,
-                                                         .can_attach = can_attach(runner, answer),
-                                                         .is_final = runner->job.never_after_start &&
-                                                                     answer->sandbox[0] != '\0'});
+    runner->is_suspect = answer->crashes > 1;
+    flight_runner_advance(
+        runner,
+        &(struct flight_event){.kind = FLIGHT_EVENT_ADOPT,
+                               .attempt = answer->attempt,
+                               .crashes = answer->crashes,
+                               .is_busy = worker_is_suspect_busy(runner->worker, runner),
+                               .can_attach = can_attach(runner, answer),
+                               .is_final = runner->job.never_after_start && answer->sandbox[0] != '\0'});
 }
 
 static void on_acquired(struct ledger_call *call, const struct error *error,
@@ -93,8 +112,9 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
     struct flight_runner *runner = call->arg;
     if (error) {
         /* It may have been granted: given back before it is asked for anew, under a new permit. */
-        ledger_release(runner->worker->ledger, runner->permit, runner->job.key,
-                       LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM | LEDGER_UNCOUNT);
+        if (runner->was_asked)
+            ledger_release(runner->worker->ledger, runner->permit, runner->job.key,
+                           LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM | LEDGER_UNCOUNT);
         answer_is(runner, FLIGHT_EVENT_NOT_NOW);
         return;
     }
@@ -119,7 +139,8 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         on_adopt(runner, answer);
         return;
     case LEDGER_SEALED:
-        answer_is(runner, FLIGHT_EVENT_FOUND_SEALED);
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_FOUND_SEALED,
+                                                             .is_copy = flight_publish_is_copy(runner)});
         return;
     case LEDGER_DONE:
         answer_is(runner, FLIGHT_EVENT_FOUND_DONE);
@@ -160,12 +181,13 @@ void flight_acquire(struct flight_runner *runner)
     bool is_refused = runner->flight.refusal != CODE_NONE;
     int64_t live_ms = runner->has_plan ? custody_runner_times(&runner->plan).live_ms : 0;
     random_uuid(worker->random, runner->permit);
-    runner->is_permit_given = false;
+    runner->is_permit_given = runner->is_giving_way = false;
     const struct ledger_acquire ask = {
         .job = runner->job.key,
         .payload = runner->job.from.payload,
         .origin = runner->job.from.origin,
         .hop = runner->job.from.hop,
+        .place = flight_publish_place(runner),
         .tenant = runner->job.tenant_id,
         .weight = runner->has_plan ? runner->plan.tenant_weight : 1,
         .permit = runner->permit,
@@ -176,6 +198,7 @@ void flight_acquire(struct flight_runner *runner)
         .limits = limits,
         .limit_count = limits_of(runner, limits, ARRAY_LENGTH(limits)),
     };
+    runner->was_asked = ledger_state(worker->ledger) != LEDGER_CONNECTING; /* else nothing is sent */
     runner->acquire_boot_ms = loop_boot_ms(worker->loop);
     ledger_acquire(worker->ledger, &runner->ledger_call, &ask, on_acquired);
 }

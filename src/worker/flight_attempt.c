@@ -39,6 +39,7 @@ static void begin(struct flight_runner *runner, bool is_adopted)
     runner->is_permit_idle = false;
     runner->is_permit_lost = false; /* of an earlier attempt, that is */
     runner->is_attached = is_adopted;
+    runner->is_proven = false;
     runner->run = base_alloc(sizeof *runner->run);
     execution_runner_init(runner->run, runner, &runner->plan);
     runner->retry_after_ms = 0;
@@ -54,17 +55,23 @@ void flight_attempt_execute(struct flight_runner *runner)
     flight_runner_charge(runner);
 }
 
+int64_t flight_attempt_found_ran_ms(const struct flight_runner *runner)
+{
+    return MAX(runner->plan.main_ms - runner->found_run_left_ms, 0);
+}
+
 /* Its code has begun, as far as anybody can know. */
 void flight_attempt_attach(struct flight_runner *runner)
 {
     outcome_clear_attempt(&runner->outcome);
     observe_adopted(runner);
+    worker_enter_suspect(runner->worker, runner);
     begin(runner, /* is_adopted= */ true);
     runner->has_begun = true;
     runner->granted_ms = loop_now_ms(loop_of(runner));
     (void)snprintf(runner->permit, sizeof runner->permit, "%s", runner->found_permit);
     runner->custody = custody_runner_adopt(runner->worker, runner, runner->permit, runner->found_sandbox,
-                                           MAX(runner->plan.main_ms - runner->found_run_left_ms, 0));
+                                           flight_attempt_found_ran_ms(runner));
     flight_runner_charge(runner);
 }
 
@@ -88,9 +95,43 @@ void flight_attempt_let_sandbox_go(struct flight_runner *runner)
         custody_runner_unwanted(custody);
 }
 
+const char *flight_attempt_last_sandbox(const struct flight_runner *runner)
+{
+    const struct outcome *outcome = &runner->outcome;
+    return outcome->attempt_count > 0 ? outcome->attempts[outcome->attempt_count - 1].sandbox_id : "";
+}
+
+bool flight_attempt_leaves_a_trace(const struct flight_runner *runner)
+{
+    return runner->has_plan && (runner->plan.run_mode == RUN_MODE_PROCESS || runner->job.never_after_start);
+}
+
 /* ---- bind ---- */
 
 static void bind_claim(void *arg);
+
+/* Nobody died of following it for a whole lease: that its last owner died was not its doing. */
+static void prove(void *arg)
+{
+    struct flight_runner *runner = arg;
+    runner->is_proven = true;
+    bind_claim(runner);
+}
+
+static void note_bound(struct flight_runner *runner)
+{
+    runner->is_bound = true;
+    if (runner->custody)
+        custody_runner_bound(runner->custody, runner->bind_asked_ms);
+    if (runner->is_proven) {
+        runner->crashes = MAX(runner->crashes - 1, 0);
+        worker_leave_suspect(runner->worker, runner);
+    } else if (runner->is_attached) {
+        loop_timer_start(loop_of(runner), &runner->timer, LEDGER_LEASE_MS, prove, runner);
+    }
+    if (runner->run)
+        execution_runner_bound(runner->run);
+}
 
 static void on_bound(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
 {
@@ -100,11 +141,7 @@ static void on_bound(struct ledger_call *call, const struct error *error, enum l
         return;
     }
     if (answer == LEDGER_OK) {
-        runner->is_bound = true;
-        if (runner->custody)
-            custody_runner_bound(runner->custody, runner->bind_asked_ms);
-        if (runner->run)
-            execution_runner_bound(runner->run);
+        note_bound(runner);
         return;
     }
     runner->is_permit_lost = answer == LEDGER_SUPERSEDED_PERMIT;
@@ -118,8 +155,8 @@ static void bind_claim(void *arg)
     const struct custody_runner *custody = runner->custody;
     char digest[PLAN_DIGEST_SIZE];
     plan_digest_text(plan, digest);
-    int64_t ran_ms = runner->is_attached ? custody->run_ran_ms : 0;
     runner->bind_asked_ms = loop_now_ms(loop_of(runner));
+    int64_t ran_ms = runner->is_attached ? runner->bind_asked_ms - custody->created_ms : 0;
     const struct ledger_bind bind = {
         .job = runner->job.key,
         .permit = runner->permit,
@@ -129,7 +166,7 @@ static void bind_claim(void *arg)
         .horizon_ms = custody_horizon_ms(&custody->custody.times),
         .until_ms = custody->until_ms - ran_ms,
         .run_until_ms = MAX(plan->main_ms - ran_ms, 1),
-        .is_adoption = runner->is_attached,
+        .is_adoption = runner->is_attached && runner->is_proven,
     };
     ledger_bind(runner->worker->ledger, &runner->bind_call, &bind, on_bound);
 }
@@ -261,11 +298,12 @@ static void end_for_good(struct flight_runner *runner)
         runner, &(struct flight_event){.kind = FLIGHT_EVENT_ENDED, .code = CODE_INTERNAL, .is_final = true});
 }
 
-/* A process goes on without us; whoever has the record next follows it. */
+/* A process goes on without us; whoever has the record next follows it. The claim that an adopter was given
+ * names its sandbox. */
 static bool can_hand_over(const struct flight_runner *runner)
 {
-    return runner->plan.run_mode == RUN_MODE_PROCESS && runner->is_bound && runner->custody &&
-           runner->custody->custody.state == CUSTODY_LIVE;
+    return runner->plan.run_mode == RUN_MODE_PROCESS && (runner->is_bound || runner->is_attached) &&
+           runner->custody && runner->custody->custody.state == CUSTODY_LIVE;
 }
 
 static void leave_run(struct flight_runner *runner)

@@ -15,4 +15,12 @@ void flight_attempt_drop(struct flight_runner *runner);
 /* The sandbox is needed no more: it is killed, unless the permit is another's. No sandbox: nothing. */
 void flight_attempt_let_sandbox_go(struct flight_runner *runner);
 
+/* Returns: how much of the clock is used up of the run that acquire answered ADOPT about. */
+int64_t flight_attempt_found_ran_ms(const struct flight_runner *runner);
+/* Returns: the sandbox of the last attempt that ended with one, whether it lives or not; "" for none. */
+const char *flight_attempt_last_sandbox(const struct flight_runner *runner);
+/* Its program began in a sandbox where whoever takes the claim over finds how it went, or learns that it must
+ * not begin again. */
+bool flight_attempt_leaves_a_trace(const struct flight_runner *runner);
+
 #endif

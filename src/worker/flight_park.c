@@ -11,7 +11,8 @@
 
 enum {
     HELD_MOST_MS = 30000, /* in memory; for longer it is parked */
-    HEADERS_MAX = 64,     /* of a record; what it had more was not taken in */
+    MOVED_AGAIN_MS = 1000,
+    HEADERS_MAX = 64, /* of a record; what it had more was not taken in */
 };
 
 /* ---- whether it waits ---- */
@@ -29,6 +30,11 @@ int64_t flight_park_due_ms(const struct flight_runner *runner)
 bool flight_park_is_queued(const struct flight_runner *runner)
 {
     return runner->flight.state == FLIGHT_QUEUED && runner->entry.tenant;
+}
+
+bool flight_park_is_unheard(const struct flight_runner *runner)
+{
+    return runner->was_pulled && runner->heard_epoch != ledger_epoch(runner->worker->ledger);
 }
 
 /* A suspect that waits behind another stays where it is: its claim is on the way back, and its turn near. */
@@ -64,6 +70,20 @@ static void note_done(struct flight_runner *runner, const struct ledger_claim *c
     runner->is_other_record = strcmp(claim->origin, runner->job.from.origin) != 0;
 }
 
+/* Somebody has it, or left it: that one's run is to be followed, or its verdict published, in time. */
+static bool is_taken_up(struct flight_runner *runner, const struct ledger_claim *claim)
+{
+    runner->heard_epoch = ledger_epoch(runner->worker->ledger);
+    if (strcmp(claim->state, "running") != 0 && strcmp(claim->state, "sealed") != 0)
+        return false;
+    runner->was_pulled = true;
+    runner->heard_epoch = 0; /* until it is asked for, which is heard of */
+    if (!worker_may_take_up(runner->worker))
+        return false;
+    flight_runner_take_up(runner);
+    return true;
+}
+
 /* Returns: false when it is to wait on. */
 static bool is_told(struct flight_runner *runner, const struct ledger_claim *claim)
 {
@@ -79,7 +99,7 @@ static bool is_told(struct flight_runner *runner, const struct ledger_claim *cla
         outcome_blame(&runner->outcome, CODE_CANCELLED, "queue", "the job was cancelled before it ran");
         event.kind = FLIGHT_EVENT_FOUND_CANCELLED;
     } else {
-        return false;
+        return is_taken_up(runner, claim);
     }
     flight_runner_advance(runner, &event);
     return true;
@@ -110,36 +130,56 @@ static void hold(struct flight_runner *runner, int64_t ms)
     loop_timer_start(runner->worker->loop, &runner->timer, ms, on_due, runner);
 }
 
-/* By the clock on the wall, which may have been set. */
-static void on_due(void *arg)
+static void wait_on(struct flight_runner *runner)
 {
-    struct flight_runner *runner = arg;
-    int64_t left_ms = flight_park_due_ms(runner);
-    if (runner->flight.state != FLIGHT_QUEUED)
-        return; /* cancelled */
-    if (left_ms > 0) {
-        hold(runner, MIN(left_ms, HELD_MOST_MS));
+    if (runner->park_ms > 0 && runner->park_ms <= HELD_MOST_MS) {
+        hold(runner, runner->park_ms);
         return;
     }
-    runner->park_ms = 0;
+    queue_remove(runner->worker->queue, &runner->entry);
+    ledger_call_cancel(runner->worker->ledger, &runner->ledger_call); /* asked while it was held */
     set_out(runner, FLIGHT_EVENT_BEGIN, CODE_NONE);
 }
 
-static void wait_on(struct flight_runner *runner)
-{
-    if (runner->park_ms <= HELD_MOST_MS)
-        hold(runner, runner->park_ms);
-    else
-        set_out(runner, FLIGHT_EVENT_BEGIN, CODE_NONE);
-}
-
-/* Without an answer it waits on: it will ask again. */
+/* Without an answer a copy waits on: it will ask again. What may be running is asked about first. */
 static void on_asked_first(struct ledger_call *call, const struct error *error,
                            const struct ledger_claim *claim)
 {
     struct flight_runner *runner = call->arg;
-    if (error || !is_told(runner, claim))
+    if (!error && is_told(runner, claim))
+        return;
+    if (flight_park_is_unheard(runner))
+        hold(runner, MIN(runner->park_ms, HELD_MOST_MS));
+    else
         wait_on(runner);
+}
+
+static void wait_or_ask(struct flight_runner *runner)
+{
+    if (runner->job.from.hop > 0 || runner->was_pulled)
+        ledger_peek(runner->worker->ledger, &runner->ledger_call, runner->job.key, on_asked_first);
+    else
+        wait_on(runner);
+}
+
+/* By the clock on the wall, which may have been set. */
+static void on_due(void *arg)
+{
+    struct flight_runner *runner = arg;
+    if (runner->flight.state != FLIGHT_QUEUED)
+        return; /* cancelled */
+    runner->park_ms = flight_park_due_ms(runner);
+    if (flight_park_is_unheard(runner) && runner->park_ms > 0)
+        hold(runner, MIN(runner->park_ms, HELD_MOST_MS));
+    else
+        wait_on(runner);
+}
+
+void flight_park_line_up(struct flight_runner *runner)
+{
+    runner->park_ms = flight_park_due_ms(runner);
+    runner->park_reason = PARK_NOT_BEFORE;
+    wait_on(runner);
 }
 
 void flight_park_begin(struct flight_runner *runner, bool was_pulled)
@@ -157,19 +197,42 @@ void flight_park_begin(struct flight_runner *runner, bool was_pulled)
     enum code code = runner->park_ms > 0 ? flight_runner_overdue(runner) : CODE_NONE;
     if (code != CODE_NONE || runner->park_ms == 0)
         set_out(runner, FLIGHT_EVENT_BEGIN, code);
-    else if (runner->job.from.hop > 0)
-        ledger_peek(worker->ledger, &runner->ledger_call, runner->job.key, on_asked_first);
     else
-        wait_on(runner);
+        wait_or_ask(runner);
 }
 
 /* ---- the copy ---- */
 
+static void tell_moved(void *arg);
+
+static void on_moved(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+{
+    struct flight_runner *runner = call->arg;
+    if (error || answer != LEDGER_OK)
+        loop_timer_start(runner->worker->loop, &runner->timer, MOVED_AGAIN_MS, tell_moved, runner);
+    else
+        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_DELIVERED});
+}
+
+/* With transactions a finished offset means a result, unless the ledger was told before that it moved on. */
+static void tell_moved(void *arg)
+{
+    struct flight_runner *runner = arg;
+    ledger_call_cancel(runner->worker->ledger, &runner->ledger_call); /* it asked about a job that waits */
+    ledger_moved(runner->worker->ledger, &runner->ledger_call, runner->job.key, flight_publish_place(runner),
+                 on_moved);
+}
+
 static void on_parked(struct kafka_send *send, const struct error *error, int32_t partition, int64_t offset)
 {
     (void)partition, (void)offset;
+    struct flight_runner *runner = send->arg;
+    if (!error && *flight_publish_place(runner) != '\0') {
+        tell_moved(runner);
+        return;
+    }
     flight_runner_advance(
-        send->arg, &(struct flight_event){.kind = error ? FLIGHT_EVENT_TOO_LARGE : FLIGHT_EVENT_DELIVERED});
+        runner, &(struct flight_event){.kind = error ? FLIGHT_EVENT_TOO_LARGE : FLIGHT_EVENT_DELIVERED});
 }
 
 static void on_no_record(void *arg)

@@ -5,14 +5,17 @@
 #include "codec/result.h"
 #include "worker/divert.h"
 #include "worker/observe.h"
+#include "worker/results.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
     SEALED_MAX_BYTES = 64 * 1024,     /* what the ledger keeps of a result */
     SEALED_HEADROOM_BYTES = 2 * 1024, /* headers beside the value */
     SMALL_MAX_BYTES = 16 * 1024,
+    WHOLE_MAX_BYTES = 8 << 20, /* transactional: what the ledger keeps is what is published */
 };
 
 /* ---- bytes ---- */
@@ -45,22 +48,103 @@ static void encode_value(struct flight_runner *runner, size_t max_bytes, struct 
     (void)result_encode(&source, max_bytes, out); /* what was cut is said in the value itself */
 }
 
-/* The full value is published by us; the ledger keeps one of at most 64 KiB for whoever must publish in our
- * place. */
-static void encode(struct flight_runner *runner)
+/* The ledger keeps a value of at most 64 KiB for whoever must publish in our place. With transactions that
+ * may be anybody, so it keeps the whole. */
+static void pack_for_ledger(struct flight_runner *runner)
 {
     struct envelope_headers headers;
+    bool is_whole = results_are_transactional(runner->worker);
     finished_headers(runner, &headers);
-    encode_value(runner, (size_t)runner->worker->config->results_max_bytes, &runner->value);
     CLEANUP(buffer_release) struct buffer small = {0};
     const struct buffer *kept = &runner->value;
-    if (runner->value.length > SEALED_MAX_BYTES - SEALED_HEADROOM_BYTES) {
+    if (!is_whole && runner->value.length > SEALED_MAX_BYTES - SEALED_HEADROOM_BYTES) {
         encode_value(runner, SEALED_MAX_BYTES - SEALED_HEADROOM_BYTES, &small);
         kept = &small;
     }
     buffer_clear(&runner->sealed);
     record_pack(headers.items, headers.count, buffer_bytes(kept), &runner->sealed);
     flight_runner_charge(runner);
+}
+
+/* The full value is published by us. */
+static void encode(struct flight_runner *runner)
+{
+    size_t max_bytes = (size_t)runner->worker->config->results_max_bytes;
+    bool is_whole = results_are_transactional(runner->worker);
+    encode_value(runner, is_whole ? MIN(max_bytes, (size_t)WHOLE_MAX_BYTES) : max_bytes, &runner->value);
+    pack_for_ledger(runner);
+}
+
+/* ---- places ---- */
+
+static struct kafka_place place_of(const struct flight_runner *runner)
+{
+    const struct provenance *from = &runner->job.from;
+    return (struct kafka_place){from->topic, from->partition, from->offset};
+}
+
+/* As the ledger keeps it: names of topics have no slash. */
+const char *flight_publish_place(struct flight_runner *runner)
+{
+    struct kafka_place place = place_of(runner);
+    if (!results_are_transactional(runner->worker))
+        return "";
+    if (!runner->own_place)
+        runner->own_place = arena_printf(&runner->arena, "%s/%d/%lld", place.topic, (int)place.partition,
+                                         (long long)place.offset);
+    return runner->own_place;
+}
+
+/* Cuts `text`, which holds the topic from then on. */
+static bool parse_place(char *text, struct kafka_place *ret)
+{
+    char *offset = strrchr(text, '/');
+    if (!offset)
+        return false;
+    *offset++ = '\0';
+    char *partition = strrchr(text, '/');
+    if (!partition)
+        return false;
+    *partition++ = '\0';
+    *ret = (struct kafka_place){text, (int32_t)strtol(partition, NULL, 10), strtoll(offset, NULL, 10)};
+    return true;
+}
+
+bool flight_publish_is_copy(struct flight_runner *runner)
+{
+    return results_are_transactional(runner->worker) && runner->found_place[0] != '\0' &&
+           strcmp(runner->found_place, flight_publish_place(runner)) != 0;
+}
+
+static void answer_place(struct flight_runner *runner, bool is_finished)
+{
+    if (is_finished) {
+        runner->is_other_record = true;
+        ledger_done(runner->worker->ledger, runner->job.key, "", -1, -1, LEDGER_DONE_MS);
+    } else {
+        /* Or it would be back before whoever the claim is for, again and again. */
+        runner->is_giving_way = true;
+        ledger_leave_sealed(runner->worker->ledger, runner->job.key, FLIGHT_SEALED_UNTIL_MS);
+    }
+    flight_runner_advance(runner, &(struct flight_event){.kind = is_finished ? FLIGHT_EVENT_FOUND_DONE
+                                                                             : FLIGHT_EVENT_ELSEWHERE});
+}
+
+static void on_place(struct kafka_place_call *call, const struct error *error, bool is_finished)
+{
+    answer_place(call->arg, !error && is_finished);
+}
+
+void flight_publish_ask_place(struct flight_runner *runner)
+{
+    struct kafka_place place;
+    char text[FLIGHT_PLACE_SIZE];
+    memcpy(text, runner->found_place, sizeof text);
+    buffer_release(&runner->sealed);
+    if (runner->worker->source && parse_place(text, &place))
+        kafka_source_ask_place(runner->worker->source, &runner->place_call, &place, on_place);
+    else
+        answer_place(runner, false);
 }
 
 /* ---- seal ---- */
@@ -72,8 +156,10 @@ static bool may_go_unsealed(struct flight_runner *runner)
     struct worker *worker = runner->worker;
     const struct provenance *from = &runner->job.from;
     int64_t now_ms = loop_now_ms(worker->loop);
+    /* A transaction fences: nothing is won by waiting. */
+    int64_t hold_ms = results_are_transactional(worker) ? 0 : worker->config->redis_outage_hold_ms;
     if (ledger_state(worker->ledger) != LEDGER_CONNECTING || !worker->source || !runner->flight.holds_claim ||
-        now_ms - runner->sealing_since_ms < worker->config->redis_outage_hold_ms ||
+        now_ms - runner->sealing_since_ms < hold_ms ||
         worker->steady_since_boot_ms > runner->acquire_boot_ms ||
         !kafka_source_owns(worker->source, from->topic, from->partition))
         return false;
@@ -129,15 +215,17 @@ void flight_publish_seal(struct flight_runner *runner)
         .origin = runner->job.from.origin,
         .status = status_name(code_status(runner->flight.code)),
         .record = buffer_bytes(&runner->sealed),
+        .place = flight_publish_place(runner),
         .until_ms = FLIGHT_SEALED_UNTIL_MS,
     };
     ledger_seal(runner->worker->ledger, &runner->ledger_call, &seal, on_sealed);
 }
 
+/* While it is published, librdkafka reads the value: that stays where and as it is. */
 struct bytes flight_publish_sealed(struct flight_runner *runner)
 {
     if (runner->sealed.length == 0)
-        encode(runner);
+        pack_for_ledger(runner);
     return buffer_bytes(&runner->sealed);
 }
 
@@ -147,8 +235,10 @@ static void on_delivered(struct kafka_send *send, const struct error *error, int
                          int64_t offset)
 {
     struct flight_runner *runner = send->arg;
-    if (error) { /* only "too large" comes as an error */
-        flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_TOO_LARGE});
+    if (error) {
+        bool is_disowned = error->kind == ERROR_TRANSIENT && error->code == KAFKA_DISOWNED;
+        flight_runner_advance(runner, &(struct flight_event){.kind = is_disowned ? FLIGHT_EVENT_DISOWNED
+                                                                                 : FLIGHT_EVENT_TOO_LARGE});
         return;
     }
     runner->first_partition = partition;
@@ -170,7 +260,8 @@ static void send_value(struct flight_runner *runner, const struct header *header
         .headers = copies,
         .header_count = count,
     };
-    kafka_sink_send(runner->worker->sink, &runner->send, &record, on_delivered);
+    const struct kafka_place place = place_of(runner);
+    results_send(runner->worker, &runner->send, &record, &place, on_delivered);
 }
 
 static void send_result(struct flight_runner *runner)

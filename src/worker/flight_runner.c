@@ -76,6 +76,7 @@ static void end(struct flight_runner *runner)
     let_idle_permit_go(runner);
     ledger_call_cancel(worker->ledger, &runner->ledger_call);
     ledger_call_cancel(worker->ledger, &runner->bind_call);
+    kafka_place_cancel(&runner->place_call);
     loop_timer_stop(worker->loop, &runner->timer);
     gate_leave(&runner->gate);
     worker_leave_suspect(worker, runner);
@@ -95,6 +96,7 @@ static struct flight_runner *new_runner(struct worker *worker, size_t message_by
     runner->worker = worker;
     runner->ledger_call.arg = runner;
     runner->bind_call.arg = runner;
+    runner->place_call.arg = runner;
     runner->send.arg = runner;
     runner->received_ms = runner->queued_since_ms = runner->asked_ms = loop_now_ms(worker->loop);
     runner->first_partition = runner->first_offset = runner->create_mark = -1;
@@ -205,22 +207,32 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 
 /* ---- orders ---- */
 
+static void on_timer(void *arg);
+
+/* Until it is due it does not run, but a verdict is sealed, and another's run is looked after. */
+static void set_timer(struct flight_runner *runner)
+{
+    const struct flight *flight = &runner->flight;
+    bool is_to_run =
+        flight->refusal == CODE_NONE && (flight->state == FLIGHT_QUEUED || flight->next == FLIGHT_QUEUED);
+    int64_t delay_ms = flight->delay_ms, due_ms = is_to_run ? flight_park_due_ms(runner) : 0;
+    delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
+    loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
+}
+
 static void on_timer(void *arg)
 {
     struct flight_runner *runner = arg;
-    if (runner->flight.state == FLIGHT_WAITING)
+    const struct flight *flight = &runner->flight;
+    if (flight->state == FLIGHT_WAITING && flight->next == FLIGHT_ACQUIRING &&
+        worker_is_overfull(runner->worker))
+        set_timer(runner); /* what it finds may be one more */
+    else if (flight->state == FLIGHT_WAITING)
         happen(runner, FLIGHT_EVENT_WAKE);
-    else if (runner->flight.state == FLIGHT_QUEUED && runner->entry.aside)
+    else if (flight->state == FLIGHT_QUEUED && runner->entry.aside)
         queue_free_limit(runner->worker->queue, runner->denied_by,
                          1); /* the poll: the oldest of them asks again */
     worker_poke(runner->worker);
-}
-
-static void set_timer(struct flight_runner *runner)
-{
-    int64_t delay_ms = runner->flight.delay_ms, due_ms = flight_park_due_ms(runner);
-    delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
-    loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
 }
 
 static void give_claim_back(struct flight_runner *runner, bool is_uncounted)
@@ -263,21 +275,30 @@ static void forget_attempt(struct flight_runner *runner)
 
 /* Nothing is started before bind names the sandbox: a claim that names none has run no process, nor a job
  * that must not begin twice. Such an attempt does not count. */
+static void give_found_claim_back(struct flight_runner *runner)
+{
+    bool is_unstarted = runner->found_sandbox[0] == '\0' && flight_attempt_leaves_a_trace(runner);
+    ledger_release(runner->worker->ledger, runner->found_permit, runner->job.key,
+                   LEDGER_RELEASE_CLAIM | (is_unstarted ? LEDGER_UNCOUNT : 0));
+}
+
 static void clear(struct flight_runner *runner)
 {
     struct worker *worker = runner->worker;
-    bool is_unstarted = runner->found_sandbox[0] == '\0' && runner->has_plan &&
-                        (runner->plan.run_mode == RUN_MODE_PROCESS || runner->job.never_after_start);
     observe_taken_over(runner);
-    ledger_release(worker->ledger, runner->found_permit, runner->job.key,
-                   LEDGER_RELEASE_CLAIM | (is_unstarted ? LEDGER_UNCOUNT : 0));
+    if (runner->flight.holds_claim) { /* to be sealed under it; the permit is the custody's */
+        (void)snprintf(runner->permit, sizeof runner->permit, "%s", runner->found_permit);
+        runner->is_permit_given = true;
+    } else {
+        give_found_claim_back(runner);
+    }
     custody_runner_clear(worker, runner->found_permit, runner->found_sandbox, runner->job.key);
     if (runner->flight.state == FLIGHT_FINISHED)
         end(runner);
     else if (runner->flight.state == FLIGHT_WAITING)
         set_timer(runner);
     else
-        enter_queue(runner);
+        flight_park_line_up(runner);
 }
 
 /* A verdict that no run brought. */
@@ -305,15 +326,14 @@ static void seal(struct flight_runner *runner)
     queue_remove(runner->worker->queue, &runner->entry);              /* cancelled while it was queued */
     ledger_call_cancel(runner->worker->ledger, &runner->ledger_call); /* ... and asked about its claim */
     flight_attempt_drop(runner);
-    /* A new ledger waits until no sandbox lives, and this seal for the ledger: one of them must let go first.
-     */
-    if (ledger_state(runner->worker->ledger) != LEDGER_READY)
+    /* Should this worker die before the ledger is back, the sandbox is all that tells of the run. */
+    if (ledger_state(runner->worker->ledger) != LEDGER_READY && !flight_attempt_leaves_a_trace(runner))
         flight_attempt_let_sandbox_go(runner);
     flight_publish_seal(runner);
 }
 
-/* Whoever was stopped since the ledger sealed this may wake into another ledger, which knows nothing of it.
- */
+/* Whoever was stopped since the ledger sealed this may wake into another ledger, which knows nothing of
+ * it. */
 static bool is_forgotten(struct flight_runner *runner)
 {
     if (runner->flight.is_unsealed || runner->sealed_epoch == ledger_epoch(runner->worker->ledger))
@@ -342,8 +362,23 @@ static void publish(struct flight_runner *runner)
         gate_pass(runner->worker, &runner->gate, publish_now, runner);
 }
 
-/* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its horizon.
- */
+static void publish_small_now(void *arg)
+{
+    struct flight_runner *runner = arg;
+    if (!is_forgotten(runner))
+        flight_publish_result(runner, /* is_small= */ true);
+}
+
+static void publish_small(struct flight_runner *runner)
+{
+    if (runner->flight.is_unsealed)
+        publish_small_now(runner);
+    else
+        gate_pass(runner->worker, &runner->gate, publish_small_now, runner);
+}
+
+/* Nobody needs any more what its owner may have left alive. The permit is not ours: it ends by its
+ * horizon. */
 static void publish_found_now(void *arg)
 {
     struct flight_runner *runner = arg;
@@ -380,10 +415,20 @@ static void finish_published(struct flight_runner *runner)
     finish(runner);
 }
 
-/* The claim waits behind the suspect that runs here. */
-static void return_claim(struct flight_runner *runner)
+/* The claim waits behind the suspect that runs here, or for a turn of its own. A run is nobody's meanwhile,
+ * its sandbox kept by the way for as long as it lives at once. */
+static void return_claim(struct flight_runner *runner, bool is_run)
 {
-    give_claim_back(runner, /* is_uncounted= */ true);
+    if (is_run)
+        custody_runner_hand_over(custody_runner_adopt(runner->worker, runner, runner->found_permit,
+                                                      runner->found_sandbox,
+                                                      flight_attempt_found_ran_ms(runner)));
+    else
+        give_claim_back(runner, /* is_uncounted= */ true);
+    if (!runner->is_suspect || !worker_is_suspect_busy(runner->worker, runner)) {
+        flight_park_line_up(runner);
+        return;
+    }
     observe_suspect(runner);
     runner->denied_by = WORKER_SUSPECT_LIMIT;
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
@@ -418,12 +463,47 @@ static void finish_parked(struct flight_runner *runner)
     finish(runner);
 }
 
+/* Whoever owns the offset publishes it, from what the ledger keeps. */
+static void leave_sealed(struct flight_runner *runner)
+{
+    observe_dropped(runner);
+    ledger_leave_sealed(runner->worker->ledger, runner->job.key, FLIGHT_SEALED_UNTIL_MS);
+    end(runner);
+}
+
 static void drop(struct flight_runner *runner)
 {
     observe_dropped(runner);
     if (runner->flight.holds_claim || runner->flight.may_hold_claim)
         give_claim_back(runner, runner->flight.is_uncounted);
+    else if (!custody_runner_find(runner->worker, runner->found_permit))
+        ledger_let_go(runner->worker->ledger, runner->found_permit); /* a run that was found on the way out */
     end(runner);
+}
+
+static void finish_from(struct flight_runner *runner, enum flight_state from)
+{
+    if (from == FLIGHT_PUBLISHING)
+        finish_published(runner);
+    else if (from == FLIGHT_PARKING)
+        finish_parked(runner);
+    else
+        finish(runner); /* stale: a later copy answers for the job */
+}
+
+static void fall_asleep(struct flight_runner *runner)
+{
+    if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
+        forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
+    set_timer(runner);
+}
+
+static void acquire(struct flight_runner *runner, enum flight_state from)
+{
+    let_idle_permit_go(runner);
+    if (from == FLIGHT_WAITING)
+        runner->is_in_turn = false;
+    flight_acquire(runner);
 }
 
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)
@@ -440,13 +520,13 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         set_timer(runner);
         return;
     case FLIGHT_ORDER_SLEEP:
-        if (runner->flight.next == FLIGHT_ACQUIRING && runner->flight.refusal == CODE_NONE)
-            forget_attempt(runner); /* a refusal stays what it is, whoever had the claim */
-        set_timer(runner);
+        fall_asleep(runner);
+        return;
+    case FLIGHT_ORDER_ASK_PLACE:
+        flight_publish_ask_place(runner);
         return;
     case FLIGHT_ORDER_ACQUIRE:
-        let_idle_permit_go(runner);
-        flight_acquire(runner);
+        acquire(runner, from);
         return;
     case FLIGHT_ORDER_EXECUTE:
         worker_enter_suspect(runner->worker, runner);
@@ -456,7 +536,8 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_attempt_attach(runner);
         return;
     case FLIGHT_ORDER_RETURN:
-        return_claim(runner);
+    case FLIGHT_ORDER_RETURN_RUN:
+        return_claim(runner, order == FLIGHT_ORDER_RETURN_RUN);
         return;
     case FLIGHT_ORDER_CLEAR:
         clear(runner);
@@ -471,7 +552,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         publish(runner);
         return;
     case FLIGHT_ORDER_PUBLISH_SMALL:
-        flight_publish_result(runner, true);
+        publish_small(runner);
         return;
     case FLIGHT_ORDER_PUBLISH_FOUND:
         publish_found(runner);
@@ -483,12 +564,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         flight_publish_divert(runner, /* with_value= */ false);
         return;
     case FLIGHT_ORDER_FINISH:
-        if (from == FLIGHT_PUBLISHING)
-            finish_published(runner);
-        else if (from == FLIGHT_PARKING)
-            finish_parked(runner);
-        else
-            finish(runner); /* stale: a later copy answers for the job */
+        finish_from(runner, from);
         return;
     case FLIGHT_ORDER_NOTE_DUPLICATE:
         observe_duplicate(runner);
@@ -502,6 +578,9 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         return;
     case FLIGHT_ORDER_HAND_OVER:
         hand_over(runner);
+        return;
+    case FLIGHT_ORDER_LEAVE_SEALED:
+        leave_sealed(runner);
         return;
     }
 }
@@ -526,8 +605,9 @@ enum code flight_runner_overdue(struct flight_runner *runner)
     return CODE_NONE;
 }
 
-void flight_runner_turn(struct flight_runner *runner)
+static void take_turn(struct flight_runner *runner, bool is_in_turn)
 {
+    runner->is_in_turn = is_in_turn;
     loop_timer_stop(loop_of(runner), &runner->timer);
     ledger_call_cancel(runner->worker->ledger, &runner->ledger_call);
     runner->asked_ms = loop_now_ms(loop_of(runner));
@@ -535,9 +615,20 @@ void flight_runner_turn(struct flight_runner *runner)
     flight_runner_advance(runner, &(struct flight_event){.kind = FLIGHT_EVENT_TURN, .code = code});
 }
 
+void flight_runner_turn(struct flight_runner *runner)
+{
+    take_turn(runner, true);
+}
+
+void flight_runner_take_up(struct flight_runner *runner)
+{
+    queue_remove(runner->worker->queue, &runner->entry);
+    take_turn(runner, false);
+}
+
 void flight_runner_wake(struct flight_runner *runner)
 {
-    if (runner->flight.state != FLIGHT_WAITING)
+    if (runner->flight.state != FLIGHT_WAITING || runner->is_giving_way)
         return;
     loop_timer_stop(loop_of(runner), &runner->timer);
     happen(runner, FLIGHT_EVENT_WAKE);

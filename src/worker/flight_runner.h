@@ -19,6 +19,7 @@ struct custody_runner;
 
 enum {
     FLIGHT_SEALED_UNTIL_MS = 360000, /* librdkafka's delivery timeout, and a minute */
+    FLIGHT_PLACE_SIZE = 300,         /* a topic's name has 249 characters at most */
 };
 
 enum park_reason { PARK_NOT_BEFORE, PARK_TENANT_SHARE };
@@ -36,7 +37,10 @@ struct flight_runner {
     struct timer timer;
     struct ledger_call ledger_call; /* acquire, seal; peek while it waits */
     struct ledger_call bind_call;
-    struct gate_wait gate; /* to publish */
+    struct kafka_place_call place_call;  /* FOUND_SEALED for another record: is that one finished? */
+    char found_place[FLIGHT_PLACE_SIZE]; /* ... which is this, as the ledger has it */
+    const char *own_place;               /* of this record, likewise; in the arena; NULL: not said yet */
+    struct gate_wait gate;               /* to publish */
     struct kafka_send send;
     struct custody_runner *custody;                         /* borrowed; NULL: none */
     struct execution_runner *run;                           /* owned; NULL: no attempt under way */
@@ -49,13 +53,16 @@ struct flight_runner {
     const char *denied_by; /* the limit, in the arena; NULL: none */
     const char *first_status; /* FOUND_DONE */
     int64_t first_partition, first_offset;
+    bool is_giving_way;   /* the claim went back for another record of the job: no hint wakes this one */
     bool is_other_record; /* FOUND_DONE: of another record than this one */
     bool is_bound, is_diverted;
     bool is_found;        /* what is published was sealed by another */
     bool is_permit_given; /* a custody answers for the permit */
     bool is_permit_idle;  /* granted, and no custody answers for it */
+    bool was_asked;       /* the acquire was sent: without an answer it may have been granted */
     bool is_permit_lost;  /* it names another worker: hands off the sandbox */
     bool is_attached;     /* the attempt is a run that a predecessor left */
+    bool is_proven;       /* ... and it has not killed us for a lease */
     bool has_begun;       /* some attempt here: the job's code may have */
     bool is_suspect;      /* a worker died over it before; runs beside no other such */
     bool is_counted;      /* in worker->active_count */
@@ -72,7 +79,9 @@ struct flight_runner {
     int64_t asked_ms;          /* when the ledger was last asked about the job, or the record came */
     int64_t park_ms;           /* how long it is not to run, and why */
     enum park_reason park_reason;
-    bool was_pulled; /* by an earlier owner of the partition, who may be running it */
+    bool was_pulled; /* by an earlier owner of the partition, or its claim is another's: it may be running */
+    bool is_in_turn; /* what is asked for comes from the queue, where there was room for it */
+    unsigned heard_epoch; /* of the ledger that last told while it waited whether somebody has it; 0: none */
     size_t charged_bytes;
 };
 
@@ -82,6 +91,8 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event);
 /* Its turn in the queue. */
 void flight_runner_turn(struct flight_runner *runner);
+/* Somebody has it, or had: asked for now, wherever it stands in the queue. */
+void flight_runner_take_up(struct flight_runner *runner);
 /* Why it must not run any more; NONE: it may. The outcome says it, too. */
 enum code flight_runner_overdue(struct flight_runner *runner);
 /* A hint that whatever it waits for may have come. */

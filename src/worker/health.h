@@ -3,8 +3,8 @@
 #include "base/error.h"
 
 /* The worker over HTTP, for operators and their tools: /healthz (the loop turns), /readyz (it could take a
- * job now, with the reason), /metrics (Prometheus text), /stats (JSON, live). It reads; it changes nothing.
- */
+ * job now, with the reason), /metrics (Prometheus text), /stats (JSON, live). It reads; it changes
+ * nothing. */
 
 struct worker;
 struct loop;

@@ -15,7 +15,7 @@ enum {
     /* A job in the queue does not ask the ledger. Other copies of its record may be done meanwhile, and the
      * mark of that is kept for LEDGER_DONE_MS. */
     ASK_AGAIN_MS = LEDGER_DONE_MS / 4,
-    ASKED_PER_LOOK = 64,
+    ASKED_PER_LOOK = 256,
 };
 
 /* ---- topics ---- */
@@ -143,16 +143,25 @@ static void look_at_crowd(struct worker *worker)
     }
 }
 
+/* Whether somebody runs it, or has left it running, cannot wait for a place here: its sandbox does not. */
+static bool is_to_ask(const struct flight_runner *runner, bool may_take_up, int64_t now_ms)
+{
+    if (!flight_park_is_queued(runner))
+        return false;
+    return now_ms - runner->asked_ms >= ASK_AGAIN_MS || (may_take_up && flight_park_is_unheard(runner));
+}
+
 static void ask_again(struct worker *worker)
 {
     int asked = 0;
     int64_t now_ms = loop_now_ms(worker->loop);
+    bool may_take_up = worker_may_take_up(worker);
     LIST_EACH(&worker->flights, link)
     {
         struct flight_runner *runner = LIST_OBJECT(link, struct flight_runner, link);
         if (asked == ASKED_PER_LOOK)
             return;
-        if (now_ms - runner->asked_ms < ASK_AGAIN_MS || !flight_park_is_queued(runner))
+        if (!is_to_ask(runner, may_take_up, now_ms))
             continue;
         flight_park_ask(runner);
         asked++;

@@ -209,9 +209,10 @@ static void append_now(struct buffer *out, struct worker *worker)
         "Records of retry topics that are not due yet, in the partitions that this worker owns: no part of "
         "the backlog.",
         source.deferred);
-    number(out, "e2b_worker_jobs_in_flight", "gauge",
-           "Jobs past the queue and not finished; worker.max_in_flight bounds them.",
-           (int64_t)worker->active_count);
+    number(
+        out, "e2b_worker_jobs_in_flight", "gauge",
+        "Jobs past the queue and not finished; worker.max_in_flight bounds them, twice that what is adopted.",
+        (int64_t)worker->active_count);
     number(out, "e2b_worker_jobs_queued", "gauge", "Jobs in memory that wait for their turn.",
            (int64_t)(worker->flight_count - worker->active_count));
     number(out, "e2b_worker_jobs_memory_bytes", "gauge",
@@ -246,6 +247,25 @@ static void append_jobs(struct buffer *out, const struct observe *observe)
            "Records whose job exists already under the same id.", observe->duplicates);
     number(out, "e2b_worker_dlq_records_total", "counter", "Records copied to the dead-letter topic.",
            observe->diverted);
+}
+
+static void append_transactions(struct buffer *out, const struct worker *worker)
+{
+    struct kafka_transactor_stats stats;
+    if (!worker->transactor)
+        return;
+    kafka_transactor_stats(worker->transactor, &stats);
+    number(out, "e2b_worker_transactions_committed_total", "counter",
+           "Transactions that carried results and offsets to their end.", stats.committed);
+    number(out, "e2b_worker_transactions_aborted_total", "counter",
+           "Transactions that were undone; what they carried goes again.", stats.aborted);
+    number(out, "e2b_worker_transactions_rebuilt_total", "counter",
+           "Transactional producers replaced after a fatal error; what became of their last transaction is "
+           "read back.",
+           stats.rebuilt);
+    number(out, "e2b_worker_results_left_total", "counter",
+           "Verdicts left to the worker that owns their record's offset now.", stats.disowned);
+    number(out, "e2b_worker_results_waiting", "gauge", "Results that wait for a transaction.", stats.waiting);
 }
 
 static void append_sandboxes(struct buffer *out, const struct observe *observe)
@@ -334,6 +354,7 @@ void worker_metrics(struct worker *worker, struct buffer *out)
     }
     append_now(out, worker);
     append_jobs(out, observe);
+    append_transactions(out, worker);
     append_sandboxes(out, observe);
     append_account(out, worker);
     append_places(out, &observe->places);

@@ -1,17 +1,14 @@
 /* What happens, as log lines, numbers and events. */
-#include "worker/observe.h"
-
 #include "core/cost.h"
-#include "core/limit.h"
 #include "worker/custody_runner.h"
-#include "worker/flight_runner.h"
+#include "worker/observe_inside.h"
 #include "worker/reaper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAG_CHECK_MS = 500, WAITING_EVENT_EVERY_MS = 10000 };
+enum { LAG_CHECK_MS = 500 };
 
 /* ---- events ---- */
 
@@ -31,8 +28,7 @@ static void post(struct worker *worker, const char *topic, const struct envelope
     kafka_sink_post(worker->sink, &record);
 }
 
-static void post_job_event(struct flight_runner *runner, const char *type, int64_t n,
-                           const struct buffer *value)
+void observe_post(struct flight_runner *runner, const char *type, int64_t n, const struct buffer *value)
 {
     struct worker *worker = runner->worker;
     struct arena arena;
@@ -52,8 +48,6 @@ static void post_job_event(struct flight_runner *runner, const char *type, int64
 
 /* ---- the life of a job ---- */
 
-#define JOB_FIELDS(runner) LOG_TEXT("job", (runner)->job.job_id), LOG_TEXT("tenant", (runner)->job.tenant_id)
-
 void observe_accepted(struct flight_runner *runner)
 {
     struct observe *observe = runner->worker->observe;
@@ -64,143 +58,6 @@ void observe_accepted(struct flight_runner *runner)
     log_debug(&runner->worker->log, "job.accepted", JOB_FIELDS(runner),
               LOG_TEXT("topic", runner->job.from.topic), LOG_INT("partition", runner->job.from.partition),
               LOG_INT("offset", runner->job.from.offset));
-}
-
-/* The class that others keep places of the global limit for; NULL: none. */
-static const char *reserved_for(const struct flight_runner *runner)
-{
-    struct limit limit;
-    for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
-        if (limit_parse(runner->plan.limits[i].name, &limit) && limit.kind == LIMIT_RESERVE &&
-            strcmp(limit.of, priority_name(runner->job.priority)) != 0)
-            return limit.of;
-    return NULL;
-}
-
-/* A tenant and a class always have a limit in the ledger; one that was not configured is as wide as the
- * whole, and when it is full, so is the whole. */
-static struct limit_denial denial_of(const struct flight_runner *runner, const struct ledger_acquired *answer,
-                                     struct arena *arena)
-{
-    const struct places *places = &runner->worker->observe->places;
-    struct limit_answer denied = {.key = answer->limit, .used = answer->used, .open = answer->max};
-    struct limit limit;
-    if (limit_parse(answer->limit, &limit) && (limit.kind == LIMIT_TENANT || limit.kind == LIMIT_CLASS) &&
-        places_max(places, answer->limit) < 0) {
-        denied.key = LIMIT_KEY_GLOBAL;
-    } else {
-        denied.max = places_max(places, LIMIT_KEY_GLOBAL);
-        denied.reserved_for = reserved_for(runner);
-    }
-    return limit_explain(&denied, arena);
-}
-
-static struct event_waiting waiting_for(const struct flight_runner *runner,
-                                        const struct ledger_acquired *answer, struct arena *arena)
-{
-    struct event_waiting waiting = {.used = -1, .max = -1, .reserved = -1, .retry_ms = -1};
-    if (answer->verdict == LEDGER_NOT_READY) {
-        waiting.reason = "limiter_not_ready";
-        waiting.message = answer->why;
-    } else if (answer->verdict == LEDGER_ELSEWHERE) {
-        waiting.reason = "elsewhere";
-        waiting.message = arena_printf(arena, "the worker %s has this job", answer->owner);
-    } else {
-        struct limit_denial denial = denial_of(runner, answer, arena);
-        waiting.reason = "limit";
-        waiting.message = denial.message;
-        waiting.limit = denial.limit;
-        waiting.used = denial.used;
-        waiting.max = denial.max;
-        waiting.reserved = denial.reserved;
-        waiting.retry_ms = answer->retry_ms;
-    }
-    return waiting;
-}
-
-static void post_waiting(struct flight_runner *runner, const struct event_waiting *waiting)
-{
-    struct worker *worker = runner->worker;
-    CLEANUP(buffer_release) struct buffer value = {0};
-    event_waiting(&runner->job, waiting, &value);
-    runner->waiting_notes++;
-    /* Numbered by the record's age, not by our own notes: another worker's events of this job follow on. */
-    int64_t since = runner->job.from.timestamp_unix_ms;
-    int64_t age_ms = since > 0 ? loop_unix_ms(worker->loop) - since : waiting->waited_ms;
-    post_job_event(runner, EVENT_WAITING, age_ms / WAITING_EVENT_EVERY_MS, &value);
-}
-
-static void note_waiting(struct flight_runner *runner,
-                         struct event_waiting (*explain)(const struct flight_runner *runner,
-                                                         const struct ledger_acquired *answer,
-                                                         struct arena *arena),
-                         const struct ledger_acquired *answer)
-{
-    struct worker *worker = runner->worker;
-    int64_t waited_ms = loop_now_ms(worker->loop) - runner->queued_since_ms;
-    bool is_due = worker->config->lifecycle_events &&
-                  waited_ms >= runner->waiting_notes * WAITING_EVENT_EVERY_MS; /* one at once */
-    if (!is_due && !log_is_on(&worker->log, LOG_LEVEL_DEBUG))
-        return;
-    struct arena arena;
-    arena_init(&arena, 512);
-    struct event_waiting waiting = explain(runner, answer, &arena);
-    waiting.waited_ms = waited_ms;
-    log_debug(&worker->log, "job.waiting", JOB_FIELDS(runner), LOG_TEXT("reason", waiting.reason),
-              LOG_TEXT("limit", waiting.limit), LOG_INT("used", waiting.used), LOG_INT("max", waiting.max),
-              LOG_TEXT("message", waiting.message), LOG_INT("waited_ms", waited_ms));
-    if (is_due)
-        post_waiting(runner, &waiting);
-    arena_release(&arena);
-}
-
-void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer)
-{
-    note_waiting(runner, waiting_for, answer);
-}
-
-static struct event_waiting waiting_as_suspect(const struct flight_runner *runner,
-                                               const struct ledger_acquired *answer, struct arena *arena)
-{
-    (void)answer;
-    return (struct event_waiting){
-        .reason = "suspect",
-        .message = arena_printf(
-            arena, "its worker died over it (%lld times): such jobs run one at a time on each worker",
-            (long long)runner->crashes),
-        .used = -1,
-        .max = -1,
-        .reserved = -1,
-        .retry_ms = -1};
-}
-
-void observe_suspect(struct flight_runner *runner)
-{
-    note_waiting(runner, waiting_as_suspect, NULL);
-}
-
-static struct event_waiting waiting_as_parked(const struct flight_runner *runner,
-                                              const struct ledger_acquired *answer, struct arena *arena)
-{
-    (void)answer;
-    struct event_waiting waiting = {
-        .used = -1, .max = -1, .reserved = -1, .retry_ms = runner->flight.delay_ms};
-    if (runner->park_reason == PARK_NOT_BEFORE) {
-        waiting.reason = "not_before";
-        waiting.message = "it is not to start yet";
-    } else {
-        waiting.reason = "tenant_share";
-        waiting.message = arena_printf(arena,
-                                       "other jobs of its tenant fill the tenant's share of this worker's "
-                                       "queue; it comes back in %lld s",
-                                       (long long)runner->flight.delay_ms / 1000);
-    }
-    return waiting;
-}
-
-void observe_parked(struct flight_runner *runner)
-{
-    note_waiting(runner, waiting_as_parked, NULL);
 }
 
 void observe_hop(struct flight_runner *runner)
@@ -229,7 +86,7 @@ void observe_started(struct flight_runner *runner)
                                           .plan = &runner->plan,
                                           .attempt = runner->flight.attempt};
     event_started(&runner->job, &started, &value);
-    post_job_event(runner, EVENT_STARTED, runner->flight.attempt, &value);
+    observe_post(runner, EVENT_STARTED, runner->flight.attempt, &value);
 }
 
 void observe_retrying(struct flight_runner *runner, enum code code, bool is_counted)
@@ -248,7 +105,7 @@ void observe_retrying(struct flight_runner *runner, enum code code, bool is_coun
                                             .code = code,
                                             .message = runner->outcome.message};
     event_retrying(&runner->job, &retrying, &value);
-    post_job_event(runner, EVENT_RETRYING, runner->flight.attempt, &value);
+    observe_post(runner, EVENT_RETRYING, runner->flight.attempt, &value);
 }
 
 void observe_sealed(struct flight_runner *runner)
@@ -299,7 +156,7 @@ void observe_duplicate(struct flight_runner *runner)
                                               .first_partition = runner->first_partition,
                                               .first_offset = runner->first_offset};
     event_duplicate(&runner->job, &duplicate, &value);
-    post_job_event(runner, EVENT_DUPLICATE, runner->job.from.offset, &value);
+    observe_post(runner, EVENT_DUPLICATE, runner->job.from.offset, &value);
 }
 
 void observe_dropped(struct flight_runner *runner)

@@ -33,6 +33,8 @@ void observe_accepted(struct flight_runner *runner);
 void observe_waiting(struct flight_runner *runner, const struct ledger_acquired *answer);
 /* It waits for another that may have killed its worker. */
 void observe_suspect(struct flight_runner *runner);
+/* All that wait in the queue, a few seconds apart: what was not asked for either says why it waits. */
+void observe_queue(struct worker *worker);
 /* A copy of its record goes to a retry topic, before any attempt: runner->park_reason says why. */
 void observe_parked(struct flight_runner *runner);
 /* ... and is there. */

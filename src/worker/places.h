@@ -4,8 +4,8 @@
 #include "redis/ledger.h"
 
 /* How many places are taken under each limit, all workers together: the ledger's last picture, under the
- * names that the outside knows, each with its maximum. Limits that this version does not know are left out.
- */
+ * names that the outside knows, each with its maximum. Limits that this version does not know are left
+ * out. */
 
 struct worker;
 

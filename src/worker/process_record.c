@@ -73,8 +73,8 @@ bool process_report_parse(struct bytes tail, const char *mark, struct process_re
 
 /* ---- The results file: one line each, "{...}" a result, "!..." the driver's own words ---- */
 
-/* "!exception 10 13 240", then name, value and traceback of these lengths. Returns: how many bytes they take.
- */
+/* "!exception 10 13 240", then name, value and traceback of these lengths. Returns: how many bytes they
+ * take. */
 static size_t read_exception(const char *line, struct bytes rest, struct outcome *outcome)
 {
     size_t lengths[3];

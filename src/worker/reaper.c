@@ -114,6 +114,15 @@ static const struct ledger_permit *find_permit(const struct reaper *reaper, cons
     return NULL;
 }
 
+/* By a worker that lives. Our own without a custody may be one whose condemning was never answered: condemn
+ * knows that, and keeps all others. */
+static bool is_held(const struct reaper *reaper, const struct ledger_permit *permit)
+{
+    const struct worker *worker = reaper->worker;
+    bool is_ours = strcmp(permit->worker, ledger_worker(worker->ledger)) == 0;
+    return permit->is_owner_alive && (!is_ours || custody_runner_find(worker, permit->permit));
+}
+
 static const char *reason_of(const struct ledger_permit *permit)
 {
     if (!permit)
@@ -142,7 +151,7 @@ static void on_sandbox_condemned(struct ledger_call *call, const struct error *e
 static bool is_suspicious(const struct reaper *reaper, const struct listed *listed)
 {
     const struct ledger_permit *permit = find_permit(reaper, listed->permit);
-    return !(permit && permit->is_owner_alive) && !custody_runner_find(reaper->worker, listed->permit);
+    return !(permit && is_held(reaper, permit)) && !custody_runner_find(reaper->worker, listed->permit);
 }
 
 static void judge_sandboxes(struct reaper *reaper)
@@ -188,7 +197,7 @@ static void note_absences(struct reaper *reaper)
 {
     for (size_t i = 0; i < reaper->permit_count; i++) {
         const struct ledger_permit *permit = &reaper->permits[i];
-        if (permit->is_owner_alive || listing_find(&reaper->listing, permit->permit))
+        if (is_held(reaper, permit) || listing_find(&reaper->listing, permit->permit))
             continue;
         struct absence *absence = find_absence(reaper, permit->permit);
         if (!absence) {

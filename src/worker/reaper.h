@@ -8,8 +8,8 @@
  *
  * A list is old as soon as it is there: it only names whom to ask about. Each kill is asked for just before
  * (ledger_condemn), and is a custody's like any other: behind the gate, repeated until E2B confirms it, then
- * the permit goes. What carries another ledger's name, no permit, or none of our metadata is never touched.
- */
+ * the permit goes. What carries another ledger's name, no permit, or none of our metadata is never
+ * touched. */
 
 struct worker;
 struct reaper;

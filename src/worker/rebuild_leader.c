@@ -24,9 +24,11 @@ struct rebuild_leader {
     struct e2b_call list_call;
     struct timer ask_timer, list_timer;
     bool is_leader;
+    unsigned epoch; /* of the ledger, for which all of this holds */
 
     struct kafka_reader *reader;
     bool has_read;
+    int64_t read_at_unix_ms, back_ms; /* read from so long before that moment */
     size_t read_bytes;
     int64_t read_count;
 
@@ -51,6 +53,14 @@ static void ask_later(struct rebuild_leader *leader)
 
 static void on_caught_up(void *arg);
 
+static void read_less(struct rebuild_leader *leader);
+
+static bool is_too_much(const struct rebuild_leader *leader)
+{
+    size_t max = leader->worker->options.readback_max_bytes;
+    return leader->read_bytes >= (max > 0 ? max : READ_MAX_BYTES) && leader->back_ms > BEHIND_MARGIN_MS;
+}
+
 static void on_message(void *arg, const struct kafka_message *message)
 {
     struct rebuild_leader *leader = arg;
@@ -63,16 +73,16 @@ static void on_message(void *arg, const struct kafka_message *message)
     arena_init(&arena, 4096);
     struct event_view event;
     leader->read_bytes += message->value.length;
+    if (is_too_much(leader)) {
+        read_less(leader);
+        return;
+    }
     if (!event_view_read(headers, count, message->value, &arena, &event, NULL) ||
         event.kind != EVENT_KIND_FINISHED || !event.job_id || !event.tenant_id || !event.status)
         return;
     CLEANUP(base_freep) char *key = base_printf("%s/%s", event.tenant_id, event.job_id);
     ledger_done(worker->ledger, key, event.status, message->partition, message->offset, LEDGER_DONE_MS);
     leader->read_count++;
-    if (leader->read_bytes < READ_MAX_BYTES)
-        return;
-    log_warn(&worker->log, "ledger.results_too_many", LOG_INT("bytes", leader->read_bytes));
-    on_caught_up(leader);
 }
 
 static void on_caught_up(void *arg)
@@ -91,23 +101,16 @@ static void on_reader_state(void *arg, bool is_usable, const char *why)
         log_warn(&leader->worker->log, "ledger.results_not_read_back", LOG_TEXT("why", why));
 }
 
-static void read_back(struct rebuild_leader *leader, const struct ledger_lead *lead)
+static void read_from(struct rebuild_leader *leader)
 {
     struct worker *worker = leader->worker;
-    if (leader->reader || leader->has_read)
-        return;
-    if (lead->is_new) {
-        leader->has_read = true;
-        return;
-    }
-    int64_t back_ms = MAX(worker->config->ledger_readback_ms, lead->behind_ms + BEHIND_MARGIN_MS);
     const struct kafka_reader_options options = {
         .loop = worker->loop,
         .log = &worker->kafka_log,
         .cluster = worker_cluster(worker),
         .client_id = worker->config->worker_name,
         .topic = worker->config->topics.results,
-        .from_unix_ms = MAX(loop_unix_ms(worker->loop) - back_ms, 0),
+        .from_unix_ms = MAX(leader->read_at_unix_ms - leader->back_ms, 0),
         .events = {.arg = leader,
                    .on_message = on_message,
                    .on_caught_up = on_caught_up,
@@ -115,10 +118,34 @@ static void read_back(struct rebuild_leader *leader, const struct ledger_lead *l
     };
     struct error error;
     leader->read_bytes = 0;
-    leader->read_count = 0;
     leader->reader = kafka_reader_new(&options, &error);
     if (!leader->reader) /* the source and the sink were made of the same properties */
         log_error(&worker->log, "ledger.results_not_read_back", LOG_TEXT("why", error.text));
+}
+
+/* Nothing is granted until the last of them is read, and the last ones matter: their records' offsets may not
+ * be committed. So it begins anew, later; the last minute is read whole. */
+static void read_less(struct rebuild_leader *leader)
+{
+    leader->back_ms = MAX(leader->back_ms / 2, BEHIND_MARGIN_MS);
+    log_warn(&leader->worker->log, "ledger.results_too_many", LOG_INT("bytes", leader->read_bytes),
+             LOG_INT("back_ms", leader->back_ms));
+    kafka_reader_close(TAKE(leader->reader), NULL, NULL);
+    read_from(leader);
+}
+
+/* When everybody has said what they hold, or cannot bring forth a result any more: what comes into Kafka
+ * after this is under a claim. Also when the ledger seems to be the first: nobody remembers one either when a
+ * whole host went down. */
+static void read_back(struct rebuild_leader *leader, const struct ledger_lead *lead)
+{
+    struct worker *worker = leader->worker;
+    if (leader->reader || leader->has_read || lead->waiting_for > 0)
+        return;
+    leader->back_ms = MAX(worker->config->ledger_readback_ms, lead->behind_ms + BEHIND_MARGIN_MS);
+    leader->read_at_unix_ms = loop_unix_ms(worker->loop);
+    leader->read_count = 0;
+    read_from(leader);
 }
 
 /* ---- what lives ---- */
@@ -131,9 +158,16 @@ static const char *pair(const struct e2b_sandbox_info *info, const char *name)
     return "";
 }
 
-/* The claim is nobody's: whoever has the job's record follows the run, or kills it. How long it ran and what
- * its record was is not known; the one is bounded by the sandbox's own end, the other is what the next
- * acquire says. */
+/* How long it ran says E2B, and its metadata how long it may. */
+static int64_t run_left_ms(const struct e2b_sandbox_info *info)
+{
+    int64_t run_ms = strtoll(pair(info, "run_ms"), NULL, 10);
+    int64_t ran_ms = info->ends_unix_ms - info->started_unix_ms - info->remaining_ms;
+    return run_ms > 0 ? MAX(run_ms - ran_ms, 1) : MAX(info->remaining_ms, 0);
+}
+
+/* The claim is nobody's: whoever has the job's record follows the run, or kills it. What its record was is
+ * not known: it is what the next acquire says. */
 static struct ledger_assertion assertion_of(struct rebuild_leader *leader,
                                             const struct e2b_sandbox_info *info)
 {
@@ -145,7 +179,8 @@ static struct ledger_assertion assertion_of(struct rebuild_leader *leader,
         .permit = arena_strdup(arena, pair(info, "permit")),
         .sandbox = arena_strdup(arena, info->id),
         .limits = limits[0] != '\0' ? arena_strdup(arena, limits) : "g",
-        .horizon_ms = left_ms + LEDGER_SLACK_MS,
+        /* Its worker may be cut off from Redis alone, and extend it at E2B as long as its own permit says. */
+        .horizon_ms = left_ms + LEDGER_SLACK_MS + LEDGER_LEAD_MS,
         .job = arena_strdup(arena, pair(info, "job")),
         .mode = arena_strdup(arena, pair(info, "mode")),
         .plan = arena_strdup(arena, pair(info, "plan")),
@@ -153,8 +188,9 @@ static struct ledger_assertion assertion_of(struct rebuild_leader *leader,
         .origin = "",
         .attempt = MAX(strtoll(attempt, NULL, 10), 1),
         .until_ms = left_ms,
-        .run_until_ms = left_ms,
+        .run_until_ms = run_left_ms(info),
         .status = "",
+        .place = "",
     };
 }
 
@@ -265,8 +301,9 @@ static void on_vouched(struct ledger_call *call, const struct error *error, enum
 static void vouch(struct rebuild_leader *leader)
 {
     struct worker *worker = leader->worker;
-    bool is_complete = leader->has_read && ledger_background_count(worker->ledger) == 0 &&
-                       leader->listed_before >= 0 && leader->listed <= leader->listed_before;
+    bool is_complete = leader->epoch == ledger_epoch(worker->ledger) && leader->has_read &&
+                       ledger_background_count(worker->ledger) == 0 && leader->listed_before >= 0 &&
+                       leader->listed <= leader->listed_before;
     if (!is_complete || leader->call.request)
         return;
     loop_timer_stop(worker->loop, &leader->ask_timer);
@@ -287,9 +324,13 @@ static void note(struct rebuild_leader *leader, const struct ledger_lead *lead)
 static void on_lead(struct ledger_call *call, const struct error *error, const struct ledger_lead *lead)
 {
     struct rebuild_leader *leader = call->arg;
-    bool was_leader = leader->is_leader;
-    if (!error && !lead->is_leader && was_leader)
-        stop(leader); /* somebody else took over */
+    unsigned epoch = ledger_epoch(leader->worker->ledger);
+    bool is_again =
+        leader->is_leader && leader->epoch != epoch; /* lost once more, and with it all we marked */
+    bool was_leader = leader->is_leader && !is_again;
+    if (is_again || (!error && !lead->is_leader && was_leader)) /* or somebody else took over */
+        stop(leader);
+    leader->epoch = epoch;
     if (!error && lead->is_leader) {
         note(leader, lead);
         leader->is_leader = true;

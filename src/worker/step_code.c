@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Our own deadline comes first, and waits for the gate: a worker that was stopped is not to be overtaken by
+ * the call's, which knows nothing of that. */
+enum { BACKUP_MS = 600000 };
+
 struct code_state {
     struct task stopped;
     struct step_run *step;
@@ -98,8 +102,7 @@ static void on_ran(struct e2b_call *call, const struct e2b_error *error,
 {
     struct step_run *step = call->arg;
     struct outcome *outcome = step_outcome(step);
-    if (error &&
-        error->kind == E2B_ERROR_TIMEOUT) { /* our own deadline comes first; this one only backs it up */
+    if (error && error->kind == E2B_ERROR_TIMEOUT) {
         step_ended(step, step->step->on_timeout);
         return;
     }
@@ -121,7 +124,7 @@ static void start(struct step_run *step)
     struct code_state *state = base_alloc(sizeof *state);
     state->step = step;
     step->state = state;
-    step_call(step)->timeout_ms = step_remaining_ms(step) + 1000;
+    step_call(step)->timeout_ms = step_remaining_ms(step) + BACKUP_MS;
     e2b_code_run(step_sandbox(step), step_call(step),
                  &(struct e2b_code){.text = spec->text, .language = spec->language}, on_output, on_ran);
 }

@@ -15,6 +15,7 @@
 #include "worker/reaper.h"
 #include "worker/rebuild.h"
 #include "worker/rebuild_leader.h"
+#include "worker/results.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -25,11 +26,10 @@ enum {
     ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
     TICK_MS = 250,
-    STOPPED_MS = 5000,  /* whoever did not tick for so long was stopped */
-    TICKS_PER_POLL = 4, /* whoever waits behind a full limit without a timer of its own */
+    STOPPED_MS = 5000,      /* whoever did not tick for so long was stopped */
+    TICKS_PER_TELLING = 20, /* jobs that wait without asking say why */
+    TICKS_PER_POLL = 4,     /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
-    SINK_GRACE_MS = 30000, /* for records that somebody waits for */
-    POSTS_GRACE_MS = 1000, /* for events that nobody does, where Kafka takes any */
     LEDGER_GRACE_MS = 5000,
     CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
 };
@@ -83,11 +83,25 @@ static bool is_somebody_ahead(const struct worker *worker)
     return false;
 }
 
-static bool is_in_service(const struct worker *worker)
+static bool may_act(const struct worker *worker)
 {
     return worker->phase == WORKER_RUNNING && ledger_state(worker->ledger) == LEDGER_READY &&
-           ledger_lease_is_valid(worker->ledger) && provider_has_room(worker->provider) &&
-           kafka_sink_has_room(worker->sink);
+           ledger_lease_is_valid(worker->ledger) && results_has_room(worker);
+}
+
+bool worker_is_overfull(const struct worker *worker)
+{
+    return worker->active_count >= 2 * (size_t)worker->config->max_in_flight;
+}
+
+bool worker_may_take_up(const struct worker *worker)
+{
+    return may_act(worker) && !worker_is_overfull(worker);
+}
+
+static bool is_in_service(const struct worker *worker)
+{
+    return may_act(worker) && provider_has_room(worker->provider);
 }
 
 static bool may_begin(const struct worker *worker)
@@ -112,7 +126,8 @@ static void start_waiting(struct worker *worker)
         if (!entry)
             return;
         struct flight_runner *runner = flight_runner_of_entry(entry);
-        const char *limit = entry->is_freed ? NULL : full_limit(worker, runner);
+        bool asks = entry->is_freed || runner->was_pulled; /* what fills the limit may be its own run */
+        const char *limit = asks ? NULL : full_limit(worker, runner);
         if (runner->is_suspect && worker_is_suspect_busy(worker, runner))
             limit = WORKER_SUSPECT_LIMIT;
         if (limit) {
@@ -153,6 +168,14 @@ static bool has_room(void *arg, const char *topic)
                                                          : has_room_for_jobs(worker);
 }
 
+/* What others had pulled is looked at however full we are, for it may be running; yet ten of them may have
+ * had ten times what fits. */
+static bool has_memory(void *arg)
+{
+    const struct worker *worker = arg;
+    return worker->bytes < 2 * (size_t)worker->config->max_bytes;
+}
+
 static void pump(void *arg)
 {
     struct worker *worker = arg;
@@ -161,7 +184,7 @@ static void pump(void *arg)
         return;
     worker->is_pump_wanted = false;
     start_waiting(worker);
-    if (worker->source && (has_room_for_jobs(worker) || control_has_room(worker)))
+    if (worker->source && (has_room_for_jobs(worker) || control_has_room(worker) || has_memory(worker)))
         kafka_source_pull(worker->source);
 }
 
@@ -196,15 +219,6 @@ static void on_source_state(void *arg, bool is_usable, const char *why)
     worker->source_is_usable = is_usable;
     (void)snprintf(worker->source_why, sizeof worker->source_why, "%s", why);
     observe_state(worker, PART_KAFKA_JOBS, is_usable, why);
-    worker_poke(worker);
-}
-
-static void on_sink_state(void *arg, bool is_usable, const char *why)
-{
-    struct worker *worker = arg;
-    worker->sink_is_usable = is_usable;
-    (void)snprintf(worker->sink_why, sizeof worker->sink_why, "%s", why);
-    observe_state(worker, PART_KAFKA_RESULTS, is_usable, why);
     worker_poke(worker);
 }
 
@@ -263,8 +277,8 @@ static void on_done(void *arg, const char *job)
     }
 }
 
-/* Conditions that end by themselves (a lease that is valid again, a sink with room again) are looked at anew.
- */
+/* Conditions that end by themselves (a lease that is valid again, a sink with room again) are looked at
+ * anew. */
 static void on_tick(void *arg)
 {
     struct worker *worker = arg;
@@ -278,6 +292,8 @@ static void on_tick(void *arg)
         queue_free_each(worker->queue, 1);
         intake_look(worker);
     }
+    if (worker->ticks % TICKS_PER_TELLING == 0)
+        observe_queue(worker);
     worker_poke(worker);
     loop_timer_start(worker->loop, &worker->tick_timer, TICK_MS, on_tick, worker);
 }
@@ -312,24 +328,12 @@ static struct log component_log(const struct worker *worker, const char *compone
 static bool open_kafka(struct worker *worker, struct error *reterr)
 {
     const struct config *config = worker->config;
-    struct kafka_cluster cluster = worker_cluster(worker);
-    const char *const topics[] = {config->topics.results, config->topics.dlq, worker->intake.retry_topics[0],
-                                  worker->intake.retry_topics[1], worker->intake.retry_topics[2]};
-    const struct kafka_sink_options sink = {.loop = worker->loop,
-                                            .log = &worker->kafka_log,
-                                            .cluster = cluster,
-                                            .client_id = config->worker_name,
-                                            .topics = topics,
-                                            .topic_count = ARRAY_LENGTH(topics),
-                                            .arg = worker,
-                                            .on_state = on_sink_state};
-    worker->sink = kafka_sink_new(&sink, reterr);
-    if (!worker->sink)
+    if (!results_open_sink(worker, reterr))
         return false;
     const struct kafka_source_options source = {
         .loop = worker->loop,
         .log = &worker->kafka_log,
-        .cluster = cluster,
+        .cluster = worker_cluster(worker),
         .group_id = config->kafka_group_id,
         .topics = worker->intake.topics,
         .topic_count = worker->intake.topic_count,
@@ -337,6 +341,7 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
         .client_id = config->worker_name,
         .events = {.arg = worker,
                    .has_room = has_room,
+                   .has_memory = has_memory,
                    .wait_ms = intake_wait_ms,
                    .on_message = intake_take,
                    .on_revoked = on_revoked,
@@ -344,7 +349,7 @@ static bool open_kafka(struct worker *worker, struct error *reterr)
                    .on_state = on_source_state},
     };
     worker->source = kafka_source_new(&source, reterr);
-    return worker->source != NULL;
+    return worker->source && results_open_transactor(worker, reterr);
 }
 
 static bool open_ledger(struct worker *worker, struct error *reterr)
@@ -404,32 +409,22 @@ static void on_e2b_closed(void *arg)
         on_ledger_closed(worker);
 }
 
-static void on_sink_closed(void *arg)
+static void on_results_closed(void *arg)
 {
     struct worker *worker = arg;
-    worker->sink = NULL;
     if (worker->e2b)
         e2b_client_close(worker->e2b, on_e2b_closed, worker);
     else
         on_e2b_closed(worker);
 }
 
-static int64_t sink_grace_ms(const struct worker *worker)
-{
-    struct kafka_sink_stats stats;
-    kafka_sink_stats(worker->sink, &stats);
-    if (stats.waiting > 0)
-        return SINK_GRACE_MS;
-    return worker->sink_is_usable ? POSTS_GRACE_MS : 0;
-}
-
 static void close_opened(void *arg)
 {
     struct worker *worker = arg;
-    if (worker->sink)
-        kafka_sink_close(worker->sink, sink_grace_ms(worker), on_sink_closed, worker);
+    if (worker->source) /* it was opened in vain */
+        kafka_source_close(TAKE(worker->source), SOURCE_GRACE_MS, close_opened, worker);
     else
-        on_sink_closed(worker);
+        results_close(worker, on_results_closed);
 }
 
 struct worker *worker_new(const struct worker_options *options, struct error *reterr)
@@ -510,11 +505,16 @@ void worker_ended(struct worker *worker)
 static void on_custody_grace(void *arg)
 {
     struct worker *worker = arg;
-    log_warn(&worker->log, "drain.kills_unanswered", LOG_INT("sandboxes", worker->custody_count));
-    if (worker->flight_count == 0)
+    if (worker->flight_count == 0) {
+        log_warn(&worker->log, "drain.kills_unanswered", LOG_INT("sandboxes", worker->custody_count));
         close_rest(worker);
-    else
-        loop_timer_start(worker->loop, &worker->drain_timer, CUSTODY_GRACE_MS, on_custody_grace, worker);
+        return;
+    }
+    log_warn(&worker->log, "drain.jobs_wait", LOG_INT("jobs", worker->flight_count),
+             LOG_INT("sandboxes", worker->custody_count),
+             LOG_TEXT("redis", worker_part_why(worker, PART_REDIS)),
+             LOG_TEXT("kafka_results", worker_part_why(worker, PART_KAFKA_RESULTS)));
+    loop_timer_start(worker->loop, &worker->drain_timer, CUSTODY_GRACE_MS, on_custody_grace, worker);
 }
 
 static void give_up_all(void *arg)
@@ -586,7 +586,7 @@ const char *worker_part_why(const struct worker *worker, enum part part)
     case PART_KAFKA_JOBS:
         return worker->source_is_usable ? "" : worker->source_why;
     case PART_KAFKA_RESULTS:
-        return worker->sink_is_usable ? "" : worker->sink_why;
+        return results_why(worker);
     case PART_COUNT:
         break;
     }

@@ -17,6 +17,7 @@ struct worker_options {
     const struct log *log;
     struct random *random;
     struct uv_loop_s *uv;       /* the loop that libe2b runs on: the same one; a fake ignores it */
+    size_t readback_max_bytes;  /* of results in a rebuild, at a time; 0: 1 GiB */
     void (*stopped)(void *arg); /* after worker_stop, when everything has ended; may call worker_free */
     void *arg;
 };

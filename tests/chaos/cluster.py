@@ -16,11 +16,10 @@ import urllib.request
 
 import counter as counter_module
 import redis as redis_client
-import results as results_module
 import stream
 import wire as wire_module
 from load import BACKLOGGED, LIMITED_TENANT, PARTITIONS, TENANT_LIMIT
-from stack import Kafka, Local, Names, Part, Redis, Worker, free_port, http_get, wait_until
+from stack import WORKER_PROGRAM, Kafka, Local, Names, Redis, Worker, free_port, http_get, wait_until
 from wire import now_ms
 
 DRAIN_SLACK_S = 40  # that a worker may take beyond its grace period
@@ -131,14 +130,27 @@ class Cluster:
         self.journal = self.folder / "sandboxes.jsonl"
         self.local = Local(self.folder / "local", "--log-level", "warn", "--journal", self.journal)
         tell(f"e2b-local: {self.local.url}")
-        self.partitions = {self.names.jobs(task): count for task, count in PARTITIONS.items()}
-        stream.create_topics(self.kafka.bootstrap, {**self.partitions, self.names.results: results_module.PARTITIONS,
-                                                    self.names.dlq: 3, self.names.control: 1,
-                                                    **{self.names.retry + tier: 3 for tier in ("1m", "10m", "1h")}}, copies=3)
+        self.create_topics()
         for number in range(1, self.options.workers + 1):
             self.start_worker(f"w{number}")
         wait_until(self.all_ready, 90, "all workers are ready", 0.2)
         tell(f"{self.options.workers} workers are ready, limit {self.options.limit}")
+
+    def create_topics(self) -> None:
+        """Those of jobs with partitions of our own; the rest is the product's to know and to make."""
+        bootstrap = self.kafka.bootstrap
+        stream.create_topics(bootstrap, {self.names.jobs(task): count for task, count in PARTITIONS.items()}, copies=3)
+        subprocess.run([WORKER_PROGRAM, "topics", "create", "--partitions", str(min(PARTITIONS.values())), "--replication", "3",
+                        "--task-types", ",".join(PARTITIONS), "--timeout", "60", *self.names.sets()], check=True,
+                       stdout=subprocess.DEVNULL, env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": bootstrap})
+        wait_until(lambda: {self.names.results, self.names.dlq, self.names.control} <= set(self.find_topics()), 30,
+                   "the topics are known to the brokers", 0.5)
+
+    def find_topics(self) -> dict[str, int]:
+        self.topics = stream.find_topics(self.kafka.bootstrap, f"t{self.names.id}.")
+        self.consumed = {topic: count for topic, count in self.topics.items()
+                         if topic not in (self.names.results, self.names.dlq)}
+        return self.topics
 
     def start_clock(self) -> None:
         """What can shift a program's wall clock."""

@@ -128,7 +128,7 @@ def what_is_left(run) -> dict[str, int]:
             "permits": len(cluster.permits())}
     if not any(left.values()):
         left["records not committed"] = sum(
-            stream.committed_lag(cluster.kafka.bootstrap, cluster.names.group, cluster.partitions).values())
+            stream.committed_lag(cluster.kafka.bootstrap, cluster.names.group, cluster.consumed).values())
     return left
 
 
@@ -136,11 +136,11 @@ def gather(run) -> Facts:
     cluster = run.cluster
     bootstrap, names = cluster.kafka.bootstrap, cluster.names
     properties = {"isolation.level": "read_committed" if run.options.delivery == "transactional" else "read_uncommitted"}
-    messages = results_module.read_all(bootstrap, names.results, results_module.PARTITIONS, **properties)
+    messages = results_module.read_all(bootstrap, names.results, cluster.topics[names.results], **properties)
     return Facts(options=run.options, began=run.began, load_began=run.load_began, load_ended=run.load_ended,
                  jobs=run.load.jobs, unreadable=run.load.unreadable, failed_sends=run.load.failed_sends,
                  events=[results_module.decode(message) for message in messages], calls=list(cluster.wire.calls),
                  starts=cluster.counter.by_job, sandboxes=read_journal(cluster.journal), windows=run.windows,
-                 limits=cluster.limits, dead_letters=dead_letters(results_module.read_all(bootstrap, names.dlq, 3)),
-                 lag=stream.committed_lag(bootstrap, names.group, cluster.partitions), left=run.left,
+                 limits=cluster.limits, dead_letters=dead_letters(results_module.read_all(bootstrap, names.dlq, cluster.topics[names.dlq])),
+                 lag=stream.committed_lag(bootstrap, names.group, cluster.consumed), left=run.left,
                  settled_s=run.settled_s, permits_left=cluster.permits(), problems=cluster.problems)

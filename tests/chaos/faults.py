@@ -44,7 +44,7 @@ class Window:
     undone: int = 0
     recovered: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
-    is_known: bool = True  # False: the window it waits for did not come by
+    breaches: list[str] = dataclasses.field(default_factory=list)  # what was not as it should be meanwhile, or did not recover
 
     def covers(self, since: int, until: int) -> bool:
         return self.began <= until and since <= (self.recovered or self.undone or now_ms())
@@ -106,7 +106,6 @@ class Hands:
         finally:
             self.wire.disarm()
         if not gate.hit.is_set():
-            self.window.is_known = False
             self.note(f"no {gate.op} came by in {HIT_S} s")
         else:
             call = gate.call

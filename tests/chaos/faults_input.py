@@ -42,7 +42,7 @@ def malformed(hands: Hands):
         yield 0.1
 
 
-@fault(f"a tenant with a limit of two puts {HOARD} jobs in front of the others; each is good for {HOARD_S} s", 120)
+@fault(f"a tenant with a limit of one puts {HOARD} jobs in front of the others; each is good for {HOARD_S} s", 120)
 def hoard(hands: Hands):
     load = hands.load
     load.is_paused = True

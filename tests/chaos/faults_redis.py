@@ -141,13 +141,16 @@ def redis_refuse(hands: Hands):
         hands.wire.is_refusing = False
 
 
-@fault("redis-server may evict keys for 15 s, and is started anew with the right policy", 40, is_in_all=False)
+@fault("redis-server may evict keys for 15 s: nobody may trust it", 40)
 def redis_policy(hands: Hands):
     client = hands.cluster.ask()
     client.config_set("maxmemory-policy", "volatile-lru")
-    hands.wire.close_all()
+    hands.wire.close_all()  # whoever connects anew looks at the policy
     try:
         yield 15
+        trusting = [name for name, member in hands.cluster.members.items() if member.ready()[0] == 200]
+        if trusting:
+            hands.window.breaches.append(f"ready on a Redis that evicts: {', '.join(trusting)}")
     finally:
         client.config_set("maxmemory-policy", "noeviction")
         hands.wire.close_all()

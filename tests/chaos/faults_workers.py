@@ -170,21 +170,26 @@ def kill_after_produce(hands: Hands):
 
 @fault("a job that kills every worker that runs it; its neighbours are innocent", 150)
 def poison(hands: Hands):
+    """What died with it is suspected too, and suspects run one at a time: long ones would make all of this wait."""
     cluster, load = hands.cluster, hands.load
+    long_until, load.long_until = load.long_until, 0
     job = load.maker.make("t8", "long_interpreter")
     job.kind = "poison"
     deaths = 0
     load.publish(job)
-    while deaths < 8 and job.key not in hands.results.finished:
-        bound = [call for call in list(hands.wire.by_job[job.key]) if call.op == "bind" and call.verdict == "ok"]
-        if len(bound) > deaths:
-            deaths = len(bound)
-            name = name_of(bound[-1].worker)
-            yield 0.5
-            hands.kill(name)
-            try:
-                yield 2
-            finally:
-                cluster.start_worker(name)
-        yield 0.1
+    try:
+        while deaths < 8 and job.key not in hands.results.finished:
+            bound = [call for call in list(hands.wire.by_job[job.key]) if call.op == "bind" and call.verdict == "ok"]
+            if len(bound) > deaths:
+                deaths = len(bound)
+                name = name_of(bound[-1].worker)
+                yield 0.5
+                hands.kill(name)
+                try:
+                    yield 2
+                finally:
+                    cluster.start_worker(name)
+            yield 0.1
+    finally:
+        load.long_until = long_until
     hands.note(f"{job.key}: {deaths} deaths")

@@ -17,7 +17,7 @@ from wire import now_ms
 PARTITIONS = {"general": 4, "data_analysis": 3, "quick": 3, "machine_learning": 3, "visualization": 3}
 BACKLOGGED = {"t0": 3, "t1": 2, "t2": 1, "t3": 1, "t4": 1, "t5": 1}  # weights; each has always jobs waiting
 OTHERS = ("t6", "t7", "t8", "t9")  # t6 interactive, t7 batch, t8 long jobs, t9 under a limit of its own
-LIMITED_TENANT, TENANT_LIMIT = "t9", 2
+LIMITED_TENANT, TENANT_LIMIT = "t9", 1
 WAITING_PER_TENANT = 8
 LONGEST_S = 110
 

@@ -24,7 +24,7 @@ from load import LONGEST_S, Load  # noqa: E402
 from results import Results  # noqa: E402
 from wire import now_ms  # noqa: E402
 
-PROGRESS_S = 10
+PROGRESS_S, STANDSTILL_S, AFTER_STANDSTILL_MS = 10, 15, 60_000
 ABOUT = """Starts three brokers, a Redis with a replica, e2b-local and workers on 127.0.0.1, publishes a mix of jobs, injects
 faults one at a time, and judges the promises by what Kafka, Redis, e2b-local and the jobs' own counters say. Exit code 0: all
 of them hold; 1: one does not; 2: wrong words; 130: interrupted. Everything it starts ends with it."""
@@ -54,8 +54,11 @@ class Run:
 
     def pause(self, seconds: float) -> None:
         """All waiting of a run is in here: it reports, and it hears of an interruption."""
-        until = time.monotonic() + seconds
+        began = time.monotonic()
+        until, seen = began + seconds, began
         while True:
+            self.note_standstill(seen)
+            seen = time.monotonic()
             if self.is_interrupted:
                 raise Interrupted
             self.cluster.check_alive()
@@ -69,6 +72,14 @@ class Run:
             if left <= 0:
                 return
             time.sleep(min(left, 0.25))
+
+    def note_standstill(self, seen: float) -> None:
+        """All of this machine, or of this run, stood still: that is a fault too, and nobody's."""
+        stood_s = time.monotonic() - seen
+        if stood_s > STANDSTILL_S:
+            now = now_ms()
+            self.windows.append(faults_module.Window("standstill", now - round(stood_s * 1000), now, now + AFTER_STANDSTILL_MS))
+            self.tell(f"everything stood still for {stood_s:.0f} s, the run too")
 
     def progress(self) -> None:
         under_way = [window.name for window in self.windows if not window.recovered]
@@ -84,7 +95,7 @@ class Run:
     def begin(self) -> None:
         self.cluster.start(self.tell)
         names, bootstrap = self.cluster.names, self.cluster.kafka.bootstrap
-        self.results = Results(bootstrap, names.results)
+        self.results = Results(bootstrap, names.results, self.cluster.topics[names.results])
         maker = scenarios.maker(self.options, self.cluster.counter.port)
         self.load = Load(bootstrap, names, maker, self.results, self.options.rate, self.options.seed)
         self.load.long_until = time.monotonic() + self.options.minutes * 60 - LONGEST_S
@@ -97,6 +108,7 @@ class Run:
         """Waits until nothing is left, or until no more patience is."""
         self.tell("no more jobs are published; waiting for what is open")
         began, told = time.monotonic(), 0.0
+        self.cluster.find_topics()
         while time.monotonic() - began < self.options.settle:
             left = facts_module.what_is_left(self)
             if not any(left.values()):

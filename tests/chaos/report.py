@@ -8,6 +8,7 @@ import pathlib
 
 import results as results_module
 from facts import Facts
+from faults import Window
 from judge import Finding, Violation
 
 TOLD, LINES_MAX, TEXT_MAX = 3, 60, 170  # timelines per promise; lines of each; letters of a line
@@ -27,24 +28,29 @@ def promise_table(findings: list[Finding]) -> str:
     return table(rows)
 
 
-def near(facts: Facts, violation: Violation) -> list[str]:
-    """Faults that were under way, or had just been, when it happened; without a moment: in the job's life."""
-    if violation.at:
-        since, until = violation.at, violation.at
-    elif violation.job in facts.jobs:
+def near(facts: Facts, violation: Violation) -> list[Window]:
+    """Faults of the job's life until it happened; without a job: that were under way then, or last."""
+    if violation.job in facts.jobs:
         since, until = facts.life(violation.job)
+        until = violation.at or until
+    elif violation.at:
+        since = until = violation.at
     else:
         return []
     windows = facts.faults_during(since, until)
     before = [window for window in facts.windows if window.began <= until]
-    return [window.name for window in windows or before[-1:]]
+    return windows or before[-1:]
+
+
+def names(windows: list[Window]) -> str:
+    return ", ".join(dict.fromkeys(window.name for window in windows)) or "no fault"
 
 
 def fault_table(facts: Facts, findings: list[Finding]) -> str:
     rows = [["fault", "began", "lasted", "recovered", "promises broken near it", "what was hit"]]
     for window in facts.windows:
         broken = collections.Counter(finding.promise for finding in findings for violation in finding.violations
-                                     if window.name in near(facts, violation))
+                                     if window in near(facts, violation))
         rows.append([window.name, f"{(window.began - facts.began) / 1000:.0f} s", f"{(window.undone - window.began) / 1000:.0f} s",
                      f"{(window.recovered - window.undone) / 1000:.0f} s" if window.recovered else "",
                      "; ".join(f"{promise} ({count})" for promise, count in broken.items()), "; ".join(window.notes)[:100]])
@@ -101,7 +107,7 @@ def dump(facts: Facts, findings: list[Finding], folder: pathlib.Path) -> None:
     write("redis.jsonl", (dataclasses.asdict(call) for call in facts.calls))
     write("starts.jsonl", ({"job": key, **dataclasses.asdict(told)} for key, list_ in facts.starts.items() for told in list_))
     write("faults.jsonl", (dataclasses.asdict(window) for window in facts.windows))
-    write("violations.jsonl", ({"promise": finding.promise, **dataclasses.asdict(violation), "near": near(facts, violation)}
+    write("violations.jsonl", ({"promise": finding.promise, **dataclasses.asdict(violation), "near": names(near(facts, violation))}
                                for finding in findings for violation in finding.violations))
     with open(folder / "timelines.txt", "w") as file:
         keys = {violation.job for finding in findings for violation in finding.violations if violation.job in facts.jobs}
@@ -116,7 +122,7 @@ def tell(facts: Facts, findings: list[Finding], folder: pathlib.Path) -> None:
             continue
         print(f"\n== broken, {len(finding.violations)} times: {finding.promise}")
         for violation in finding.violations[:10]:
-            print(f"  {violation.job or '-'}: {violation.text}; near {', '.join(near(facts, violation)) or 'no fault'}"[:240])
+            print(f"  {violation.job or '-'}: {violation.text}; near {names(near(facts, violation))}"[:240])
         for violation in [one for one in finding.violations if one.job in facts.jobs and one.job not in told][:TOLD]:
             told.add(violation.job)
             print("\n".join("  " + line for line in timeline(facts, violation.job)))

@@ -11,7 +11,6 @@ import time
 import confluent_kafka
 import stream
 
-PARTITIONS = 6
 FINISHED, STARTED = "e2b-worker.job.finished.v1", "e2b-worker.job.started.v1"
 REAPED = "e2b-worker.sandbox.reaped.v1"
 
@@ -48,9 +47,9 @@ def decode(message) -> Event:
 class Results(threading.Thread):
     """Reads along. on_finished and on_started are called with a job's key, on this thread."""
 
-    def __init__(self, bootstrap: str, topic: str):
+    def __init__(self, bootstrap: str, topic: str, partitions: int):
         super().__init__(daemon=True, name="results")
-        self.reader = stream.open_reader(bootstrap, topic, PARTITIONS)
+        self.reader = stream.open_reader(bootstrap, topic, partitions)
         self.on_finished = self.on_started = lambda key: None
         self.finished: dict[str, Event] = {}
         self.started: dict[str, list[Event]] = collections.defaultdict(list)

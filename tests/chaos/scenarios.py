@@ -53,8 +53,8 @@ def carry_out(run, name: str, rng: random.Random) -> None:
     while (why := recovered(run, hands)) and time.monotonic() < began + PATIENCE_S:
         if not is_late and time.monotonic() > began + RECOVERY_S:
             is_late = True
-            window.notes.append(f"not recovered within {RECOVERY_S} s: {why}")
-            run.tell("  " + window.notes[-1])
+            window.breaches.append(f"not recovered within {RECOVERY_S} s: {why}")
+            run.tell("  " + window.breaches[-1])
         run.pause(0.5)
     window.recovered = now_ms()
     run.tell(f"  not recovered: {why}" if why else f"  recovered after {(window.recovered - window.undone) / 1000:.1f} s")

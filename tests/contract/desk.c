@@ -79,7 +79,8 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
     heard->answer = *answer;
     const char **texts[] = {&heard->answer.permit, &heard->answer.owner,  &heard->answer.limit,
                             &heard->answer.why,    &heard->answer.mode,   &heard->answer.sandbox,
-                            &heard->answer.plan,   &heard->answer.status, &heard->answer.origin};
+                            &heard->answer.plan,   &heard->answer.status, &heard->answer.origin,
+                            &heard->answer.place};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         assert_non_null(*texts[i]);
         snprintf(heard->texts[i], DESK_TEXT, "%s", *texts[i]);
@@ -271,6 +272,7 @@ struct ledger_acquire desk_wish(const char *job, const char *permit)
     return (struct ledger_acquire){.job = job,
                                    .payload = "00112233445566778899aabbccddeeff",
                                    .origin = "0a0b0c0d",
+                                   .place = "",
                                    .tenant = "acme",
                                    .weight = 1,
                                    .permit = permit,
@@ -324,6 +326,12 @@ enum ledger_answer desk_adopt(struct desk *desk, const char *job, const char *pe
 
 enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *permit, const char *record)
 {
+    return desk_seal_at(desk, job, permit, record, "");
+}
+
+enum ledger_answer desk_seal_at(struct desk *desk, const char *job, const char *permit, const char *record,
+                                const char *place)
+{
     struct ledger_acquire wish = desk_wish(job, permit);
     prepare(desk);
     ledger_seal(desk->ledger, &desk->call,
@@ -333,6 +341,7 @@ enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *per
                                       .origin = wish.origin,
                                       .status = "succeeded",
                                       .record = {.data = record, .length = strlen(record)},
+                                      .place = place,
                                       .until_ms = 60000},
                 on_answer);
     return answer_of(desk);
@@ -350,6 +359,21 @@ enum ledger_answer desk_yield(struct desk *desk, const char *job, const char *pe
     prepare(desk);
     ledger_yield(desk->ledger, &desk->call, job, permit, 400000, on_answer);
     return answer_of(desk);
+}
+
+enum ledger_answer desk_moved(struct desk *desk, const char *job, const char *place)
+{
+    prepare(desk);
+    ledger_moved(desk->ledger, &desk->call, job, place, on_answer);
+    return answer_of(desk);
+}
+
+const struct ledger_acquired *desk_ask_at(struct desk *desk, const char *job, const char *permit,
+                                          const char *place)
+{
+    struct ledger_acquire wish = desk_wish(job, permit);
+    wish.place = place;
+    return desk_acquire(desk, &wish);
 }
 
 enum ledger_answer desk_cancel(struct desk *desk, const char *job)
@@ -397,7 +421,8 @@ struct ledger_assertion desk_claim(const char *job, const char *permit)
                                      .until_ms = 400000,
                                      .run_until_ms = 300000,
                                      .status = "",
-                                     .record = {.data = ""}};
+                                     .record = {.data = ""},
+                                     .place = ""};
 }
 
 enum ledger_answer desk_assert(struct desk *desk, const struct ledger_assertion *assertion)
@@ -510,6 +535,12 @@ void desk_release(struct desk *desk, const char *permit, const char *job, int wh
 void desk_done(struct desk *desk, const char *job)
 {
     ledger_done(desk->ledger, job, "succeeded", 3, 42, 3600000);
+    desk_flush(desk);
+}
+
+void desk_leave_sealed(struct desk *desk, const char *job)
+{
+    ledger_leave_sealed(desk->ledger, job, 60000);
     desk_flush(desk);
 }
 

@@ -10,7 +10,7 @@ enum { DESK_TEXT = 160 };
 struct heard {
     bool is_error;
     struct ledger_acquired answer; /* its texts point into this struct */
-    char texts[9][DESK_TEXT];
+    char texts[10][DESK_TEXT];
     char record[4096];
 };
 
@@ -60,12 +60,19 @@ void desk_wait_serving(struct desk *desk); /* ... is up */
 
 const struct ledger_acquired *desk_acquire(struct desk *desk, const struct ledger_acquire *acquire);
 const struct ledger_acquired *desk_ask(struct desk *desk, const char *job, const char *permit);
+/* ... for the record that stands there. */
+const struct ledger_acquired *desk_ask_at(struct desk *desk, const char *job, const char *permit,
+                                          const char *place);
 enum ledger_answer desk_bind(struct desk *desk, const char *job, const char *permit);
 enum ledger_answer desk_seal(struct desk *desk, const char *job, const char *permit, const char *record);
+/* ... for the record that stands there. */
+enum ledger_answer desk_seal_at(struct desk *desk, const char *job, const char *permit, const char *record,
+                                const char *place);
 enum ledger_answer desk_extend(struct desk *desk, const char *permit, int64_t horizon_ms);
 enum ledger_answer desk_adopt(struct desk *desk, const char *job,
                               const char *permit); /* bind, of an adoption */
 enum ledger_answer desk_yield(struct desk *desk, const char *job, const char *permit);
+enum ledger_answer desk_moved(struct desk *desk, const char *job, const char *place);
 enum ledger_answer desk_cancel(struct desk *desk, const char *job);
 enum ledger_answer desk_condemn(struct desk *desk, const char *permit);
 enum ledger_answer desk_lock(struct desk *desk, const char *what, int64_t ttl_ms);
@@ -87,6 +94,7 @@ const struct ledger_condition *desk_condition(struct desk *desk);
 
 void desk_release(struct desk *desk, const char *permit, const char *job, int what); /* and waits for it */
 void desk_done(struct desk *desk, const char *job);
+void desk_leave_sealed(struct desk *desk, const char *job);
 void desk_park(struct desk *desk, const char *permit, const char *job, int64_t hop);
 void desk_flush(struct desk *desk); /* until the background is empty */
 

@@ -111,9 +111,22 @@ void world_end_claim(struct world *world, const char *job)
     claim_of(world, job)->until_ms = 1;
 }
 
+void world_age_claim(struct world *world, const char *job, int64_t ms)
+{
+    struct claim *claim = claim_of(world, job);
+    if (claim->expires_ms != INT64_MAX)
+        claim->expires_ms -= ms;
+}
+
 void world_end_permit(struct world *world, const char *permit)
 {
-    store_find_permit(store_of(world), permit)->horizon_ms = 1;
+    store_set_horizon(store_of(world), store_find_permit(store_of(world), permit), 1);
+}
+
+int64_t world_lease_left(struct world *world, const char *worker)
+{
+    const struct lease *lease = store_find_lease(store_of(world), worker);
+    return lease ? lease->ends_ms - fake_redis_now_ms(world->redis) : 0;
 }
 
 int64_t world_used(struct world *world, const char *limit)

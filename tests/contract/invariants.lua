@@ -35,11 +35,11 @@ end
 local runs = {}
 for _, key in ipairs(call('KEYS', L .. 'j:*')) do
     local c = call('HMGET', key, 'state', 'owner', 'permit', 'until', 'epoch', 'hop')
+    local left = call('PTTL', key)
+    if left < 0 then return key .. ' is ' .. c[1] .. ' and has no TTL' end
     if c[1] == 'running' or c[1] == 'sealed' then
-        if call('TTL', key) ~= -1 then return key .. ' is ' .. c[1] .. ' and has a TTL' end
         if not c[2] or not c[3] or not c[4] or not c[5] then return key .. ' is ' .. c[1] .. ' and not whole' end
     elseif c[1] == 'idle' or c[1] == 'parked' or c[1] == 'done' then
-        if call('TTL', key) < 0 then return key .. ' is ' .. c[1] .. ' and has no TTL' end
         if (c[2] and c[2] ~= '') or c[3] or c[4] then return key .. ' is ' .. c[1] .. ' and names a run' end
         if c[1] == 'parked' and not c[6] then return key .. ' is parked without a hop' end
     else
@@ -47,6 +47,7 @@ for _, key in ipairs(call('KEYS', L .. 'j:*')) do
     end
     local has_record = call('EXISTS', L .. 'o:' .. string.sub(key, #L + 3)) == 1
     if has_record ~= (c[1] == 'sealed') then return key .. ' is ' .. c[1] .. ', and its record otherwise' end
+    if has_record and call('PTTL', L .. 'o:' .. string.sub(key, #L + 3)) < left then return key .. ' outlives its record' end
     if c[1] == 'running' and c[5] == led[2] then
         if runs[c[3]] then return 'two running claims under ' .. c[3] end
         runs[c[3]] = true

@@ -34,6 +34,8 @@ struct member {
     int64_t (*waits)(int32_t partition, int64_t offset); /* ms; NULL: nothing waits */
     int64_t asked;                                       /* ... and was answered with a wait */
     bool is_idle;                                        /* finishes nothing */
+    bool is_out_of_memory;
+    int64_t memory_asked; /* ... and was told so */
     bool is_usable, is_closed;
     char why[500];
     struct timer work;
@@ -44,6 +46,13 @@ static bool has_room(void *arg, const char *topic)
     (void)topic;
     struct member *member = arg;
     return member->count < member->limit;
+}
+
+static bool has_memory(void *arg)
+{
+    struct member *member = arg;
+    member->memory_asked += member->is_out_of_memory;
+    return !member->is_out_of_memory;
 }
 
 static int64_t wait_ms(void *arg, const struct kafka_message *message)
@@ -164,6 +173,7 @@ static struct member *member_new(struct loop *loop, const char *topic, const cha
     member->source = open_source(loop, topic, group,
                                  (struct kafka_source_events){.arg = member,
                                                               .has_room = has_room,
+                                                              .has_memory = has_memory,
                                                               .wait_ms = wait_ms,
                                                               .on_message = on_message,
                                                               .on_assigned = on_assigned,
@@ -503,6 +513,11 @@ static int64_t everything_waits(int32_t partition, int64_t offset)
     return 3600000;
 }
 
+static bool has_asked_for_memory(void *arg)
+{
+    return ((struct member *)arg)->memory_asked > 0;
+}
+
 static void what_waits_was_not_pulled_and_what_was_pulled_does_not_wait(void **state)
 {
     (void)state;
@@ -526,6 +541,11 @@ static void what_waits_was_not_pulled_and_what_was_pulled_does_not_wait(void **s
     offset_map_release(&map);
     struct member *second = member_new(loop, topic, group, 100);
     second->waits = everything_waits;
+    second->is_out_of_memory = true; /* which alone keeps it where it is */
+    assert_true(wait_for(loop, PATIENCE_MS, has_asked_for_memory, second));
+    (void)wait_for(loop, 300, never, NULL);
+    assert_int_equal(second->delivered_count, 0);
+    second->is_out_of_memory = false;
     assert_true(wait_for(loop, PATIENCE_MS, has_finished, second));
     (void)wait_for(loop, 300, never, NULL);
     assert_int_equal(second->delivered_count, HEAD_THAT_WAITS);

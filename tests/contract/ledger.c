@@ -332,6 +332,7 @@ static void another_payload_under_the_same_id_is_a_conflict_in_every_state(void 
     (void)desk_acquire(&scene->two, &(struct ledger_acquire){.job = "acme/2",
                                                              .payload = other.payload,
                                                              .origin = "1",
+                                                             .place = "",
                                                              .tenant = "acme",
                                                              .weight = 1,
                                                              .permit = "p7",
@@ -415,6 +416,26 @@ static void the_owner_of_a_cancelled_job_is_told_and_so_is_its_adopter(void **st
     (void)desk_extend(&scene->two, "p1", 600000);
     world_wait(scene->world, &scene->two.has_cancelled);
     assert_text(scene->two.cancelled, "acme/1");
+}
+
+static void a_cancel_is_told_until_its_claim_shows_that_it_was_heard(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    assert_int_equal(desk_cancel(&scene->two, "acme/1"), LEDGER_OK);
+    for (int i = 0; i < 2; i++) {
+        scene->one.has_cancelled = false;
+        desk_pulse(&scene->one);
+        world_wait(scene->world, &scene->one.has_cancelled);
+        assert_text(scene->one.cancelled, "acme/1");
+    }
+    assert_int_equal(desk_seal(&scene->one, "acme/1", "p1", "cancelled"), LEDGER_OK);
+    world_sleep(scene->world, 100);
+    int count = scene->one.cancelled_count;
+    for (int i = 0; i < 3; i++)
+        desk_pulse(&scene->one);
+    world_sleep(scene->world, 100);
+    assert_int_equal(scene->one.cancelled_count, count);
 }
 
 /* It may wait in anybody's queue: they need not wait for its turn to hear. */
@@ -654,6 +675,7 @@ int main(void)
         IN_SCENE(a_copy_that_waits_on_learns_that_it_need_not),
         IN_SCENE(a_cancelled_job_is_not_granted_but_may_be_sealed),
         IN_SCENE(the_owner_of_a_cancelled_job_is_told_and_so_is_its_adopter),
+        IN_SCENE(a_cancel_is_told_until_its_claim_shows_that_it_was_heard),
         IN_SCENE(a_cancel_of_a_job_that_nobody_runs_is_told_to_everybody),
         IN_SCENE(each_kind_of_limit_denies_in_its_order),
         IN_SCENE(an_ended_permit_makes_room),

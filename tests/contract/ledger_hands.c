@@ -24,6 +24,28 @@ static void a_run_that_goes_on_with_its_adopter_is_no_crash(void **state)
     assert_int_equal(desk_look(&scene->two, "acme/1")->crashes, 1);
 }
 
+/* Only who asks for it says that nobody died of it: a follower's first bind does not. */
+static void a_run_that_kills_its_followers_is_counted_each_time(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    struct desk *desks[] = {&scene->one, &scene->two};
+    for (int i = 0; i < 3; i++) {
+        scene_lapse(scene, desks[i % 2]);
+        assert_int_equal(desk_ask(desks[(i + 1) % 2], "acme/1", "p2")->crashes, i + 1);
+        for (int n = 0; n < 2; n++) /* the answer may be lost */
+            assert_int_equal(desk_bind(desks[(i + 1) % 2], "acme/1", "p1"), LEDGER_OK);
+    }
+    /* Handed over before it was followed for long: the next who does says it for both. */
+    assert_int_equal(desk_yield(&scene->two, "acme/1", "p1"), LEDGER_OK);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->crashes, 3);
+    assert_int_equal(desk_bind(&scene->one, "acme/1", "p1"), LEDGER_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(desk_adopt(&scene->one, "acme/1", "p1"), LEDGER_OK);
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 2);
+}
+
 static void a_take_over_of_a_take_over_counts_both_that_died(void **state)
 {
     struct scene *scene = *state;
@@ -31,10 +53,11 @@ static void a_take_over_of_a_take_over_counts_both_that_died(void **state)
     (void)desk_bind(&scene->one, "acme/1", "p1");
     scene_lapse(scene, &scene->one);
     (void)desk_ask(&scene->two, "acme/1", "p2");
+    assert_int_equal(desk_bind(&scene->two, "acme/1", "p1"), LEDGER_OK); /* it does not go on yet */
     scene_lapse(scene, &scene->two);
     assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->crashes, 2);
     assert_int_equal(desk_adopt(&scene->one, "acme/1", "p1"), LEDGER_OK);
-    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 1); /* the second one had not bound it */
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 1); /* the second one had not adopted it */
     desk_release(&scene->one, "p1", "acme/1", BOTH);
     const struct ledger_acquired *answer = desk_ask(&scene->two, "acme/1", "p4");
     assert_int_equal(answer->verdict, LEDGER_GRANTED);
@@ -42,6 +65,96 @@ static void a_take_over_of_a_take_over_counts_both_that_died(void **state)
     assert_int_equal(desk_adopt(&scene->two, "acme/1", "p4"),
                      LEDGER_OK); /* nothing was counted for this one */
     assert_int_equal(desk_look(&scene->two, "acme/1")->crashes, 1);
+}
+
+/* Its answer was lost, or whoever had it went before a byte was followed: no job harms by that. */
+static void a_take_over_that_nobody_used_counts_no_more_than_its_own_crash(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->crashes, 1);
+    world_end_claim(scene->world, "acme/1");
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p3")->crashes, 1); /* by its owner */
+    scene_lapse(scene, &scene->two);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p4")->crashes, 1);
+    assert_int_equal(desk_adopt(&scene->one, "acme/1", "p1"), LEDGER_OK);
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 0);
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p5")->crashes, 1);
+    scene_lapse(scene, &scene->two);
+    world_end_claim(scene->world, "acme/1");
+    assert_int_equal(desk_condemn(&scene->one, "p1"), LEDGER_OK);
+    assert_int_equal(desk_look(&scene->one, "acme/1")->crashes, 1);
+}
+
+/* Whoever asks lives. */
+static void a_claim_that_its_asker_forgot_is_no_crash(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    world_end_claim(scene->world, "acme/1");
+    const struct ledger_acquired *answer = desk_ask(&scene->one, "acme/1", "p2");
+    assert_int_equal(answer->verdict, LEDGER_ADOPT);
+    assert_int_equal(answer->crashes, 0);
+}
+
+static void a_found_run_that_was_let_go_is_the_next_ones(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ADOPT);
+    ledger_let_go(scene->two.ledger, "p1");
+    scene_lapse(scene, &scene->two);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->verdict, LEDGER_ADOPT);
+    desk_pulse(&scene->two); /* it lapsed, and asks whose its permits are */
+    desk_pulse(&scene->two);
+    assert_int_equal(scene->two.lost_count, 0);
+    assert_true(ledger_lease_is_valid(scene->two.ledger));
+}
+
+/* ---- what nobody comes back for ---- */
+
+enum { DAY_MS = 24 * 3600 * 1000 };
+
+/* A worker was killed when the record was delivered and its offset finished, and Redis was not told. */
+static void a_claim_that_nobody_comes_back_for_is_forgotten_within_a_week(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_ask(&scene->one, "acme/2", "p2");
+    (void)desk_seal(&scene->one, "acme/2", "p2", "r");
+    for (int i = 0; i < 2; i++) {
+        CLEANUP(base_freep) char *job = base_printf("acme/%d", i + 1);
+        world_age_claim(scene->world, job, 6 * DAY_MS);
+        assert_text(desk_look(&scene->two, job)->state, i ? "sealed" : "running");
+        world_age_claim(scene->world, job, DAY_MS);
+        assert_text(desk_look(&scene->two, job)->state, "none");
+    }
+    (void)desk_ask(&scene->one, "acme/3", "p3"); /* whoever takes it over may need as long once more */
+    world_age_claim(scene->world, "acme/3", 6 * DAY_MS);
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_ask(&scene->two, "acme/3", "p4")->verdict, LEDGER_ADOPT);
+    world_age_claim(scene->world, "acme/3", 6 * DAY_MS);
+    assert_text(desk_look(&scene->two, "acme/3")->state, "running");
+}
+
+static void sealed_bytes_are_kept_as_long_as_their_claim(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_seal(&scene->one, "acme/1", "p1", "the verdict");
+    for (int i = 0; i < 2; i++) { /* taken over, they begin anew */
+        struct desk *owner = i ? &scene->two : &scene->one, *other = i ? &scene->one : &scene->two;
+        world_age_claim(scene->world, "acme/1", 6 * DAY_MS);
+        scene_lapse(scene, owner);
+        const struct ledger_acquired *answer = desk_ask(other, "acme/1", i ? "p3" : "p2");
+        assert_int_equal(answer->verdict, LEDGER_SEALED);
+        assert_int_equal(answer->record.length, strlen("the verdict"));
+    }
 }
 
 /* ---- drain ---- */
@@ -101,6 +214,87 @@ static void what_was_yielded_is_not_lost_by_the_one_who_yielded_it(void **state)
     desk_pulse(&scene->one);
     desk_pulse(&scene->one);
     assert_int_equal(scene->one.lost_count, 0);
+}
+
+/* ---- verdicts that are another's to publish ---- */
+
+static void a_sealed_claim_says_in_whose_transaction_its_result_is(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    scene_lapse(scene, &scene->one);
+    const struct ledger_acquired *answer = desk_ask(&scene->two, "acme/1", "p2");
+    assert_int_equal(answer->verdict, LEDGER_SEALED);
+    assert_text(answer->place, "jobs/3/17");
+    (void)desk_ask(&scene->two, "acme/2", "p3");
+    assert_int_equal(desk_seal(&scene->two, "acme/2", "p3", "r"), LEDGER_OK);
+    scene_lapse(scene, &scene->two);
+    assert_text(desk_ask(&scene->one, "acme/2", "p4")->place, "");
+}
+
+static void a_verdict_that_was_left_is_found_at_once_and_once(void **state)
+{
+    struct scene *scene = *state;
+    world_sleep(scene->world, 50); /* hints begin once they are subscribed */
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    desk_leave_sealed(&scene->one, "acme/1"); /* a run is no verdict */
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ELSEWHERE);
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    desk_leave_sealed(&scene->two, "acme/1"); /* nor is it another's to leave */
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_ELSEWHERE);
+    for (int i = 0; i < 2; i++)
+        desk_leave_sealed(&scene->one, "acme/1");
+    world_wait(scene->world, &scene->two.has_done);
+    assert_text(scene->two.done, "acme/1");
+    const struct ledger_acquired *answer = desk_ask(&scene->two, "acme/1", "p2");
+    assert_int_equal(answer->verdict, LEDGER_SEALED);
+    assert_int_equal(answer->record.length, 1);
+    assert_text(answer->place, "jobs/3/17");
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->verdict, LEDGER_ELSEWHERE);
+    desk_leave_sealed(&scene->two, "acme/1"); /* whoever took it over may leave it again */
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p3")->verdict, LEDGER_SEALED);
+    desk_done(&scene->one, "acme/1");
+    desk_leave_sealed(&scene->one, "acme/1");
+    assert_int_equal(desk_ask(&scene->two, "acme/1", "p2")->verdict, LEDGER_DONE);
+}
+
+/* Its offset is finished, and no result came with it. */
+static void a_verdict_for_a_record_that_moved_on_is_anybodys(void **state)
+{
+    struct scene *scene = *state;
+    for (int i = 0; i < 2; i++) { /* told before the seal, or after it */
+        CLEANUP(base_freep) char *job = base_printf("acme/%d", i), *permit = base_printf("p%d", i);
+        (void)desk_ask(&scene->one, job, permit);
+        if (i == 0)
+            assert_int_equal(desk_moved(&scene->two, job, "jobs/3/17"), LEDGER_OK);
+        assert_int_equal(desk_seal_at(&scene->one, job, permit, "r", "jobs/3/17"), LEDGER_OK);
+        if (i == 1)
+            assert_int_equal(desk_moved(&scene->two, job, "jobs/3/17"), LEDGER_OK);
+        assert_int_equal(desk_moved(&scene->two, job, "jobs/3/1"), LEDGER_OK); /* of a name that begins so */
+        desk_leave_sealed(&scene->one, job);
+        assert_text(desk_ask_at(&scene->two, job, "p5", "retry/0/4")->place, ""); /* its own to publish */
+        assert_text(desk_ask_at(&scene->two, job, "p5", "retry/0/4")->place, "retry/0/4");
+        desk_leave_sealed(&scene->two, job);
+        const struct ledger_acquired *answer = desk_ask_at(&scene->one, job, "p6", "jobs/2/9");
+        assert_int_equal(answer->verdict, LEDGER_SEALED);
+        assert_text(answer->place, "retry/0/4");
+        desk_done(&scene->one, job);
+        assert_int_equal(desk_moved(&scene->one, job, "retry/0/4"), LEDGER_OK);
+        assert_text(desk_look(&scene->one, job)->state, "done");
+    }
+}
+
+static void a_job_that_nobody_knows_may_have_moved_on(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(desk_moved(&scene->one, "acme/1", "jobs/3/17"), LEDGER_OK);
+    assert_text(desk_look(&scene->one, "acme/1")->state, "none");
+    assert_int_equal(desk_ask_at(&scene->one, "acme/1", "p1", "jobs/3/17")->verdict, LEDGER_GRANTED);
+    assert_int_equal(desk_seal_at(&scene->one, "acme/1", "p1", "r", "jobs/3/17"), LEDGER_OK);
+    desk_leave_sealed(&scene->one, "acme/1");
+    assert_text(desk_ask(&scene->two, "acme/1", "p2")->place, "");
 }
 
 /* ---- retry hops ---- */
@@ -429,6 +623,24 @@ static void a_refused_rate_rests_and_is_halved_for_everybody(void **state)
     assert_int_equal(create(&scene->one, "acme/2", 0, 0)->verdict, LEDGER_DENIED); /* unlimited, too */
 }
 
+/* What was refused once is not asked again all at the same moment. */
+static void creates_after_a_rest_are_booked_one_after_the_other(void **state)
+{
+    struct scene *scene = *state;
+    ledger_slower(scene->one.ledger, 400, 8000);
+    desk_flush(&scene->one);
+    int64_t waits[3];
+    for (size_t i = 0; i < ARRAY_LENGTH(waits); i++) {
+        char job[24];
+        snprintf(job, sizeof job, "acme/%zu", i);
+        const struct ledger_acquired *answer = create(&scene->one, job, 8000, 4);
+        assert_int_equal(answer->verdict, LEDGER_GRANTED);
+        waits[i] = answer->wait_ms;
+    }
+    assert_in_range(waits[0], 1, 400);
+    assert_true(waits[1] > waits[0] && waits[2] > waits[1]); /* 4 a second, and no burst of four at once */
+}
+
 static void a_rate_without_limit_is_halved_from_where_it_would_be(void **state)
 {
     struct scene *scene = *state;
@@ -530,10 +742,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_SCENE(a_run_that_goes_on_with_its_adopter_is_no_crash),
+        IN_SCENE(a_run_that_kills_its_followers_is_counted_each_time),
         IN_SCENE(a_take_over_of_a_take_over_counts_both_that_died),
+        IN_SCENE(a_take_over_that_nobody_used_counts_no_more_than_its_own_crash),
+        IN_SCENE(a_claim_that_its_asker_forgot_is_no_crash),
+        IN_SCENE(a_found_run_that_was_let_go_is_the_next_ones),
+        IN_SCENE(a_claim_that_nobody_comes_back_for_is_forgotten_within_a_week),
+        IN_SCENE(sealed_bytes_are_kept_as_long_as_their_claim),
         IN_SCENE(a_yielded_run_is_adopted_at_once_and_is_no_crash),
         IN_SCENE(only_a_runs_owner_yields_it_and_nothing_is_made),
         IN_SCENE(what_was_yielded_is_not_lost_by_the_one_who_yielded_it),
+        IN_SCENE(a_sealed_claim_says_in_whose_transaction_its_result_is),
+        IN_SCENE(a_verdict_that_was_left_is_found_at_once_and_once),
+        IN_SCENE(a_verdict_for_a_record_that_moved_on_is_anybodys),
+        IN_SCENE(a_job_that_nobody_knows_may_have_moved_on),
         IN_SCENE(a_delivered_copy_makes_earlier_ones_stale_whoever_had_the_claim),
         IN_SCENE(a_cancel_never_changes_a_verdict),
         IN_SCENE(a_cancel_finds_its_job_wherever_it_waits),
@@ -549,6 +771,7 @@ int main(void)
         IN_SCENE(a_census_shows_every_permit_the_oldest_first),
         IN_SCENE(an_onlooker_is_no_worker),
         IN_SCENE(a_refused_rate_rests_and_is_halved_for_everybody),
+        IN_SCENE(creates_after_a_rest_are_booked_one_after_the_other),
         IN_SCENE(a_rate_without_limit_is_halved_from_where_it_would_be),
         IN_SCENE(a_cut_ends_by_itself_and_the_newest_counts),
         IN_SCENE(a_snapshot_tells_what_an_operator_set_from_what_was_cut),

@@ -175,6 +175,7 @@ static void seal(struct slot *slot)
                                       .origin = wish.origin,
                                       .status = "succeeded",
                                       .record = {.data = slot->record, .length = strlen(slot->record)},
+                                      .place = "",
                                       .until_ms = 600000},
                 on_sealed);
 }

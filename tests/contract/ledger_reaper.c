@@ -21,6 +21,28 @@ static void a_condemned_permit_is_the_reapers_until_another_takes_it(void **stat
     assert_int_equal(world_used(scene->world, "g"), 0);
 }
 
+/* Whoever has the job next must know that it may have begun: it is not to be told by a sandbox any more. */
+static void a_run_that_was_given_up_is_remembered_if_it_was_bound(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->two, "acme/1", "p1");
+    (void)desk_bind(&scene->two, "acme/1", "p1");
+    (void)desk_ask(&scene->two, "acme/2", "p2");
+    world_end_claim(scene->world, "acme/1");
+    world_end_claim(scene->world, "acme/2");
+    scene_lapse(scene, &scene->two);
+    assert_int_equal(desk_condemn(&scene->one, "p1"), LEDGER_OK);
+    assert_int_equal(desk_condemn(&scene->one, "p2"), LEDGER_OK);
+    for (int i = 0; i < 2; i++) { /* the answer may be lost */
+        const struct ledger_acquired *answer = desk_ask(&scene->one, "acme/1", "p3");
+        assert_int_equal(answer->verdict, LEDGER_GRANTED);
+        assert_true(answer->has_begun);
+    }
+    assert_int_equal(desk_ask(&scene->one, "acme/2", "p4")->verdict, LEDGER_GRANTED);
+    assert_false(desk_ask(&scene->one, "acme/2", "p4")->has_begun);
+    assert_false(desk_ask(&scene->one, "acme/3", "p5")->has_begun);
+}
+
 static void asking_about_ones_own_permit_changes_nothing(void **state)
 {
     struct scene *scene = *state;
@@ -71,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_SCENE(a_condemned_permit_is_the_reapers_until_another_takes_it),
+        IN_SCENE(a_run_that_was_given_up_is_remembered_if_it_was_bound),
         IN_SCENE(asking_about_ones_own_permit_changes_nothing),
         IN_SCENE(one_worker_at_a_time_has_a_lock),
         IN_SCENE(a_snapshot_tells_an_operators_value_from_a_cut),

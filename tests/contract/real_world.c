@@ -127,9 +127,26 @@ void world_end_claim(struct world *world, const char *job)
     redis_server_tell(world->server, "HSET " L "j:%s until 1", job);
 }
 
+void world_age_claim(struct world *world, const char *job, int64_t ms)
+{
+    static const char script[] =
+        "for _, kind in ipairs({'j:', 'o:'}) do "
+        "  local key = KEYS[1] .. kind .. ARGV[1] local left = redis.call('PTTL', key) "
+        "  if left >= 0 then redis.call('PEXPIRE', key, left - ARGV[2]) end end return 1";
+    redis_server_tell(world->server, "EVAL %s 1 " L " %s %" PRId64, script, job, ms);
+}
+
 void world_end_permit(struct world *world, const char *permit)
 {
     redis_server_tell(world->server, "ZADD " L "p XX 1 %s", permit);
+}
+
+int64_t world_lease_left(struct world *world, const char *worker)
+{
+    static const char script[] =
+        "local time, ends = redis.call('TIME'), redis.call('ZSCORE', KEYS[1], ARGV[1]) "
+        "return ends and ends - time[1] * 1000 - math.floor(time[2] / 1000) or 0";
+    return redis_server_ask_int(world->server, "EVAL %s 1 " L "w %s", script, worker);
 }
 
 int64_t world_used(struct world *world, const char *limit)

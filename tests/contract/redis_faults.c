@@ -107,6 +107,43 @@ static void a_server_with_an_old_snapshot_is_rebuilt_and_its_permits_are_dropped
     assert_text(answer->permit, "p1");
 }
 
+/* What Debian's default configuration makes of a kill -9: the minutes since the last snapshot never were. */
+static void a_redis_that_restarts_with_an_old_snapshot_knows_only_what_is_asserted(void **state)
+{
+    struct scene *scene = *state;
+    struct desk *desk = &scene->desk;
+    (void)desk_ask(desk, "acme/1", "p1");
+    (void)desk_bind(desk, "acme/1", "p1");
+    (void)desk_ask(desk, "acme/2", "p2");
+    redis_server_save(world_server(scene->world));
+    desk_release(desk, "p2", "acme/2", LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM);
+    (void)desk_ask(desk, "acme/3", "p3");
+    (void)desk_seal(desk, "acme/1", "p1", "the verdict");
+    desk->is_silent = true;
+    desk->has_rebuild = false;
+    redis_server_stop(world_server(scene->world));
+    wait_state(scene, LEDGER_CONNECTING);
+    redis_server_start(world_server(scene->world));
+    world_wait(scene->world, &desk->has_rebuild);
+    assert_int_equal(ledger_state(desk->ledger), LEDGER_REBUILDING);
+    assert_int_equal(world_used(scene->world, "g"), 2); /* p1 and p2: the snapshot's */
+    assert_true(desk_lead(desk)->behind_ms >= 0);
+    struct ledger_assertion verdict = desk_claim("acme/1", "p1"), run = desk_claim("acme/3", "p3");
+    verdict.status = "succeeded";
+    verdict.record = (struct bytes){.data = "the verdict", .length = 11};
+    assert_int_equal(desk_assert(desk, &verdict), LEDGER_OK);
+    assert_int_equal(desk_assert(desk, &run), LEDGER_OK);
+    assert_int_equal(desk_asserted(desk), LEDGER_OK);
+    world_age_rebuild(scene->world, 6000);
+    assert_int_equal(desk_ready(desk, 2), LEDGER_OK);
+    desk_wait_ready(desk);
+    assert_false(world_has_permit(scene->world, "p2"));
+    assert_int_equal(world_used(scene->world, "g"), 2);
+    assert_text(desk_look(desk, "acme/1")->state, "sealed");
+    assert_int_equal(desk_extend(desk, "p3", 600000), LEDGER_OK);
+    assert_int_equal(desk->lost_count, 0);
+}
+
 static void set_clock_back(struct scene *scene, int64_t ms)
 {
     redis_server_tell(world_server(scene->world), "HINCRBY " WORLD_PREFIX "led clk %lld", (long long)-ms);
@@ -343,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_SCENE(a_restarted_redis_is_a_lost_ledger_and_the_background_waits_for_it),
         IN_SCENE(a_server_with_an_old_snapshot_is_rebuilt_and_its_permits_are_dropped),
+        IN_SCENE(a_redis_that_restarts_with_an_old_snapshot_knows_only_what_is_asserted),
         IN_SCENE(a_clock_that_steps_forward_or_back_means_a_rebuild),
         IN_SCENE(a_frozen_redis_fails_calls_by_their_deadline_and_is_not_rebuilt_after),
         cmocka_unit_test(an_evicting_redis_is_refused_with_what_to_set),

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 struct redis_server {
-    char folder[64], socket[96], url[112];
+    char folder[64], socket[96], snapshot[96], url[112];
     pid_t pid;
     redisContext *context;
 };
@@ -52,6 +52,7 @@ struct redis_server *redis_server_new(void)
     if (!mkdtemp(server->folder))
         base_die("cannot make a folder under /tmp");
     snprintf(server->socket, sizeof server->socket, "%s/redis.sock", server->folder);
+    snprintf(server->snapshot, sizeof server->snapshot, "%s/dump.rdb", server->folder);
     snprintf(server->url, sizeof server->url, "unix:%s", server->socket);
     redis_server_start(server);
     return server;
@@ -71,8 +72,14 @@ void redis_server_free(struct redis_server *server)
 {
     redis_server_stop(server);
     (void)unlink(server->socket);
+    (void)unlink(server->snapshot);
     (void)rmdir(server->folder);
     free(server);
+}
+
+void redis_server_save(struct redis_server *server)
+{
+    redis_server_tell(server, "SAVE");
 }
 
 void redis_server_freeze(struct redis_server *server)

@@ -17,8 +17,9 @@ redisReply *redis_server_ask(struct redis_server *server, const char *format, ..
 void redis_server_tell(struct redis_server *server, const char *format, ...); /* the answer does not matter */
 int64_t redis_server_ask_int(struct redis_server *server, const char *format, ...);
 
+void redis_server_save(struct redis_server *server);  /* a snapshot, on disk */
 void redis_server_stop(struct redis_server *server);  /* SIGKILL */
-void redis_server_start(struct redis_server *server); /* again, empty */
+void redis_server_start(struct redis_server *server); /* again, with the snapshot; empty, if there is none */
 void redis_server_freeze(struct redis_server *server);
 void redis_server_thaw(struct redis_server *server);
 

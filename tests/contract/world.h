@@ -28,10 +28,12 @@ void world_plant_worker(struct world *world,
 void world_age_rebuild(struct world *world, int64_t ms); /* it began so much earlier */
 void world_late(struct world *world);     /* ... and creates of whoever was there before are over */
 void world_end_hold(struct world *world); /* the time without take-overs is over */
-void world_lapse(struct world *world, const char *worker);      /* its lease is over */
-void world_end_claim(struct world *world, const char *job);     /* its `until` has passed */
-void world_end_permit(struct world *world, const char *permit); /* its horizon has passed */
+void world_lapse(struct world *world, const char *worker);              /* its lease is over */
+void world_end_claim(struct world *world, const char *job);             /* its `until` has passed */
+void world_age_claim(struct world *world, const char *job, int64_t ms); /* Redis forgets it so much sooner */
+void world_end_permit(struct world *world, const char *permit);         /* its horizon has passed */
 
+int64_t world_lease_left(struct world *world, const char *worker); /* 0: it has none */
 int64_t world_used(struct world *world, const char *limit);
 bool world_has_permit(struct world *world, const char *permit);
 

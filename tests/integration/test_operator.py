@@ -89,6 +89,18 @@ def test_status_follows_a_job_from_nowhere_to_its_result(deployment):
     assert worker.is_alive()
 
 
+def test_status_tells_of_a_job_that_waits_in_a_retry_topic(deployment):
+    stream = deployment.begin({"general": 1})
+    operator = Operator(deployment)
+    deployment.worker("w1")
+    later = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    stream.publish("general", {"job_id": "tomorrow", "code": "1", "not_before": later})
+    stream.producer.flush(10)
+    parked = operator.wait_place("tomorrow", "parked")
+    assert parked["claim"]["hop"] == 1 and parked["claim"]["worker"] is None and parked["result"] is None
+    assert "as copy 1, in a retry topic" in operator("status", "tomorrow").stdout
+
+
 def test_status_without_redis_tells_what_kafka_remembers(deployment):
     stream = deployment.begin({"general": 1})
     operator = Operator(deployment)

@@ -37,6 +37,12 @@ def create_topics(bootstrap: str, partitions: dict[str, int], copies: int = 1) -
         future.result()
 
 
+def find_topics(bootstrap: str, prefix: str) -> dict[str, int]:
+    """Topics whose names begin so, and how many partitions each has."""
+    topics = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap, **QUIET}).list_topics(timeout=20).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith(prefix)}
+
+
 def open_reader(bootstrap: str, topic: str, partitions: int, **properties) -> confluent_kafka.Consumer:
     """Reads all of a topic from its beginning, in no group."""
     reader = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "reads-" + topic,

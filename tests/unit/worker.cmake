@@ -1,6 +1,6 @@
 add_unit_test(worker/process_record BODIES worker config core base)
 set(worker_bodies worker config codec kafka_fake offset_map redis_fake e2b_fake loop_fake timers core base)
-foreach(module adoption happy hops ledger limits outside partitions provider reaper sandboxes simulation sweep)
+foreach(module adoption happy hops ledger limits outside partitions provider reaper sandboxes simulation sweep transactional)
     add_unit_test(worker/${module} BODIES ${worker_bodies} SOURCES worker/world.c TIMEOUT 300)
     target_include_directories(test_worker_${module} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 endforeach()

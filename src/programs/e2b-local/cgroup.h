@@ -18,8 +18,8 @@ struct cgroup_limits {
 
 enum { CGROUP_MAX_HIERARCHIES = 4 };
 
-/* Ends the processes in the groups that dead predecessors left, frozen ones too, and removes these. Blocks.
- */
+/* Ends the processes in the groups that dead predecessors left, frozen ones too, and removes these.
+ * Blocks. */
 void cgroups_sweep(void);
 
 /* Probes. Never NULL. */

@@ -46,8 +46,8 @@ struct run_request {
 
 /* Returns: the context; owned by the sandbox. cwd NULL: the home folder. */
 struct context *context_new(struct sandbox *sandbox, const char *language, const char *cwd, bool is_default);
-/* The default context of a language, made when missing; NULL when it was deleted or the language is unknown.
- */
+/* The default context of a language, made when missing; NULL when it was deleted or the language is
+ * unknown. */
 struct context *context_find_default(struct sandbox *sandbox, const char *language);
 struct context *context_find(struct sandbox *sandbox, const char *id);
 /* Returns: the language's own name ("js" is "javascript"), or NULL for one that no kernel speaks. */

@@ -86,8 +86,8 @@ static bool decode_query(struct http_exchange *exchange, bool is_version_2, stru
     return true;
 }
 
-/* A token names the last sandbox of the page before, by start and id, so that it survives that sandbox's end.
- */
+/* A token names the last sandbox of the page before, by start and id, so that it survives that sandbox's
+ * end. */
 static bool is_after_token(const struct query *query, const struct sandbox *sandbox)
 {
     long long started = 0;

@@ -11,30 +11,29 @@ const struct command command_dlq = {
     .name = "dlq",
     .arguments = "list|requeue [OPTIONS]",
     .summary = "shows the dead-letter topic, and sends records back to where they came from",
-    .help =
-        "  list      when a record came, from where, why, its size, its job or key\n"
-        "  requeue   sends bytes, key and headers as they were to the topic that the record came from, with "
-        "a\n"
-        "            header " DLQ_REQUEUED " beside them; it stays in the dead-letter topic, too\n\n"
-        "Which records: all that every option given is true of; requeue wants one of the first four.\n"
-        "  --partition P, --offset O   where it came from, as list shows it\n"
-        "  --job ID           of this job, or with this key\n"
-        "  --code CODE        with this error code, e.g. INVALID_JOB\n"
-        "  --all              whatever it is\n"
-        "  --topic TOPIC      from this topic\n"
-        "  --since SECONDS    that came so long ago at most\n\n"
-        "A job that has a result already is a duplicate: requeued while the ledger remembers it (three "
-        "hours)\n"
-        "it brings job.duplicate.v1 and no second result; later it runs again. A record without job_id "
-        "becomes a\n"
-        "new job. What is still wrong with a record brings it here once more.\n\n"
-        "  --max N            list: the newest so many; default: 100\n"
-        "  --dry-run          requeue: says what would be done\n"
-        "  --yes              requeue: does not ask, where it is more than one record\n"
-        "  --timeout SECONDS  for reading the topic; default: 60\n" COMMAND_CONNECT_HELP
-        "  --json             a line of JSON for each record\n" COMMAND_CONFIG_HELP
-        "\nExit codes: 0 done; 1 no such record, or not every one could be requeued; 2 usage; 69 Kafka\n"
-        "cannot be used; 75 the topic was not read in time; 78 configuration; 130 interrupted.\n",
+    .help = "  list      when a record came, from where, why, its size, its job or key\n"
+            "  requeue   sends bytes and headers as they were, under the key they have here, to the topic "
+            "that the\n"
+            "            record came from, with a header " DLQ_REQUEUED " beside them; it stays here, too\n\n"
+            "Which records: all that every option given is true of; requeue wants one of the first four.\n"
+            "  --partition P, --offset O   where it came from, as list shows it\n"
+            "  --job ID           of this job, or with this key\n"
+            "  --code CODE        with this error code, e.g. INVALID_JOB\n"
+            "  --all              whatever it is\n"
+            "  --topic TOPIC      from this topic\n"
+            "  --since SECONDS    that came so long ago at most\n\n"
+            "A job that has a result already is a duplicate: requeued while the ledger remembers it (three "
+            "hours)\n"
+            "it brings job.duplicate.v1 and no second result; later it runs again. A record without job_id "
+            "becomes a\n"
+            "new job. What is still wrong with a record brings it here once more.\n\n"
+            "  --max N            list: the newest so many; default: 100\n"
+            "  --dry-run          requeue: says what would be done\n"
+            "  --yes              requeue: does not ask, where it is more than one record\n"
+            "  --timeout SECONDS  for reading the topic; default: 60\n" COMMAND_CONNECT_HELP
+            "  --json             a line of JSON for each record\n" COMMAND_CONFIG_HELP
+            "\nExit codes: 0 done; 1 no such record, or not every one could be requeued; 2 usage; 69 Kafka\n"
+            "cannot be used; 75 the topic was not read in time; 78 configuration; 130 interrupted.\n",
     .run = run,
 };
 

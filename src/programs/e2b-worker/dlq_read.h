@@ -3,8 +3,8 @@
 #include "command.h"
 #include "dlq_record.h"
 
-/* The dead-letter topic read to its end, for `dlq list` and `dlq requeue`. Blocks: it runs a loop of its own.
- */
+/* The dead-letter topic read to its end, for `dlq list` and `dlq requeue`. Blocks: it runs a loop of its
+ * own. */
 
 enum { DLQ_BYTES_MAX = 256 * 1024 * 1024 };
 

@@ -2,6 +2,7 @@
 #include "doctor.h"
 
 #include "kafka/topics.h"
+#include "kafka/transactor.h"
 #include "redis/inspect.h"
 #include "topic_list.h"
 
@@ -85,6 +86,21 @@ static void report_topic(const struct config *config, const struct kafka_topic *
                    found->state == KAFKA_TOPIC_MISSING ? " (e2b-worker topics create)" : "");
 }
 
+/* By an id as workers have them: the group's name stands first. */
+static void check_transactions(const struct config *config, const struct kafka_cluster *cluster,
+                               struct report *report)
+{
+    struct error error;
+    if (strcmp(config->results_delivery, "transactional") != 0)
+        return;
+    const char *id = arena_printf(report->arena, "%s.doctor", config->kafka_group_id);
+    if (kafka_transactions_check(cluster, id, KAFKA_MS, &error))
+        report_add(report, "kafka", FINDING_OK,
+                   "transactions may be used; readers of results must set isolation.level=read_committed");
+    else
+        report_add(report, "kafka", FINDING_FAIL, "results.delivery=transactional: %s", error.text);
+}
+
 void check_kafka(const struct config *config, struct report *report)
 {
     struct error error;
@@ -104,6 +120,7 @@ void check_kafka(const struct config *config, struct report *report)
                config->kafka_bootstrap_servers, good, list.count);
     for (size_t i = 0; i < list.count; i++)
         report_topic(config, &list.items[i], &found[i], report);
+    check_transactions(config, &cluster, report);
 }
 
 /* ---- Redis ---- */

@@ -21,8 +21,8 @@ struct onlooker {
 enum { ONLOOKER_MS = 5000 };
 
 /* `found` runs once, from the loop: the ledger may be asked (why NULL), or not within ONLOOKER_MS, and why.
- * Returns: false for a URL that cannot be read or is not supported. Owns: onlooker_close, also after false.
- */
+ * Returns: false for a URL that cannot be read or is not supported. Owns: onlooker_close, also after
+ * false. */
 bool onlooker_open(struct onlooker *onlooker, struct loop *loop, const struct config *config,
                    void (*found)(void *arg, const char *why), void *arg, struct error *reterr) MUST_USE;
 /* `closed` runs once, from the loop, unless it was never opened: then at once. */

@@ -1,7 +1,7 @@
 -- acquire: worker, job, payload, origin, hop, tenant, weight, permit, horizon, until, rate, burst, warm|'',
---          [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
---   -> granted permit attempt crashes wait | denied limit used max retry | not_ready why | elsewhere owner
---    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox
+--          place|'', [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
+--   -> granted permit attempt crashes wait began | denied limit used max retry | not_ready why | elsewhere owner
+--    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox place
 --    | done status origin partition offset | stale | cancelled | conflict
 -- Writes j:, and for a grant p, p:, l:, rate; a denial writes only the caller's entry in q:.
 --
@@ -14,6 +14,7 @@ local UNLIMITED = 20000 -- what a rate without limit counts as, creates per 1000
 local worker, job, payload, origin, hop = A[1], A[2], A[3], A[4], tonumber(A[5])
 local tenant, weight, permit = A[6], tonumber(A[7]), A[8]
 local horizon, claim_life, rate, burst, warm = tonumber(A[9]), tonumber(A[10]), tonumber(A[11]), tonumber(A[12]), A[13]
+local own_place = A[14]
 
 local why, epoch, hold = not_ready()
 if why then return {'not_ready', why} end
@@ -21,12 +22,16 @@ if why then return {'not_ready', why} end
 -- The claim.
 local J = L .. 'j:' .. job
 local c = fields(J, 'state', 'owner', 'permit', 'payload', 'origin', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan',
-                 'attempt', 'crashes', 'run_until', 'taken', 'epoch')
+                 'attempt', 'crashes', 'run_until', 'taken', 'epoch', 'began', 'place')
 local state, attempt, crashes = c.state, tonumber(c.attempt or 0), tonumber(c.crashes or 0)
+local began = c.began and 1 or 0
 
 local function taken_over()
     if state == 'sealed' then
-        return {'sealed', call('GET', L .. 'o:' .. job) or '', c.permit or '', c.sandbox or ''}
+        -- Of an earlier epoch: what was published is done by now, the results have been read back.
+        local place = c.epoch == epoch and c.place or ''
+        if place == '' and own_place ~= '' then call('HSET', J, 'place', own_place) end -- the caller publishes it
+        return {'sealed', call('GET', L .. 'o:' .. job) or '', c.permit or '', c.sandbox or '', place}
     end
     local left = c.run_until and math.max(0, tonumber(c.run_until) - now) or 0
     return {'adopt', c.permit, c.sandbox or '', c.mode or '', c.plan or '', attempt, crashes, left}
@@ -49,7 +54,7 @@ if state == 'running' or state == 'sealed' then
         call('ZADD', L .. 'p', 'XX', 'GT', now + BOOK + horizon, permit)
         call('HSET', J, 'until', now + BOOK + claim_life, 'epoch', epoch)
         local born = tonumber(call('HGET', L .. 'p:' .. permit, 'born'))
-        return {'granted', permit, attempt, crashes, math.max(0, BOOK - (now - born))}
+        return {'granted', permit, attempt, crashes, math.max(0, BOOK - (now - born)), began}
     elseif is_again then
         attempt = attempt - 1 -- granted so long ago that the permit is over: once more through the limits
     else
@@ -60,15 +65,15 @@ if state == 'running' or state == 'sealed' then
             return {'elsewhere', c.owner}
         end
         call('HSET', J, 'owner', worker, 'until', now + claim_life, 'taken', permit, 'epoch', epoch)
+        keep(job)
         if not c.payload then call('HSET', J, 'payload', payload, 'origin', c.origin or origin) end
         if state == 'running' then
             -- The permit of a sealed claim keeps its name: its sandbox is for its old worker or the reaper to end.
             if call('EXISTS', L .. 'p:' .. c.permit) == 1 then call('HSET', L .. 'p:' .. c.permit, 'worker', worker) end
-            if c.owner ~= '' then
+            -- taken: nobody has begun since it was taken over last. The crash that was counted then is still this one.
+            if c.owner ~= '' and c.owner ~= worker and not c.taken then
                 crashes = call('HINCRBY', J, 'crashes', 1)
                 call('HSET', J, 'counted', 1) -- until bind says that the run goes on
-            else
-                call('HDEL', J, 'counted')
             end
             if c.cancel then note_cancel(worker, job) end
         end
@@ -103,7 +108,7 @@ local function maximum(limit, max)
 end
 
 local limits, class, unmet, unmet_all = {}, '', {}, 0
-for i = 14, #A, 2 do
+for i = 15, #A, 2 do
     local kind, name = string.sub(A[i], 1, 2), string.sub(A[i], 3)
     if kind == 'r:' then
         unmet[name] = math.max(0, maximum(A[i], A[i + 1]) - call('SCARD', L .. 'l:c:' .. name))
@@ -165,8 +170,9 @@ if warm == '' then
         if back >= (rate > 0 and rate or UNLIMITED) then call('HDEL', L .. 'rate', 'milli', 'cut') else rate = back end
     end
     local step = rate > 0 and 1000000 / rate or 0
-    local tat = math.max(tonumber(r[1] or 0), now)
-    wait = math.max(0, math.ceil(tat - now - (math.max(burst, 1) - 1) * step), tonumber(r[4] or 0) - now)
+    local tat, at_once, rest = math.max(tonumber(r[1] or 0), now), (math.max(burst, 1) - 1) * step, tonumber(r[4] or 0)
+    if rest > now then tat = math.max(tat, rest + at_once) end -- whoever asks for a rest shall not meet a burst at its end
+    wait = math.max(0, math.ceil(tat - now - at_once))
     if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
     if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
 else
@@ -177,8 +183,8 @@ for _, Q in ipairs(registered) do call('HDEL', Q, me) end
 attempt = attempt + 1
 call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', origin, 'hop', hop,
      'attempt', attempt, 'until', now + wait + claim_life, 'epoch', epoch)
-call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted')
-call('PERSIST', J)
+call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted', 'followed')
+call('PEXPIRE', J, WEEK)
 local all, has = old_limits and {old_limits} or {}, {}
 for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end
 for _, limit in ipairs(limits) do
@@ -189,4 +195,4 @@ call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
 local P = L .. 'p:' .. permit
 call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch)
 if not old_limits then call('HSET', P, 'born', now) end
-return {'granted', permit, attempt, crashes, wait}
+return {'granted', permit, attempt, crashes, wait, began}

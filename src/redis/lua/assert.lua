@@ -1,5 +1,5 @@
 -- assert: worker, mine|nobodys, permit|'', horizon, sandbox|'', limits, job|'', payload|'', origin|'', mode, plan, hop,
---         attempt, crashes, until, run_until, status|'' (running), record
+--         attempt, crashes, until, run_until, status|'' (running), record, place|''
 --   -> ok | superseded_permit (nothing was written) | superseded | elsewhere | done (the permit was taken in, the claim
 --      is not the caller's) | closed (the ledger is not being rebuilt)
 -- Writes p, p:, l:, j:, o:, x:. With acquire the only one that makes permits; it counts, whatever the limits are.
@@ -66,6 +66,7 @@ elseif status == '' then
     if not is_mine and c.state == 'running' and c.permit == permit then
         -- E2B's list knows less than what is written here: only its owner is not heard of.
         call('HSET', J, 'owner', '', 'epoch', epoch, 'until', now + tonumber(A[15]))
+        call('HDEL', J, 'counted', 'followed')
         if sandbox ~= '' then call('HSET', J, 'sandbox', sandbox) end
         return 'ok'
     end
@@ -73,7 +74,7 @@ end
 
 call('HSET', J, 'state', status == '' and 'running' or 'sealed', 'owner', owner, 'permit', permit, 'epoch', epoch, 'hop',
      hop, 'attempt', attempt, 'crashes', A[14], 'until', now + tonumber(A[15]))
-call('HDEL', J, 'taken', 'counted', 'sandbox', 'mode', 'plan', 'run_until')
+call('HDEL', J, 'taken', 'counted', 'followed', 'sandbox', 'mode', 'plan', 'run_until', 'place')
 if A[8] ~= '' then call('HSET', J, 'payload', A[8]) end
 if A[9] ~= '' then call('HSET', J, 'origin', A[9]) end
 if sandbox ~= '' then
@@ -81,9 +82,10 @@ if sandbox ~= '' then
 end
 if status ~= '' then
     call('HSET', J, 'status', status)
-    call('SET', O, record, 'PX', DAY)
+    if A[19] ~= '' then call('HSET', J, 'place', A[19]) end
+    call('SET', O, record)
 elseif c.cancel and is_mine then
     note_cancel(worker, job)
 end
-call('PERSIST', J)
+keep(job)
 return 'ok'

@@ -1,7 +1,8 @@
 -- bind: worker, job, permit, sandbox, mode, plan, horizon, until, run_until, adoption 0|1
 --   -> ok | superseded | superseded_permit | not_ready
--- Writes the sandbox's id into claim and permit, and moves their ends. adoption: the run that acquire handed over goes
--- on, so that the crash which the take-over counted is none.
+-- Writes the sandbox's id into claim and permit, and moves their ends. adoption: the run that acquire handed over has gone
+-- on for a lease, so that the crash which the take-over counted is none. Until then it stands (followed): a run that kills
+-- whoever follows it would be taken over for ever.
 --
 -- Closes: a create that was answered after its claim had been taken over (the late one learns here that its sandbox
 -- must go), and a permit that was pruned while its create was under way. It never makes a record that is not there:
@@ -10,7 +11,7 @@ local worker, job, permit, sandbox, mode, plan = A[1], A[2], A[3], A[4], A[5], A
 local why, epoch = not_ready()
 if why then return 'not_ready' end
 local J, P = L .. 'j:' .. job, L .. 'p:' .. permit
-local c = call('HMGET', J, 'state', 'owner', 'permit', 'counted', 'crashes')
+local c = call('HMGET', J, 'state', 'owner', 'permit', 'counted', 'crashes', 'followed')
 local is_mine = c[2] == worker and c[3] == permit and (c[1] == 'running' or c[1] == 'sealed')
 local has_permit = call('HGET', P, 'worker') == worker
 if has_permit then
@@ -22,9 +23,11 @@ if not has_permit then return 'superseded' end
 if c[1] == 'running' then
     call('HSET', J, 'sandbox', sandbox, 'mode', mode, 'plan', plan, 'until', now + tonumber(A[8]), 'run_until',
          now + tonumber(A[9]), 'epoch', epoch)
-    if A[10] == '1' and c[4] then
+    call('HDEL', J, 'taken', 'counted', 'followed') -- from now on whoever dies may have died of it
+    if A[10] == '1' and (c[4] or c[6]) then
         call('HSET', J, 'crashes', math.max(0, tonumber(c[5] or 0) - 1))
-        call('HDEL', J, 'counted')
+    elseif c[4] or c[6] then
+        call('HSET', J, 'followed', 1)
     end
 end
 return 'ok'

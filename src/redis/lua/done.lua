@@ -12,7 +12,7 @@ call('HSET', J, 'state', 'done', 'status', status, 'partition', A[3], 'offset', 
 call('DEL', L .. 'o:' .. job)
 local watched = call('HDEL', J, 'watch')
 call('HDEL', J, 'owner', 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'hop', 'attempt', 'crashes',
-     'cancel', 'taken', 'counted', 'epoch')
+     'cancel', 'taken', 'counted', 'epoch', 'began', 'place', 'moved')
 if watched == 1 then call('PUBLISH', L .. 'ev', 'done ' .. job) end
 call('PEXPIRE', J, A[5])
 return 'ok'

@@ -9,6 +9,7 @@ local LEASE = 30000
 local LATE = 120000 -- creates from before a loss are over: grant 10 s + deadline 30 s + late execution 75 s
 local AFTER = 110000 -- ... and of a worker so long after its lease: deadline + late execution
 local DAY = 86400000
+local WEEK = 7 * DAY -- a claim whose record nobody reads again: its worker died with the offset finished and `done` not sent
 
 -- Nothing is granted, sealed or bound while the ledger is rebuilt, or while its clock stands unexplained: between
 -- a jump of the clock and the next pulse every expiry in here may be wrong. Answers nil, or why not; and the epoch,
@@ -45,10 +46,17 @@ local function drop(permit)
     return limits or ''
 end
 
+-- A claim that somebody runs or publishes, and its bytes, which it never outlives: what was sealed would be lost.
+local function keep(job)
+    call('PEXPIRE', L .. 'j:' .. job, WEEK)
+    call('PEXPIRE', L .. 'o:' .. job, WEEK + 60000)
+end
+
 -- A claim that nobody runs any more, free for the next attempt, or for a copy of its record.
 local function give_up(J, state, ttl)
     call('HSET', J, 'state', state, 'owner', '')
-    call('HDEL', J, 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'taken', 'counted', 'epoch')
+    call('HDEL', J, 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'taken', 'counted', 'followed',
+         'epoch')
     call('PEXPIRE', J, ttl)
 end
 

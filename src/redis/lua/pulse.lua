@@ -112,6 +112,10 @@ for i = 5, #A, 2 do
     end
 end
 
-local cancelled = call('SMEMBERS', L .. 'x:' .. worker)
-if #cancelled > 0 then call('DEL', L .. 'x:' .. worker) end
+-- Told until its claim shows that the worker heard of it: this answer may be lost, or thrown away (doubt).
+local cancelled, X = {}, L .. 'x:' .. worker
+for _, job in ipairs(state ~= 'doubt' and call('SMEMBERS', X) or {}) do
+    local c = call('HMGET', L .. 'j:' .. job, 'state', 'owner')
+    if c[1] == 'running' and c[2] == worker then cancelled[#cancelled + 1] = job else call('SREM', X, job) end
+end
 return {state, epoch or '', lapsed, others, gone, cancelled, crew, workers}

@@ -1,4 +1,4 @@
--- seal: worker, job, permit|'', payload, origin, status, record, until
+-- seal: worker, job, permit|'', payload, origin, status, record, until, place|''
 --   -> ok | superseded | superseded_permit | elsewhere | done | conflict | not_ready
 -- Writes j: and o:.
 --
@@ -9,7 +9,7 @@ local worker, job, permit, payload, origin, status, record = A[1], A[2], A[3], A
 local why, epoch = not_ready()
 if why then return 'not_ready' end
 local J, O = L .. 'j:' .. job, L .. 'o:' .. job
-local c = call('HMGET', J, 'state', 'owner', 'permit', 'payload', 'origin')
+local c = call('HMGET', J, 'state', 'owner', 'permit', 'payload', 'origin', 'moved')
 local state = c[1]
 if c[4] and c[4] ~= payload then return 'conflict' end
 if state == 'done' then return 'done' end
@@ -25,7 +25,11 @@ elseif state == 'running' or state == 'sealed' then
 end
 call('HSET', J, 'state', 'sealed', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', c[5] or origin,
      'status', status, 'until', now + tonumber(A[8]), 'epoch', epoch)
-call('HDEL', J, 'taken', 'counted')
-call('SET', O, record, 'PX', DAY)
-call('PERSIST', J)
+call('HDEL', J, 'taken', 'counted', 'place')
+-- Where the record stands in whose transaction the result will be; one that a copy took over has none: see moved.
+if A[9] ~= '' and not string.find(' ' .. (c[6] or '') .. ' ', ' ' .. A[9] .. ' ', 1, true) then
+    call('HSET', J, 'place', A[9])
+end
+call('SET', O, record)
+keep(job)
 return 'ok'

@@ -1,4 +1,4 @@
-/* Calls and clients: beginning, deadline, fault, end. */
+/* Calls and clients, here: beginning, deadline, answers, end. */
 #include "fakes/e2b/inside.h"
 
 #include <assert.h>
@@ -9,74 +9,60 @@
 static void free_operation(void *object)
 {
     struct e2b_operation *operation = object;
-    for (size_t i = 0; i < operation->count; i++) {
-        free(operation->paths[i]);
-        buffer_release(&operation->contents[i]);
-    }
-    free(operation->paths);
-    free(operation->contents);
-    free(operation->text);
-    free(operation->id);
-    free(operation->mark);
+    LIST_EACH(&operation->letters, link)
+    letter_free(LIST_OBJECT(link, struct letter, link));
     free(operation);
 }
 
-struct e2b_call *operation_end(struct e2b_operation *operation)
+static struct e2b_call *operation_end(struct e2b_operation *operation)
 {
-    struct loop *loop = operation->client->world->loop;
+    struct loop *loop = operation->client->loop;
     struct e2b_call *call = TAKE(operation->call);
     assert(call && call->operation == operation);
     call->operation = NULL;
     if (operation->handle)
         operation->handle->active--;
-    /* The interpreter notices a leaving caller. */
-    if (operation->program && operation->program->owner == operation) {
-        operation->program->owner = NULL;
-        program_stop(operation->program, 2);
-    }
-    loop_timer_stop(loop, &operation->answer);
+    if (operation->request)
+        request_leave(TAKE(operation->request));
+    virtual_arrive_cancel(loop, &operation->arrival);
     loop_timer_stop(loop, &operation->deadline);
     link_remove(&operation->link);
     loop_reap(loop, operation, free_operation);
     return call;
 }
 
-void operation_fail(struct e2b_operation *operation, const struct e2b_error *error)
+static void fail(struct e2b_operation *operation, const struct e2b_error *error)
 {
-    enum e2b_world_call kind = operation->kind;
-    struct e2b_operation copy = *operation;
-    struct e2b_error said = *error;
+    const struct e2b_operation copy = *operation;
     struct e2b_call *call = operation_end(operation);
-    if (said.message[0] == '\0')
-        (void)snprintf(said.message, sizeof said.message, "the test says so (%s)", e2b_world_call_name(kind));
-    switch (kind) {
+    switch (copy.kind) {
     case E2B_WORLD_CREATE:
     case E2B_WORLD_CONNECT:
-        copy.on.sandbox(call, &said, NULL);
+        copy.on.sandbox(call, error, NULL);
         return;
     case E2B_WORLD_LIST:
-        copy.on.page(call, &said, NULL);
+        copy.on.page(call, error, NULL);
         return;
     case E2B_WORLD_INSPECT:
-        copy.on.info(call, &said, NULL);
+        copy.on.info(call, error, NULL);
         return;
     case E2B_WORLD_CODE:
-        copy.on.code(call, &said, NULL);
+        copy.on.code(call, error, NULL);
         return;
     case E2B_WORLD_PROCESS:
-        copy.on.exit(call, &said, NULL);
+        copy.on.exit(call, error, NULL);
         return;
     case E2B_WORLD_STAT:
-        copy.on.file(call, &said, NULL);
+        copy.on.file(call, error, NULL);
         return;
     case E2B_WORLD_FILES:
-        copy.on.files(call, &said, NULL);
+        copy.on.files(call, error, NULL);
         return;
     case E2B_WORLD_KEEP:
     case E2B_WORLD_KILL:
     case E2B_WORLD_WRITE:
     case E2B_WORLD_READ:
-        copy.on.done(call, &said);
+        copy.on.done(call, error);
         return;
     case E2B_WORLD_ANY:
     case E2B_WORLD_CALL_COUNT:
@@ -85,28 +71,101 @@ void operation_fail(struct e2b_operation *operation, const struct e2b_error *err
     assert(!"every kind of call is handled above");
 }
 
-void operation_fail_kind(struct e2b_operation *operation, enum e2b_error_kind kind, const char *message)
+static void fail_kind(struct e2b_operation *operation, enum e2b_error_kind kind, const char *message)
 {
-    struct e2b_error error = {.kind = kind};
+    struct e2b_error error = {.kind = kind, .undecided = kind == E2B_ERROR_TIMEOUT};
     (void)snprintf(error.message, sizeof error.message, "%s", message);
-    operation_fail(operation, &error);
+    fail(operation, &error);
 }
 
-struct place *operation_place(struct e2b_operation *operation)
+/* ---- letters ---- */
+
+static struct e2b_sandbox *new_handle(struct e2b_client *client, const char *id)
 {
-    struct e2b_world *world = operation->client->world;
-    struct place *place = place_find(world, operation->handle ? operation->handle->id : operation->id);
-    if (!place)
-        operation_fail_kind(operation, E2B_ERROR_GONE, "the sandbox is gone");
-    return place;
+    struct e2b_sandbox *handle = base_alloc(sizeof *handle);
+    handle->client = client;
+    (void)snprintf(handle->id, sizeof handle->id, "%s", id);
+    return handle;
 }
+
+static void hear_output(struct e2b_operation *operation, const struct e2b_output *output)
+{
+    operation->output(operation->call, output);
+    if (operation->call && operation->cut_after > 0 && ++operation->events >= operation->cut_after)
+        fail_kind(operation, E2B_ERROR_BROKEN, "the stream was cut");
+}
+
+static void hear(struct e2b_operation *operation, const struct letter *letter)
+{
+    const struct e2b_operation copy = *operation;
+    switch (letter->kind) {
+    case LETTER_ERROR:
+        fail(operation, &letter->is.error);
+        return;
+    case LETTER_DONE:
+        copy.on.done(operation_end(operation), NULL);
+        return;
+    case LETTER_SANDBOX:
+        copy.on.sandbox(operation_end(operation), NULL, new_handle(copy.client, letter->is.sandbox));
+        return;
+    case LETTER_PAGE:
+        copy.on.page(operation_end(operation), NULL, &letter->is.page);
+        return;
+    case LETTER_INFO:
+        copy.on.info(operation_end(operation), NULL, &letter->is.info);
+        return;
+    case LETTER_BYTES:
+        operation->bytes(operation->call, letter->is.bytes);
+        return;
+    case LETTER_FILE:
+        copy.on.file(operation_end(operation), NULL, &letter->is.file);
+        return;
+    case LETTER_FILES:
+        copy.on.files(operation_end(operation), NULL, &letter->is.files);
+        return;
+    case LETTER_OUTPUT:
+        hear_output(operation, &letter->is.output);
+        return;
+    case LETTER_CODE:
+        copy.on.code(operation_end(operation), NULL,
+                     letter->is.exception.name ? &letter->is.exception : NULL);
+        return;
+    case LETTER_EXIT:
+        copy.on.exit(operation_end(operation), NULL, &(struct e2b_exit){0});
+        return;
+    }
+}
+
+static void on_arrival(void *arg)
+{
+    struct e2b_operation *operation = arg;
+    struct loop *loop = operation->client->loop;
+    while (operation->call && !list_is_empty(&operation->letters)) {
+        struct letter *letter = LIST_OBJECT(operation->letters.next, struct letter, link);
+        int64_t wait_ms = letter->due_ms - loop_boot_ms(operation->client->world->loop);
+        if (wait_ms > 0) {
+            virtual_arrive(loop, &operation->arrival, wait_ms, on_arrival, operation);
+            return;
+        }
+        link_remove(&letter->link);
+        hear(operation, letter);
+        letter_free(letter);
+    }
+}
+
+void operation_receive(struct e2b_operation *operation, struct letter *letter)
+{
+    list_push_back(&operation->letters, &letter->link);
+    if (!timer_is_active(&operation->arrival))
+        virtual_arrive(operation->client->loop, &operation->arrival,
+                       letter->due_ms - loop_boot_ms(operation->client->world->loop), on_arrival, operation);
+}
+
+/* ---- beginning ---- */
 
 static void on_deadline(void *arg)
 {
-    struct e2b_operation *operation = arg;
-    struct e2b_error error = {.kind = E2B_ERROR_TIMEOUT, .undecided = true};
-    (void)snprintf(error.message, sizeof error.message, "no answer in time");
-    operation_fail(operation, &error);
+    fail_kind(arg, E2B_ERROR_TIMEOUT, "no answer in time");
 }
 
 static const char *job_of(const struct e2b_operation *operation)
@@ -122,62 +181,38 @@ struct e2b_operation *operation_begin(struct e2b_client *client, struct e2b_sand
 {
     struct e2b_world *world = client->world;
     assert(!call->operation && !client->closed);
+    virtual_place(client->loop);
     struct e2b_operation *operation = base_alloc(sizeof *operation);
     operation->client = client;
     operation->handle = handle;
     operation->call = call;
     operation->kind = kind;
+    operation->request = request_new(world, operation, kind);
+    list_init(&operation->letters);
     call->operation = operation;
-    if (handle)
+    if (handle) {
         handle->active++;
-    list_push_back(&world->operations, &operation->link);
+        operation->request->sandbox = base_strdup(handle->id);
+    }
+    list_push_back(&client->operations, &operation->link);
     world->calls[kind]++;
     world->calls[E2B_WORLD_ANY]++;
-    if (kind != E2B_WORLD_CREATE) /* its job is not known yet */
-        operation->is_faulty = e2b_world_take_fault(world, kind, job_of(operation), &operation->fault);
     int64_t timeout_ms = call->timeout_ms != 0 ? call->timeout_ms : default_timeout_ms;
     if (timeout_ms > 0)
-        loop_timer_start(world->loop, &operation->deadline, timeout_ms, on_deadline, operation);
-    if (kind != E2B_WORLD_CREATE)
-        e2b_world_tell(world, kind, job_of(operation), /* is_done= */ false);
+        loop_timer_start(client->loop, &operation->deadline, timeout_ms, on_deadline, operation);
+    if (kind == E2B_WORLD_CREATE) /* its job is not known yet */
+        return operation;
+    struct e2b_request *request = operation->request;
+    request->is_faulty = e2b_world_take_fault(world, kind, job_of(operation), &request->fault);
+    operation->cut_after = request->is_faulty ? request->fault.cut_after : 0;
+    e2b_world_tell(world, kind, job_of(operation), /* is_done= */ false);
     return operation;
 }
 
-/* What a call does when nobody hears of it any more. */
-static void perform_unheard(struct e2b_operation *operation)
+void operation_run(struct e2b_operation *operation, void (*perform)(struct e2b_request *request))
 {
-    struct e2b_world *world = operation->client->world;
-    struct place *place = place_find(world, operation->handle ? operation->handle->id
-                                            : operation->id   ? operation->id
-                                                              : "");
-    if (!place)
-        return;
-    if (operation->kind == E2B_WORLD_KILL)
-        place_end(place);
-    else if (operation->kind == E2B_WORLD_KEEP)
-        place_set_end(place, operation->live_ms);
-    for (size_t i = 0; operation->kind == E2B_WORLD_WRITE && i < operation->count; i++)
-        place_write(place, operation->paths[i], buffer_bytes(&operation->contents[i]));
-}
-
-static void on_answer(void *arg)
-{
-    struct e2b_operation *operation = arg;
-    const struct e2b_world_fault *fault = &operation->fault;
-    bool fails = operation->is_faulty && (fault->is_silent || fault->error.kind != 0);
-    if (fails && fault->is_done)
-        perform_unheard(operation);
-    if (!fails)
-        operation->perform(operation);
-    else if (!fault->is_silent)
-        operation_fail(operation, &fault->error);
-}
-
-void operation_run(struct e2b_operation *operation, void (*perform)(struct e2b_operation *operation))
-{
-    struct e2b_world *world = operation->client->world;
-    operation->perform = perform;
-    loop_timer_start(world->loop, &operation->answer, world->delay_ms[operation->kind], on_answer, operation);
+    request_send(operation->request, perform);
+    virtual_place(operation->client->loop);
 }
 
 /* ---- calls, as everybody may use them ---- */
@@ -207,32 +242,23 @@ void e2b_call_resume(struct e2b_call *call)
 
 struct e2b_client *e2b_client_new(struct uv_loop_s *loop, const struct e2b_client_options *options)
 {
-    (void)loop;
     struct e2b_client *client = base_alloc(sizeof *client);
     client->world = e2b_world_at(options->api_url);
+    client->loop = loop ? (struct loop *)loop : client->world->loop;
+    list_init(&client->operations);
     list_push_back(&client->world->clients, &client->link);
     return client;
-}
-
-static struct e2b_operation *find_operation(const struct e2b_client *client)
-{
-    LIST_EACH(&client->world->operations, link)
-    {
-        struct e2b_operation *operation = LIST_OBJECT(link, struct e2b_operation, link);
-        if (operation->client == client)
-            return operation;
-    }
-    return NULL;
 }
 
 static void on_closing(void *arg)
 {
     struct e2b_client *client = arg;
-    for (struct e2b_operation *operation; (operation = find_operation(client));)
-        operation_fail_kind(operation, E2B_ERROR_CLOSED, "the client was closed");
+    while (!list_is_empty(&client->operations))
+        fail_kind(LIST_OBJECT(client->operations.next, struct e2b_operation, link), E2B_ERROR_CLOSED,
+                  "the client was closed");
     link_remove(&client->link);
     client->closed(client->closed_arg);
-    loop_reap(client->world->loop, client, free);
+    loop_reap(client->loop, client, free);
 }
 
 static void ignore(void *arg)
@@ -245,5 +271,23 @@ void e2b_client_close(struct e2b_client *client, e2b_closed_fn closed, void *arg
     assert(!client->closed);
     client->closed = closed ? closed : ignore;
     client->closed_arg = arg;
-    loop_timer_start(client->world->loop, &client->closing, 1, on_closing, client);
+    loop_timer_start(client->loop, &client->closing, 1, on_closing, client);
+}
+
+void e2b_world_kill(struct e2b_world *world, struct loop *loop)
+{
+    LIST_EACH(&world->clients, link)
+    {
+        struct e2b_client *client = LIST_OBJECT(link, struct e2b_client, link);
+        if (client->loop == loop)
+            link_remove(&client->link);
+    }
+    LIST_EACH(&world->requests, link)
+    {
+        struct e2b_request *request = LIST_OBJECT(link, struct e2b_request, link);
+        if (!request->operation || request->operation->client->loop != loop)
+            continue;
+        request->operation->request = NULL;
+        request_leave(request);
+    }
 }

@@ -1,4 +1,4 @@
-/* The control plane: create, list, keep, kill. */
+/* The control plane: create, list, inspect, keep, kill. */
 #include "fakes/e2b/inside.h"
 
 #include <assert.h>
@@ -6,93 +6,54 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CREATE_TIMEOUT_MS = 30000, CONTROL_TIMEOUT_MS = 10000, PAGE_MAX = 100, SOON_MS = 2 };
+enum { CREATE_TIMEOUT_MS = 30000, CONTROL_TIMEOUT_MS = 10000, PAGE_MAX = 100 };
 
-/* A create that was sent: it is carried out whoever listens. */
-struct creation {
-    struct link link;
-    struct e2b_world *world;
-    struct timer timer;
-    struct e2b_pair *metadata;
-    size_t count;
-    int64_t live_ms;
-};
+/* ---- create: it is carried out whoever listens ---- */
 
-static void on_created(void *arg)
+static void refuse(struct e2b_request *request)
 {
-    struct creation *creation = arg;
-    (void)place_new(creation->world, creation->metadata, creation->count, creation->live_ms);
-    link_remove(&creation->link);
-    free(creation);
-}
-
-static void send_creation(struct e2b_world *world, const struct e2b_sandbox_options *options,
-                          int64_t delay_ms)
-{
-    struct creation *creation = base_alloc(sizeof *creation);
-    creation->world = world;
-    creation->metadata = pairs_copy(options->metadata);
-    creation->count = options->metadata.count;
-    creation->live_ms = options->live_ms > 0 ? (options->live_ms + 999) / 1000 * 1000 : 300000;
-    list_push_back(&world->creations, &creation->link);
-    loop_timer_start(world->loop, &creation->timer, delay_ms, on_created, creation);
-}
-
-static struct e2b_sandbox *new_handle(struct e2b_client *client, const struct place *place)
-{
-    struct e2b_sandbox *handle = base_alloc(sizeof *handle);
-    handle->client = client;
-    (void)snprintf(handle->id, sizeof handle->id, "%s", place->id);
-    return handle;
-}
-
-static struct place *find_by_permit(const struct e2b_world *world, const char *permit)
-{
-    LIST_EACH(&world->sandboxes, link)
-    {
-        struct place *place = LIST_OBJECT(link, struct place, link);
-        if (strcmp(place->permit, permit) == 0)
-            return place;
-    }
-    return NULL;
-}
-
-static void answer_create(struct e2b_operation *operation)
-{
-    struct e2b_client *client = operation->client;
-    e2b_sandbox_fn done = operation->on.sandbox;
-    const struct place *place = find_by_permit(client->world, operation->id);
-    if (!place) { /* it has ended already */
-        struct e2b_error error = {.kind = E2B_ERROR_BROKEN, .undecided = true};
-        operation_fail(operation, &error);
-        return;
-    }
-    done(operation_end(operation), NULL, new_handle(client, place));
-}
-
-static void answer_quota(struct e2b_operation *operation)
-{
-    struct e2b_error error = {.kind = E2B_ERROR_QUOTA, .http_status = 429};
+    struct letter *letter = letter_new(LETTER_ERROR);
+    letter->is.error = (struct e2b_error){.kind = E2B_ERROR_QUOTA, .http_status = 429};
     (void)snprintf(
-        error.message, sizeof error.message,
+        letter->is.error.message, sizeof letter->is.error.message,
         "you have reached the maximum number of concurrent E2B sandboxes (%lld). If you need more, "
         "please contact us",
-        (long long)operation->client->world->limit);
-    operation_fail(operation, &error);
+        (long long)request->world->limit);
+    request_answer(request, letter);
 }
 
-/* What is being made counts. */
-static bool is_full(const struct e2b_world *world)
+/* The metadata, as names and values in turn, went into `paths`. */
+static void do_create(struct e2b_request *request)
 {
-    int64_t count = (int64_t)world->live;
-    LIST_EACH(&world->creations, link)
-    count++;
-    return world->limit > 0 && count >= world->limit;
+    struct e2b_world *world = request->world;
+    if (world->limit > 0 && (int64_t)world->live >= world->limit) {
+        refuse(request);
+        return;
+    }
+    size_t count = request->count / 2;
+    struct e2b_pair *metadata = base_alloc(sizeof *metadata * MAX(count, 1));
+    for (size_t i = 0; i < count; i++)
+        metadata[i] = (struct e2b_pair){TAKE(request->paths[2 * i]), TAKE(request->paths[2 * i + 1])};
+    struct letter *letter = letter_new(LETTER_SANDBOX);
+    letter->is.sandbox =
+        arena_strdup(&letter->arena, place_new(world, metadata, count, request->live_ms)->id);
+    request_answer(request, letter);
 }
 
-static void answer_expired(struct e2b_operation *operation)
+static void keep_metadata(struct e2b_request *request, struct e2b_pairs metadata)
 {
-    operation_fail_kind(operation, E2B_ERROR_EXPIRED, "too late to be sent");
+    request->count = metadata.count * 2;
+    request->paths = base_alloc(sizeof *request->paths * (request->count + 1));
+    request->contents = base_alloc(sizeof *request->contents * (request->count + 1));
+    for (size_t i = 0; i < metadata.count; i++) {
+        request->paths[2 * i] = base_strdup(metadata.items[i].name);
+        request->paths[2 * i + 1] = base_strdup(metadata.items[i].value);
+    }
+}
+
+static void do_expire(struct e2b_request *request)
+{
+    request_fail(request, E2B_ERROR_EXPIRED, "too late to be sent");
 }
 
 void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
@@ -101,31 +62,25 @@ void e2b_sandbox_create(struct e2b_client *client, struct e2b_call *call,
     struct e2b_world *world = client->world;
     struct e2b_operation *operation =
         operation_begin(client, NULL, call, E2B_WORLD_CREATE, CREATE_TIMEOUT_MS);
-    const struct e2b_world_fault *fault = &operation->fault;
-    const char *permit = pair_of(options->metadata, "permit");
+    struct e2b_request *request = operation->request;
+    const char *permit = pair_of(options->metadata, "permit"), *job = pair_of(options->metadata, "job");
     assert(options->template_id &&
            (!options->idempotency_key || strcmp(permit, options->idempotency_key) == 0));
-    operation->is_faulty =
-        e2b_world_take_fault(world, E2B_WORLD_CREATE, pair_of(options->metadata, "job"), &operation->fault);
-    operation->id = base_strdup(permit);
     operation->on.sandbox = done;
-    e2b_world_tell(world, E2B_WORLD_CREATE, pair_of(options->metadata, "job"), /* is_done= */ false);
-    if (options->send_before_boot_ms > 0 && loop_boot_ms(world->loop) >= options->send_before_boot_ms) {
-        operation->is_faulty = false;
-        operation_run(operation, answer_expired);
+    request->id = base_strdup(permit);
+    request->live_ms = options->live_ms > 0 ? (options->live_ms + 999) / 1000 * 1000 : 300000;
+    keep_metadata(request, options->metadata);
+    e2b_world_tell(world, E2B_WORLD_CREATE, job, /* is_done= */ false);
+    if (options->send_before_boot_ms > 0 && loop_boot_ms(client->loop) >= options->send_before_boot_ms) {
+        operation_run(operation, do_expire);
         return;
     }
-    assert(!find_by_permit(world, permit)); /* one create for a permit */
-    if (!operation->is_faulty && is_full(world)) {
-        operation_run(operation, answer_quota);
-        return;
-    }
-    if (!operation->is_faulty)
-        send_creation(world, options, world->delay_ms[E2B_WORLD_CREATE] - SOON_MS);
-    else if (fault->is_done || fault->late_ms > 0)
-        send_creation(world, options, MAX(fault->late_ms, 1));
-    operation_run(operation, answer_create);
+    assert(!place_find_by_permit(world, permit)); /* one create for a permit */
+    request->is_faulty = e2b_world_take_fault(world, E2B_WORLD_CREATE, job, &request->fault);
+    operation_run(operation, do_create);
 }
+
+/* ---- list, inspect ---- */
 
 static bool matches(const struct place *place, struct e2b_pairs metadata)
 {
@@ -136,11 +91,15 @@ static bool matches(const struct place *place, struct e2b_pairs metadata)
     return true;
 }
 
-static struct e2b_sandbox_info info_of(const struct place *place)
+static struct e2b_sandbox_info info_of(const struct place *place, struct arena *arena)
 {
     struct loop *loop = place->world->loop;
-    int64_t now_ms = loop_now_ms(loop), now_unix_ms = loop_unix_ms(loop);
-    return (struct e2b_sandbox_info){.id = place->id,
+    int64_t now_ms = loop_boot_ms(loop), now_unix_ms = loop_unix_ms(loop);
+    struct e2b_pair *metadata = ARENA_ARRAY(arena, struct e2b_pair, place->metadata_count + 1);
+    for (size_t i = 0; i < place->metadata_count; i++)
+        metadata[i] = (struct e2b_pair){arena_strdup(arena, place->metadata[i].name),
+                                        arena_strdup(arena, place->metadata[i].value)};
+    return (struct e2b_sandbox_info){.id = arena_strdup(arena, place->id),
                                      .template_id = "template",
                                      .state = E2B_SANDBOX_RUNNING,
                                      .started_unix_ms = now_unix_ms - (now_ms - place->began_ms),
@@ -148,106 +107,101 @@ static struct e2b_sandbox_info info_of(const struct place *place)
                                      .remaining_ms = place->ends_ms - now_ms,
                                      .cpu_count = 2,
                                      .memory_mb = 1024,
-                                     .metadata = {place->metadata, place->metadata_count}};
+                                     .metadata = {metadata, place->metadata_count}};
 }
 
-/* The filter, as "name=value" words, went into `paths`, the size of a page into `live_ms`; `text` is the
- * number of the last sandbox on the page before. */
-static void answer_list(struct e2b_operation *operation)
+/* The filter went into `paths`, the size of a page into `live_ms`; `text` is the number of the last sandbox
+ * on the page before. */
+static void do_list(struct e2b_request *request)
 {
-    struct e2b_world *world = operation->client->world;
-    struct e2b_sandbox_info items[PAGE_MAX] = {0};
-    struct e2b_pair metadata[8];
+    struct e2b_world *world = request->world;
+    struct letter *letter = letter_new(LETTER_PAGE);
+    struct e2b_sandbox_info *items = ARENA_ARRAY(&letter->arena, struct e2b_sandbox_info, PAGE_MAX);
     struct e2b_sandbox_page page = {.items = items};
-    char next[24];
-    int64_t after = operation->text ? strtoll(operation->text, NULL, 10) : 0, last = 0;
-    assert(operation->count / 2 <= ARRAY_LENGTH(metadata));
-    for (size_t i = 0; i + 1 < operation->count; i += 2)
-        metadata[i / 2] = (struct e2b_pair){operation->paths[i], operation->paths[i + 1]};
-    struct e2b_pairs wanted = {metadata, operation->count / 2};
+    struct e2b_pair metadata[8];
+    int64_t after = request->text ? strtoll(request->text, NULL, 10) : 0, last = 0;
+    assert(request->count / 2 <= ARRAY_LENGTH(metadata));
+    for (size_t i = 0; i + 1 < request->count; i += 2)
+        metadata[i / 2] = (struct e2b_pair){request->paths[i], request->paths[i + 1]};
+    struct e2b_pairs wanted = {metadata, request->count / 2};
     LIST_EACH(&world->sandboxes, link)
     {
         const struct place *place = LIST_OBJECT(link, struct place, link);
         if (!matches(place, wanted))
             continue;
         page.total_running++;
-        if (place->number > after && (int64_t)page.count == operation->live_ms) {
-            (void)snprintf(next, sizeof next, "%lld", (long long)last);
-            page.next = next;
+        if (place->number > after && (int64_t)page.count == request->live_ms) {
+            page.next = arena_printf(&letter->arena, "%lld", (long long)last);
         } else if (place->number > after) {
-            items[page.count++] = info_of(place);
+            items[page.count++] = info_of(place, &letter->arena);
             last = place->number;
         }
     }
-    e2b_page_fn done = operation->on.page;
-    done(operation_end(operation), NULL, &page);
+    letter->is.page = page;
+    request_answer(request, letter);
 }
 
 void e2b_sandbox_list(struct e2b_client *client, struct e2b_call *call,
                       const struct e2b_sandbox_filter *filter, e2b_page_fn done)
 {
     struct e2b_operation *operation = operation_begin(client, NULL, call, E2B_WORLD_LIST, CONTROL_TIMEOUT_MS);
+    struct e2b_request *request = operation->request;
     operation->on.page = done;
-    operation->live_ms = MIN(filter->limit > 0 ? filter->limit : PAGE_MAX, PAGE_MAX);
-    operation->text = filter->next ? base_strdup(filter->next) : NULL;
-    operation->count = filter->metadata.count * 2;
-    operation->paths = base_alloc(sizeof *operation->paths * (operation->count + 1));
-    operation->contents = base_alloc(sizeof *operation->contents * (operation->count + 1));
-    for (size_t i = 0; i < filter->metadata.count; i++) {
-        operation->paths[2 * i] = base_strdup(filter->metadata.items[i].name);
-        operation->paths[2 * i + 1] = base_strdup(filter->metadata.items[i].value);
-    }
-    operation_run(operation, answer_list);
+    request->live_ms = MIN(filter->limit > 0 ? filter->limit : PAGE_MAX, PAGE_MAX);
+    request->text = base_strdup(filter->next);
+    keep_metadata(request, filter->metadata);
+    operation_run(operation, do_list);
 }
 
-static void answer_inspect(struct e2b_operation *operation)
+static void do_inspect(struct e2b_request *request)
 {
-    struct place *place = operation_place(operation);
+    struct place *place = request_place(request);
     if (!place)
         return;
-    struct e2b_sandbox_info info = info_of(place);
-    e2b_info_fn done = operation->on.info;
-    done(operation_end(operation), NULL, &info);
+    struct letter *letter = letter_new(LETTER_INFO);
+    letter->is.info = info_of(place, &letter->arena);
+    request_answer(request, letter);
 }
 
 void e2b_sandbox_inspect(struct e2b_client *client, struct e2b_call *call, const char *id, e2b_info_fn done)
 {
     struct e2b_operation *operation =
         operation_begin(client, NULL, call, E2B_WORLD_INSPECT, CONTROL_TIMEOUT_MS);
-    operation->id = base_strdup(id);
+    operation->request->id = base_strdup(id);
     operation->on.info = done;
-    operation_run(operation, answer_inspect);
+    operation_run(operation, do_inspect);
 }
 
-static void answer_keep(struct e2b_operation *operation)
+/* ---- keep, connect, kill ---- */
+
+static void do_keep(struct e2b_request *request)
 {
-    struct place *place = operation_place(operation);
+    struct place *place = request_place(request);
     if (!place)
         return;
-    place_set_end(place, operation->live_ms);
-    e2b_done_fn done = operation->on.done;
-    done(operation_end(operation), NULL);
+    place_set_end(place, request->live_ms);
+    request_done(request);
 }
 
 void e2b_sandbox_keep(struct e2b_client *client, struct e2b_call *call, const char *id, int64_t live_ms,
                       e2b_done_fn done)
 {
     struct e2b_operation *operation = operation_begin(client, NULL, call, E2B_WORLD_KEEP, CONTROL_TIMEOUT_MS);
-    operation->id = base_strdup(id);
-    operation->live_ms = live_ms;
+    operation->request->id = base_strdup(id);
+    operation->request->live_ms = live_ms;
     operation->on.done = done;
-    operation_run(operation, answer_keep);
+    operation_run(operation, do_keep);
 }
 
-static void answer_connect(struct e2b_operation *operation)
+static void do_connect(struct e2b_request *request)
 {
-    struct place *place = operation_place(operation);
+    struct place *place = request_place(request);
     if (!place)
         return;
-    place_set_end(place, operation->live_ms);
-    e2b_sandbox_fn done = operation->on.sandbox;
-    struct e2b_client *client = operation->client;
-    done(operation_end(operation), NULL, new_handle(client, place));
+    place_set_end(place, request->live_ms);
+    struct letter *letter = letter_new(LETTER_SANDBOX);
+    letter->is.sandbox = arena_strdup(&letter->arena, place->id);
+    request_answer(request, letter);
 }
 
 void e2b_sandbox_connect(struct e2b_client *client, struct e2b_call *call, const char *id, int64_t live_ms,
@@ -255,29 +209,31 @@ void e2b_sandbox_connect(struct e2b_client *client, struct e2b_call *call, const
 {
     struct e2b_operation *operation =
         operation_begin(client, NULL, call, E2B_WORLD_CONNECT, CONTROL_TIMEOUT_MS);
-    operation->id = base_strdup(id);
-    operation->live_ms = live_ms;
+    operation->request->id = base_strdup(id);
+    operation->request->live_ms = live_ms;
     operation->on.sandbox = done;
-    operation_run(operation, answer_connect);
+    operation_run(operation, do_connect);
 }
 
-static void answer_kill(struct e2b_operation *operation)
+static void do_kill(struct e2b_request *request)
 {
-    struct place *place = place_find(operation->client->world, operation->id);
+    struct place *place = place_find(request->world, request->id);
     if (place) {
+        const struct e2b_world_eye *eye = place->world->eye;
         e2b_world_tell(place->world, E2B_WORLD_KILL, place->job, /* is_done= */ true);
-        place_end(place);
+        if (eye && eye->on_killed)
+            eye->on_killed(eye->arg, place, request->client);
+        place_end(place, "killed");
     }
-    e2b_done_fn done = operation->on.done;
-    done(operation_end(operation), NULL);
+    request_done(request);
 }
 
 void e2b_sandbox_kill(struct e2b_client *client, struct e2b_call *call, const char *id, e2b_done_fn done)
 {
     struct e2b_operation *operation = operation_begin(client, NULL, call, E2B_WORLD_KILL, CONTROL_TIMEOUT_MS);
-    operation->id = base_strdup(id);
+    operation->request->id = base_strdup(id);
     operation->on.done = done;
-    operation_run(operation, answer_kill);
+    operation_run(operation, do_kill);
 }
 
 /* ---- handles ---- */

@@ -13,8 +13,11 @@ struct program *program_new(struct place *place, const char *text)
     program->text = base_strdup(text);
     program->record = base_strdup("");
     program->at = program->text;
+    list_init(&program->followers);
     list_push_back(&place->programs, &program->link);
     e2b_world_tally(place->world, place->job)->starts++;
+    if (place->world->eye && place->world->eye->on_started)
+        place->world->eye->on_started(place->world->eye->arg, place);
     return program;
 }
 
@@ -109,7 +112,7 @@ static int64_t obey(struct program *program, char *line)
         *(line[0] == 'e' ? &program->exit_code : &program->signal) = atoi(words);
         end(program);
     } else if (strcmp(line, "vanish") == 0) {
-        place_end(program->place);
+        place_end(program->place, "vanished");
         return -1;
     }
     return program->has_ended ? -1 : 0;
@@ -129,6 +132,6 @@ static void step(void *arg)
         end(program);
     if (wait_ms > 0 || program->is_cut)
         loop_timer_start(program->place->world->loop, &program->next, wait_ms, step, program);
-    if (link_is_on_list(&program->place->link))
+    if (!program->place->is_gone)
         program_tell(program);
 }

@@ -13,8 +13,8 @@ struct e2b_world *e2b_world_new(struct loop *loop)
     struct e2b_world *world = base_alloc(sizeof *world);
     world->loop = loop;
     (void)snprintf(world->url, sizeof world->url, "world:%p", (void *)world);
-    struct link *heads[] = {&world->sandboxes, &world->clients,   &world->faults,
-                            &world->tallies,   &world->creations, &world->operations};
+    struct link *heads[] = {&world->sandboxes, &world->clients, &world->faults, &world->tallies,
+                            &world->requests};
     for (size_t i = 0; i < ARRAY_LENGTH(heads); i++)
         list_init(heads[i]);
     for (int i = 0; i < E2B_WORLD_CALL_COUNT; i++)
@@ -28,16 +28,22 @@ void e2b_world_free(struct e2b_world *world)
 {
     if (!world)
         return;
-    assert(list_is_empty(&world->clients) && list_is_empty(&world->creations));
+    assert(list_is_empty(&world->clients));
+    LIST_EACH(&world->requests, link)
+    request_end(LIST_OBJECT(link, struct e2b_request, link));
     LIST_EACH(&world->sandboxes, link)
-    place_end(LIST_OBJECT(link, struct place, link));
+    place_end(LIST_OBJECT(link, struct place, link), "over");
     e2b_world_forgive(world);
     LIST_EACH(&world->tallies, link)
     {
         struct tally *tally = LIST_OBJECT(link, struct tally, link);
+        index_remove(&world->jobs, &tally->node);
         free(tally->job);
         free(tally);
     }
+    index_release(&world->ids);
+    index_release(&world->permits);
+    index_release(&world->jobs);
     free(world);
 }
 
@@ -120,19 +126,29 @@ void e2b_world_delay(struct e2b_world *world, enum e2b_world_call call, int64_t 
     world->delay_ms[call] = ms;
 }
 
+void e2b_world_vary(struct e2b_world *world, struct random *random)
+{
+    world->random = random;
+}
+
+/* Between half of it and twice as much. */
+int64_t e2b_world_delay_of(struct e2b_world *world, enum e2b_world_call call)
+{
+    int64_t ms = world->delay_ms[call];
+    return world->random ? ms / 2 + (int64_t)random_below(world->random, (uint64_t)ms * 3 / 2 + 1) : ms;
+}
+
 /* ---- counts ---- */
 
 struct tally *e2b_world_tally(struct e2b_world *world, const char *job)
 {
-    LIST_EACH(&world->tallies, link)
-    {
-        struct tally *tally = LIST_OBJECT(link, struct tally, link);
-        if (strcmp(tally->job, job) == 0)
-            return tally;
-    }
+    struct index_node *node = index_find(&world->jobs, job);
+    if (node)
+        return INDEX_OBJECT(node, struct tally, node);
     struct tally *tally = base_alloc(sizeof *tally);
     tally->job = base_strdup(job);
     list_push_back(&world->tallies, &tally->link);
+    index_put(&world->jobs, &tally->node, tally->job);
     return tally;
 }
 
@@ -188,25 +204,29 @@ static struct place *find_of_job(const struct e2b_world *world, const char *job)
 
 struct place *place_find(const struct e2b_world *world, const char *id)
 {
-    LIST_EACH(&world->sandboxes, link)
-    {
-        struct place *place = LIST_OBJECT(link, struct place, link);
-        if (strcmp(place->id, id) == 0)
-            return place;
-    }
-    return NULL;
+    struct index_node *node = index_find(&world->ids, id);
+    return node ? INDEX_OBJECT(node, struct place, id_node) : NULL;
+}
+
+struct place *place_find_by_permit(const struct e2b_world *world, const char *permit)
+{
+    struct index_node *node = index_find(&world->permits, permit);
+    return node ? INDEX_OBJECT(node, struct place, permit_node) : NULL;
 }
 
 static void on_end(void *arg)
 {
-    place_end(arg);
+    place_end(arg, "over");
 }
 
 void place_set_end(struct place *place, int64_t live_ms)
 {
     struct loop *loop = place->world->loop;
+    const struct e2b_world_eye *eye = place->world->eye;
     place->ends_ms = loop_now_ms(loop) + live_ms;
     loop_timer_start(loop, &place->end, live_ms, on_end, place);
+    if (eye && eye->on_moved && place->began_ms < loop_now_ms(loop))
+        eye->on_moved(eye->arg, place);
 }
 
 struct e2b_pair *pairs_copy(struct e2b_pairs pairs)
@@ -248,12 +268,16 @@ struct place *place_new(struct e2b_world *world, struct e2b_pair *metadata, size
     list_init(&place->files);
     list_init(&place->programs);
     list_push_back(&world->sandboxes, &place->link);
+    index_put(&world->ids, &place->id_node, place->id);
+    index_put(&world->permits, &place->permit_node, place->permit);
     place->began_ms = loop_now_ms(world->loop);
     place_set_end(place, live_ms);
     world->live++;
     world->max_live = MAX(world->max_live, world->live);
     e2b_world_tally(world, place->job)->creates++;
     e2b_world_tell(world, E2B_WORLD_CREATE, place->job, /* is_done= */ true);
+    if (world->eye && world->eye->on_made)
+        world->eye->on_made(world->eye->arg, place);
     return place;
 }
 
@@ -273,36 +297,32 @@ static void free_place(void *object)
     free(place);
 }
 
-static void on_gone(void *arg)
-{
-    (void)operation_place(arg);
-}
-
 /* It is dead: who waits for one of its programs hears so. */
-void place_end(struct place *place)
+void place_end(struct place *place, const char *why)
 {
-    struct loop *loop = place->world->loop;
+    struct e2b_world *world = place->world;
+    place->is_gone = true;
     link_remove(&place->link);
-    loop_timer_stop(loop, &place->end);
-    place->world->live--;
+    index_remove(&world->ids, &place->id_node);
+    index_remove(&world->permits, &place->permit_node);
+    loop_timer_stop(world->loop, &place->end);
+    world->live--;
+    if (world->eye && world->eye->on_ended)
+        world->eye->on_ended(world->eye->arg, place, why);
     LIST_EACH(&place->programs, link)
-    program_stop(LIST_OBJECT(link, struct program, link), 9);
-    LIST_EACH(&place->world->operations, link)
     {
-        struct e2b_operation *operation = LIST_OBJECT(link, struct e2b_operation, link);
-        if (!operation->program || operation->program->place != place)
-            continue;
-        operation->program = NULL;
-        loop_timer_start(loop, &operation->answer, place->world->delay_ms[E2B_WORLD_ANY], on_gone, operation);
+        struct program *program = LIST_OBJECT(link, struct program, link);
+        program_stop(program, 9);
+        program_tell_gone(program);
     }
-    loop_reap(loop, place, free_place);
+    loop_reap(world->loop, place, free_place);
 }
 
 bool e2b_world_vanish(struct e2b_world *world, const char *job)
 {
     struct place *place = find_of_job(world, job);
     if (place)
-        place_end(place);
+        place_end(place, "vanished");
     return place != NULL;
 }
 

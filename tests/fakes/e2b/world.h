@@ -1,11 +1,14 @@
 #ifndef TESTS_FAKES_E2B_WORLD_H
 #define TESTS_FAKES_E2B_WORLD_H
+#include "base/random.h"
 #include "e2b/e2b.h"
 #include "loop/loop.h"
 
-/* An E2B in memory, for tests: e2b/e2b.h without network, on any body of loop.h. Several clients may share
- * one world; they find it by its url, given as api_url. Sandboxes are made and killed after a delay, end by
- * their own time, hold files, and run programs: the text of the code says what it does, line by line.
+/* An E2B in memory, for tests: e2b/e2b.h without network, in virtual time. Several clients may share one
+ * world; they find it by its url, given as api_url. Each lives on the loop that it is given in place of
+ * libuv's (a struct loop; NULL: the world's), E2B on the world's. Sandboxes are made and killed after a
+ * delay, end by their own time, hold files, and run programs: the text of the code says what it does, line by
+ * line.
  *
  *   print WORDS | error WORDS   to stdout or stderr, with a newline
  *   sleep MS
@@ -54,7 +57,7 @@ struct e2b_world_fault {
     struct e2b_error error; /* the answer; kind 0 with is_silent or cut_after */
     bool is_done;           /* ... and yet it was carried out */
     bool is_silent;         /* no answer until the call's deadline */
-    int64_t late_ms;        /* create: carried out so long after it was sent, whoever still listens */
+    int64_t late_ms;        /* carried out so long after it was sent, whoever still listens */
     int cut_after;          /* code, process: the stream breaks after so many events */
 };
 /* Copied. Faults of one kind are used up in the order of their setting. */
@@ -64,6 +67,10 @@ size_t e2b_world_faults_left(const struct e2b_world *world); /* failures still t
 
 /* From now on a call of this kind takes so long. */
 void e2b_world_delay(struct e2b_world *world, enum e2b_world_call call, int64_t ms);
+/* ... between half of that and twice as much, as random decides. */
+void e2b_world_vary(struct e2b_world *world, struct random *random);
+/* The process of this loop was killed: its connections are closed. */
+void e2b_world_kill(struct e2b_world *world, struct loop *loop);
 /* The job's sandbox dies now. Returns: false when it has none. */
 bool e2b_world_vanish(struct e2b_world *world, const char *job);
 /* A sandbox that another made, alive for live_ms. Returns: its id, borrowed while it lives. */

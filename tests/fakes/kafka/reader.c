@@ -9,6 +9,7 @@ enum { LOOK_MS = 10, PARTITIONS_MAX = 64 };
 
 struct kafka_reader {
     struct kafka_world *world;
+    struct loop *loop;
     struct kafka_reader_events events;
     char *topic;
     int64_t from_unix_ms;
@@ -24,7 +25,7 @@ static void look(void *arg);
 
 static void look_later(struct kafka_reader *reader)
 {
-    loop_timer_start(reader->world->loop, &reader->look, LOOK_MS, look, reader);
+    loop_timer_start(reader->loop, &reader->look, LOOK_MS, look, reader);
 }
 
 static void deliver(struct kafka_reader *reader, const struct world_partition *log, int32_t number,
@@ -79,6 +80,7 @@ struct kafka_reader *kafka_reader_new(const struct kafka_reader_options *options
     (void)reterr;
     struct kafka_reader *reader = base_alloc(sizeof *reader);
     reader->world = world_at(options->cluster.bootstrap_servers);
+    reader->loop = options->loop;
     reader->events = options->events;
     reader->topic = base_strdup(options->topic);
     reader->from_unix_ms = options->from_unix_ms;
@@ -96,7 +98,7 @@ static void free_reader(void *object)
 static void on_ended(void *arg)
 {
     struct kafka_reader *reader = arg;
-    loop_reap(reader->world->loop, reader, free_reader);
+    loop_reap(reader->loop, reader, free_reader);
     if (reader->closed)
         reader->closed(reader->closed_arg);
 }
@@ -111,6 +113,6 @@ void kafka_reader_close(struct kafka_reader *reader, void (*closed)(void *arg), 
     reader->is_closed = true;
     reader->closed = closed;
     reader->closed_arg = arg;
-    loop_timer_stop(reader->world->loop, &reader->look);
-    loop_defer(reader->world->loop, &reader->ended, on_ended, reader);
+    loop_timer_stop(reader->loop, &reader->look);
+    loop_defer(reader->loop, &reader->ended, on_ended, reader);
 }

@@ -1,4 +1,4 @@
-/* The cluster in memory: logs, groups, faults. */
+/* The cluster in memory: logs, offsets, faults. */
 #include "fakes/kafka/inside.h"
 
 #include <assert.h>
@@ -13,6 +13,7 @@ struct kafka_world *kafka_world_new(struct loop *loop)
     struct kafka_world *world = base_alloc(sizeof *world);
     world->loop = loop;
     world->is_up = true;
+    world->session_ms = 45000;
     world->report_delay_ms = 1;
     world->record_max = 1 << 20;
     (void)snprintf(world->address, sizeof world->address, "world:%p", (void *)world);
@@ -20,6 +21,7 @@ struct kafka_world *kafka_world_new(struct loop *loop)
     list_init(&world->offsets);
     list_init(&world->sources);
     list_init(&world->sinks);
+    list_init(&world->groups);
     return world;
 }
 
@@ -61,7 +63,8 @@ void kafka_world_free(struct kafka_world *world)
 {
     struct link *link;
     assert(list_is_empty(&world->sources) && list_is_empty(&world->sinks));
-    loop_defer_cancel(world->loop, &world->rebalance);
+    loop_timer_stop(world->loop, &world->heartbeats);
+    groups_free(world);
     while ((link = list_pop_front(&world->topics)))
         free_topic(LIST_OBJECT(link, struct world_topic, link));
     while ((link = list_pop_front(&world->offsets)))
@@ -90,7 +93,7 @@ void kafka_world_add_topic(struct kafka_world *world, const char *name, int32_t 
     topic->count = partitions;
     topic->partitions = base_alloc((size_t)partitions * sizeof *topic->partitions);
     list_push_back(&world->topics, &topic->link);
-    world_rebalance_soon(world);
+    world_rebalance(world);
 }
 
 static const void *put(char **place, const void *data, size_t length)
@@ -145,9 +148,13 @@ int64_t kafka_world_push(struct kafka_world *world, int32_t number, const struct
     }
     partition->stamps[partition->count] = loop_unix_ms(world->loop);
     partition->records[partition->count] = world_copy(record, /* is_value_copied= */ true);
+    const struct kafka_record *copy = partition->records[partition->count];
+    int64_t offset = partition->count++;
     LIST_EACH(&world->sources, link)
-    fake_source_deliver_soon(LIST_OBJECT(link, struct kafka_source, link));
-    return partition->count++;
+    fake_source_wake(LIST_OBJECT(link, struct kafka_source, link), topic->name, number);
+    if (world->eye && world->eye->on_record)
+        world->eye->on_record(world->eye->arg, topic->name, number, offset, copy);
+    return offset;
 }
 
 static struct world_partition *find(const struct kafka_world *world, const char *name, int32_t number)
@@ -192,22 +199,42 @@ const struct world_offset *world_offset(const struct kafka_world *world, const c
     return NULL;
 }
 
-void world_commit(struct kafka_world *world, const char *group, const struct partition *partition)
+static struct world_offset *need_offset(struct kafka_world *world, const char *group, const char *topic,
+                                        int32_t partition)
 {
-    struct world_offset *offset =
-        (struct world_offset *)(uintptr_t)world_offset(world, group, partition->topic, partition->number);
-    struct buffer text = {0};
-    if (!offset) {
-        offset = base_alloc(sizeof *offset);
-        offset->group = base_strdup(group);
-        offset->topic = base_strdup(partition->topic);
-        offset->partition = partition->number;
-        list_push_back(&world->offsets, &offset->link);
-    }
-    offset_map_encode(&partition->map, &text);
+    const struct world_offset *found = world_offset(world, group, topic, partition);
+    if (found)
+        return (struct world_offset *)(uintptr_t)found;
+    struct world_offset *offset = base_alloc(sizeof *offset);
+    offset->group = base_strdup(group);
+    offset->topic = base_strdup(topic);
+    offset->partition = partition;
+    offset->committed = -1;
+    list_push_back(&world->offsets, &offset->link);
+    return offset;
+}
+
+static void tell_commit(struct kafka_world *world, const struct world_offset *before, int64_t committed,
+                        const char *metadata)
+{
+    struct offset_map map;
+    bool is_read =
+        offset_map_decode((struct bytes){metadata, strlen(metadata)}, committed, INT64_MAX, &map, NULL);
+    assert(is_read);
+    if (is_read)
+        world->eye->on_commit(world->eye->arg, before->topic, before->partition, before, &map);
+    offset_map_release(&map);
+}
+
+void world_commit(struct kafka_world *world, const char *group, const char *topic, int32_t number,
+                  int64_t committed, char *metadata)
+{
+    struct world_offset *offset = need_offset(world, group, topic, number);
+    if (world->eye && world->eye->on_commit)
+        tell_commit(world, offset, committed, metadata);
     free(offset->metadata);
-    offset->metadata = buffer_take(&text);
-    offset->committed = partition->map.base;
+    offset->metadata = metadata;
+    offset->committed = committed;
 }
 
 int64_t kafka_world_committed(const struct kafka_world *world, const char *group, const char *topic,
@@ -233,65 +260,6 @@ bool kafka_world_is_finished(const struct kafka_world *world, const char *group,
     return is_finished;
 }
 
-/* Whose it is when partition number `place` of a group is dealt: members in turn, those who want it. */
-static struct kafka_source *dealt_to(const struct kafka_world *world, const char *group, const char *topic,
-                                     int32_t place)
-{
-    int32_t members = 0;
-    LIST_EACH(&world->sources, link)
-    {
-        const struct kafka_source *source = LIST_OBJECT(link, struct kafka_source, link);
-        members +=
-            strcmp(source->group, group) == 0 && !source->is_expelled && fake_source_wants(source, topic);
-    }
-    int32_t turn = members > 0 ? place % members : -1;
-    LIST_EACH(&world->sources, link)
-    {
-        struct kafka_source *source = LIST_OBJECT(link, struct kafka_source, link);
-        bool is_member =
-            strcmp(source->group, group) == 0 && !source->is_expelled && fake_source_wants(source, topic);
-        if (is_member && turn-- == 0)
-            return source;
-    }
-    return NULL;
-}
-
-static void deal(struct kafka_world *world, struct kafka_source *source, bool is_giving)
-{
-    LIST_EACH(&world->topics, link)
-    {
-        struct world_topic *topic = LIST_OBJECT(link, struct world_topic, link);
-        for (int32_t i = 0; i < topic->count; i++) {
-            bool is_owned = fake_source_find(source, topic->name, i) != NULL;
-            bool is_dealt = dealt_to(world, source->group, topic->name, i) == source;
-            if (!is_giving && is_owned && !is_dealt)
-                fake_source_revoke(source, fake_source_find(source, topic->name, i), /* is_lost= */ false);
-            else if (is_giving && is_dealt && !is_owned)
-                kafka_world_assign(source, topic->name, i);
-        }
-    }
-    source->has_joined = true;
-    source->stats.rebalances += is_giving;
-}
-
-/* Everybody gives back first, so that what one commits the next reads. */
-static void rebalance(void *arg)
-{
-    struct kafka_world *world = arg;
-    for (int is_giving = 0; is_giving < 2; is_giving++)
-        LIST_EACH(&world->sources, link)
-        {
-            struct kafka_source *source = LIST_OBJECT(link, struct kafka_source, link);
-            if (!source->is_expelled)
-                deal(world, source, is_giving);
-        }
-}
-
-void world_rebalance_soon(struct kafka_world *world)
-{
-    loop_defer(world->loop, &world->rebalance, rebalance, world);
-}
-
 /* ---- faults ---- */
 
 void kafka_world_set_up(struct kafka_world *world, bool is_up, const char *why)
@@ -299,13 +267,30 @@ void kafka_world_set_up(struct kafka_world *world, bool is_up, const char *why)
     world->is_up = is_up;
     (void)snprintf(world->why, sizeof world->why, "%s", is_up ? "" : why);
     LIST_EACH(&world->sources, link)
-    {
-        struct kafka_source *source = LIST_OBJECT(link, struct kafka_source, link);
-        fake_source_on_state(source);
-        fake_source_deliver_soon(source);
-    }
+    fake_source_tell_state(LIST_OBJECT(link, struct kafka_source, link));
     LIST_EACH(&world->sinks, link)
-    fake_sink_on_state(LIST_OBJECT(link, struct kafka_sink, link));
+    fake_sink_tell_state(LIST_OBJECT(link, struct kafka_sink, link));
+}
+
+void kafka_world_vary(struct kafka_world *world, struct random *random, int64_t most_ms)
+{
+    world->random = random;
+    world->most_ms = most_ms;
+}
+
+int64_t world_delay(struct kafka_world *world, int64_t usual_ms)
+{
+    return world->random ? (int64_t)random_below(world->random, (uint64_t)world->most_ms + 1) : usual_ms;
+}
+
+void kafka_world_kill(struct kafka_world *world, struct loop *loop)
+{
+    LIST_EACH(&world->sources, link)
+    if (LIST_OBJECT(link, struct kafka_source, link)->loop == loop)
+        link_remove(link);
+    LIST_EACH(&world->sinks, link)
+    if (LIST_OBJECT(link, struct kafka_sink, link)->loop == loop)
+        link_remove(link);
 }
 
 void kafka_world_delay_reports(struct kafka_world *world, int64_t ms)

@@ -23,13 +23,16 @@ static const char *lend(struct asking *asking, const char *text)
 
 /* ---- the claim ---- */
 
-static void answer_taken(struct asking *asking, const struct claim *claim)
+static void answer_taken(struct asking *asking, struct claim *claim)
 {
     struct ledger_acquired *answer = asking->answer;
     answer->permit = lend(asking, claim->permit);
     answer->sandbox = lend(asking, claim->sandbox);
     if (claim->state == CLAIM_SEALED) {
         answer->verdict = LEDGER_SEALED;
+        answer->place = claim->epoch == asking->store->epoch ? lend(asking, claim->place) : "";
+        if (answer->place[0] == '\0' && asking->acquire->place[0] != '\0')
+            store_put(&claim->place, asking->acquire->place);
         answer->record.length = claim->record.length;
         if (claim->record.length > 0)
             answer->record.data = arena_copy(asking->arena, claim->record.data, claim->record.length);
@@ -45,7 +48,7 @@ static void answer_taken(struct asking *asking, const struct claim *claim)
 
 static void take_over(struct asking *asking, struct claim *claim)
 {
-    bool was_owned = claim->owner[0] != '\0';
+    bool is_crash = claim->owner[0] != '\0' && !store_is(claim->owner, asking->worker) && !claim->taken;
     store_put(&claim->owner, asking->worker);
     store_put(&claim->taken, asking->acquire->permit);
     if (!claim->payload) {
@@ -54,17 +57,18 @@ static void take_over(struct asking *asking, struct claim *claim)
             store_put(&claim->origin, asking->acquire->origin);
     }
     claim->until_ms = asking->now_ms + asking->acquire->until_ms;
-    claim->epoch = asking->store->epoch;
+    claim->expires_ms = asking->now_ms + STORE_WEEK_MS;
     if (claim->state == CLAIM_RUNNING) {
         struct permit *permit = store_find_permit(asking->store, claim->permit);
         if (permit)
             store_put(&permit->worker, asking->worker);
-        claim->crashes += was_owned;
-        claim->is_counted = was_owned;
+        claim->crashes += is_crash;
+        claim->is_counted = claim->is_counted || is_crash;
         if (claim->is_cancelled)
             store_note_cancel(asking->store, asking->worker, claim->job);
     }
-    answer_taken(asking, claim);
+    answer_taken(asking, claim); /* which looks at the epoch that it was of */
+    claim->epoch = asking->store->epoch;
 }
 
 static void answer_granted(struct asking *asking, const struct claim *claim, int64_t wait_ms)
@@ -74,6 +78,7 @@ static void answer_granted(struct asking *asking, const struct claim *claim, int
     asking->answer->attempt = claim->attempt;
     asking->answer->crashes = claim->crashes;
     asking->answer->wait_ms = wait_ms;
+    asking->answer->has_begun = claim->has_begun;
 }
 
 /* Returns: true when this was the answer; false when the claim is free. */
@@ -94,7 +99,8 @@ static bool ask_owned(struct asking *asking, struct claim *claim)
             claim->attempt--;
             return false;
         }
-        permit->horizon_ms = MAX(permit->horizon_ms, asking->now_ms + BOOK_MS + acquire->horizon_ms);
+        store_set_horizon(asking->store, permit,
+                          MAX(permit->horizon_ms, asking->now_ms + BOOK_MS + acquire->horizon_ms));
         claim->until_ms = asking->now_ms + BOOK_MS + acquire->until_ms;
         claim->epoch = asking->store->epoch;
         answer_granted(asking, claim, MAX(0, BOOK_MS - (asking->now_ms - permit->born_ms)));
@@ -264,10 +270,12 @@ static bool pass_rate(struct asking *asking, int64_t *ret_wait_ms)
     const struct ledger_acquire *acquire = asking->acquire;
     double rate = store_rate(asking->store, acquire->create_milli_per_s, asking->now_ms);
     int64_t now_micro = asking->now_ms * 1000, step_micro = rate > 0 ? (int64_t)(1e9 / rate) : 0;
+    int64_t at_once_micro = (MAX(acquire->create_burst, 1) - 1) * step_micro;
     int64_t tat_micro = MAX(asking->store->tat_micro, now_micro);
-    int64_t wait_micro = tat_micro - now_micro - (MAX(acquire->create_burst, 1) - 1) * step_micro;
+    if (asking->store->rest_ms > asking->now_ms)
+        tat_micro = MAX(tat_micro, asking->store->rest_ms * 1000 + at_once_micro);
+    int64_t wait_micro = tat_micro - now_micro - at_once_micro;
     *ret_wait_ms = wait_micro > 0 ? (wait_micro + 999) / 1000 : 0;
-    *ret_wait_ms = MAX(*ret_wait_ms, asking->store->rest_ms - asking->now_ms);
     if (*ret_wait_ms > BOOK_MS) {
         asking->answer->verdict = LEDGER_DENIED;
         asking->answer->limit = "rate";
@@ -297,7 +305,9 @@ static void write_permit(struct asking *asking, int64_t wait_ms)
     permit->born_ms = asking->now_ms;
     permit->horizon_ms = asking->now_ms + wait_ms + acquire->horizon_ms;
     permit->epoch = asking->store->epoch;
-    list_push_back(&asking->store->permits, &permit->link);
+    store_add_permit(asking->store, permit);
+    if (asking->store->watch)
+        asking->store->watch->granted(asking->store->watch->arg, permit, acquire);
 }
 
 static void grant(struct asking *asking, int64_t wait_ms)
@@ -319,7 +329,7 @@ static void grant(struct asking *asking, int64_t wait_ms)
     claim->attempt++;
     claim->until_ms = asking->now_ms + wait_ms + acquire->until_ms;
     claim->epoch = asking->store->epoch;
-    claim->expires_ms = INT64_MAX;
+    claim->expires_ms = asking->now_ms + STORE_WEEK_MS;
     write_permit(asking, wait_ms);
     answer_granted(asking, claim, wait_ms);
 }
@@ -343,6 +353,7 @@ void store_acquire(struct store *store, const char *worker, const struct ledger_
                                     .plan = "",
                                     .record = {.data = ""},
                                     .status = "",
+                                    .place = "",
                                     .origin = "",
                                     .partition = -1,
                                     .offset = -1};

@@ -1,11 +1,9 @@
-/* redis/ledger.h in memory: operations are queued, and done in their order a millisecond later. */
+/* redis/ledger.h in memory: what is asked, what Redis does, what its answer means here. */
 #include "fakes/redis/ledger_inside.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ANSWER_MS = 1, RETRY_MS = 100 };
 
 static struct store *store_of(struct ledger *ledger)
 {
@@ -17,20 +15,13 @@ static int64_t now_of(struct ledger *ledger)
     return fake_redis_now_ms(ledger->redis);
 }
 
-/* ---- the queue ---- */
+/* ---- answers ---- */
 
-struct ledger_call *fake_ledger_leave(struct ledger_request *request)
+void fake_ledger_fail(struct ledger_request *request)
 {
-    struct ledger_call *call = TAKE(request->call);
-    if (call)
-        call->request = NULL;
-    return call;
-}
-
-static void request_fail(struct ledger *ledger, struct ledger_request *request)
-{
+    const struct ledger *ledger = request->ledger;
     struct error error;
-    struct ledger_call *call = fake_ledger_leave(request);
+    struct ledger_call *call = fake_wire_leave(request);
     (void)error_set(&error, ERROR_TRANSIENT, "redis", 0, "%s",
                     ledger->why[0] != '\0' ? ledger->why : "the answer was lost");
     if (!call)
@@ -51,94 +42,69 @@ static void request_fail(struct ledger *ledger, struct ledger_request *request)
         request->on_condition(call, &error, NULL);
 }
 
-void fake_ledger_request_free(struct ledger *ledger, struct ledger_request *request)
+static void hear(struct ledger_request *request, struct ledger_call *call)
 {
-    ledger->background_count -= request->is_background;
-    link_remove(&request->link);
-    arena_release(&request->arena);
-    free(request);
+    if (request->on_acquired)
+        request->on_acquired(call, NULL, &request->is.acquired);
+    else if (request->on_answer)
+        request->on_answer(call, NULL, request->is.word);
+    else if (request->on_usage)
+        request->on_usage(call, NULL, request->is.usage.items, request->is.usage.count);
+    else if (request->on_census)
+        request->on_census(call, NULL, request->is.census.items, request->is.census.count);
+    else if (request->on_claim)
+        request->on_claim(call, NULL, &request->is.claim);
+    else if (request->on_lead)
+        request->on_lead(call, NULL, &request->is.lead);
+    else if (request->on_condition)
+        request->on_condition(call, NULL, &request->is.condition);
 }
 
-static void perform(struct ledger *ledger, struct ledger_request *request)
+void fake_ledger_deliver(struct ledger_request *request)
 {
-    if (request->call && fake_redis_take_failure(ledger->redis)) {
-        request_fail(ledger, request);
-        return;
+    struct ledger *ledger = request->ledger;
+    if (request->is_failed) {
+        fake_ledger_fail(request);
+    } else {
+        if (request->settle)
+            request->settle(ledger, request);
+        struct ledger_call *call = fake_wire_leave(request);
+        if (call)
+            hear(request, call);
     }
-    bool is_lost = request->call && fake_redis_take_lost_answer(ledger->redis);
-    fake_redis_count_one(ledger->redis);
-    request->perform(ledger, request, is_lost);
 }
 
-static void answer_all(void *arg)
-{
-    struct ledger *ledger = arg;
-    struct link asked;
-    list_init(&asked);
-    struct link *link;
-    while ((link = list_pop_front(&ledger->queue)))
-        list_push_back(&asked, link);
-    bool is_there = ledger->is_serving && fake_redis_is_reachable(ledger->redis);
-    if (ledger->is_serving && !is_there)
-        fake_ledger_pulse(ledger);
-    while ((link = list_pop_front(&asked))) {
-        struct ledger_request *request = LIST_OBJECT(link, struct ledger_request, link);
-        if (is_there && !request->is_refused) {
-            perform(ledger, request);
-        } else if (request->is_background) {
-            request->is_refused = false;
-            list_push_back(&ledger->queue, link);
-            continue;
-        } else {
-            request_fail(ledger, request);
-        }
-        fake_ledger_request_free(ledger, request);
-    }
-    if (!list_is_empty(&ledger->queue) && !timer_is_active(&ledger->answer_timer))
-        loop_timer_start(ledger->options.loop, &ledger->answer_timer, is_there ? ANSWER_MS : RETRY_MS,
-                         answer_all, ledger);
-    if (ledger->is_closing && ledger->background_count == 0)
-        fake_ledger_finish_close(ledger);
-}
+/* ---- asking ---- */
 
-typedef void (*perform_fn)(struct ledger *ledger, struct ledger_request *request, bool is_lost);
-
-static struct ledger_request *ask(struct ledger *ledger, struct ledger_call *call, perform_fn fn)
+static struct ledger_request *ask(struct ledger *ledger, struct ledger_call *call, perform_fn perform)
 {
-    assert(!ledger->is_closing && (!call || !call->request));
-    struct ledger_request *request = base_alloc(sizeof *request);
-    request->call = call;
-    request->perform = fn;
+    assert(!ledger->is_closing);
+    struct ledger_request *request = fake_wire_new(ledger, call, perform);
+    request->is_operation = true;
     request->is_background = call == NULL;
-    request->is_refused = !ledger->is_serving;
-    arena_init(&request->arena, 512);
-    if (call)
-        call->request = request;
-    list_push_back(&ledger->queue, &request->link);
     ledger->background_count += request->is_background;
-    if (!timer_is_active(&ledger->answer_timer))
-        loop_timer_start(ledger->options.loop, &ledger->answer_timer, ANSWER_MS, answer_all, ledger);
+    fake_wire_send(request); /* it leaves with the end of the turn: its contents follow */
     return request;
 }
 
-static void answer_word(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_word(struct ledger *ledger, struct ledger_request *request)
 {
-    enum ledger_answer answer = request->word(ledger, request);
-    struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
-    if (is_lost)
-        request_fail(ledger, request);
-    else if (answer == LEDGER_SUPERSEDED_PERMIT && request->permit)
+    request->is.word = request->word(ledger, request);
+}
+
+static void settle_word(struct ledger *ledger, struct ledger_request *request)
+{
+    if (request->is.word == LEDGER_SUPERSEDED_PERMIT && request->permit)
         (void)fake_ledger_let_go(ledger, request->permit);
-    if (call)
-        request->on_answer(call, NULL, answer);
 }
 
 static struct ledger_request *ask_word(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done,
                                        enum ledger_answer (*word)(struct ledger *, struct ledger_request *))
 {
-    struct ledger_request *request = ask(ledger, call, answer_word);
+    struct ledger_request *request = ask(ledger, call, do_word);
     request->on_answer = done;
     request->word = word;
+    request->settle = settle_word;
     return request;
 }
 
@@ -146,26 +112,22 @@ void ledger_call_cancel(struct ledger *ledger, struct ledger_call *call)
 {
     (void)ledger;
     if (call->request)
-        (void)fake_ledger_leave(call->request);
+        (void)fake_wire_leave(call->request);
 }
 
 /* ---- a job's way ---- */
 
-static void do_acquire(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_acquire(struct ledger *ledger, struct ledger_request *request)
 {
-    struct ledger_acquired answer;
     store_acquire(store_of(ledger), ledger->worker, &request->ask.acquire, now_of(ledger), &request->arena,
-                  &answer);
-    if (is_lost) {
-        request_fail(ledger, request);
-        return;
-    }
-    struct ledger_call *call = fake_ledger_leave(request);
-    if (!call)
-        return;
-    if (answer.verdict == LEDGER_GRANTED || answer.verdict == LEDGER_ADOPT)
-        fake_ledger_hold(ledger, answer.permit);
-    request->on_acquired(call, NULL, &answer);
+                  &request->is.acquired);
+}
+
+static void settle_acquired(struct ledger *ledger, struct ledger_request *request)
+{
+    const struct ledger_acquired *answer = &request->is.acquired;
+    if (request->call && (answer->verdict == LEDGER_GRANTED || answer->verdict == LEDGER_ADOPT))
+        fake_ledger_hold(ledger, answer->permit);
 }
 
 void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struct ledger_acquire *acquire,
@@ -175,12 +137,14 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
     struct arena *arena = &request->arena;
     struct ledger_acquire *copy = &request->ask.acquire;
     request->on_acquired = done;
+    request->settle = settle_acquired;
     *copy = *acquire;
     copy->job = arena_strdup(arena, acquire->job);
     copy->payload = arena_strdup(arena, acquire->payload);
     copy->origin = arena_strdup(arena, acquire->origin);
     copy->tenant = arena_strdup(arena, acquire->tenant);
     copy->permit = arena_strdup(arena, acquire->permit);
+    copy->place = arena_strdup(arena, acquire->place);
     struct ledger_limit *limits = ARENA_ARRAY(arena, struct ledger_limit, acquire->limit_count + 1);
     for (size_t i = 0; i < acquire->limit_count; i++) {
         limits[i].name = arena_strdup(arena, acquire->limits[i].name);
@@ -230,38 +194,8 @@ void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct l
     copy->payload = arena_strdup(&request->arena, seal->payload);
     copy->origin = arena_strdup(&request->arena, seal->origin);
     copy->status = arena_strdup(&request->arena, seal->status);
+    copy->place = arena_strdup(&request->arena, seal->place);
     copy->record = keep(request, seal->record);
-}
-
-/* It rides on a pulse, which comes first. */
-static void do_extend(struct ledger *ledger, struct ledger_request *request, bool is_lost)
-{
-    fake_ledger_pulse(ledger);
-    enum ledger_answer answer =
-        store_extend(store_of(ledger), ledger->worker, request->permit, request->ms, now_of(ledger));
-    bool is_gone = answer == LEDGER_SUPERSEDED;
-    if (is_gone && ledger->state != LEDGER_READY)
-        answer = LEDGER_NOT_NOW;
-    if (is_lost) {
-        request_fail(ledger, request);
-        return;
-    }
-    struct ledger_call *call = fake_ledger_leave(request);
-    if (call)
-        request->on_answer(call, NULL, answer);
-    if (answer == LEDGER_SUPERSEDED_PERMIT)
-        fake_ledger_lose(ledger, request->permit, LEDGER_LOST_TO_OTHER);
-    else if (answer == LEDGER_SUPERSEDED)
-        fake_ledger_lose(ledger, request->permit, LEDGER_LOST_FOR_GOOD);
-}
-
-void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *permit, int64_t horizon_ms,
-                   ledger_answer_fn done)
-{
-    struct ledger_request *request = ask(ledger, call, do_extend);
-    request->on_answer = done;
-    request->permit = arena_strdup(&request->arena, permit);
-    request->ms = horizon_ms;
 }
 
 static enum ledger_answer do_yield(struct ledger *ledger, struct ledger_request *request)
@@ -271,18 +205,37 @@ static enum ledger_answer do_yield(struct ledger *ledger, struct ledger_request 
                                             request->ms, now_of(ledger), &is_watched);
     if (is_watched)
         fake_redis_announce(ledger->redis, "done", request->job);
-    if (answer == LEDGER_OK)
-        (void)fake_ledger_let_go(ledger, request->permit);
     return answer;
+}
+
+static void settle_yielded(struct ledger *ledger, struct ledger_request *request)
+{
+    if (request->is.word == LEDGER_OK || request->is.word == LEDGER_SUPERSEDED_PERMIT)
+        (void)fake_ledger_let_go(ledger, request->permit);
 }
 
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
                   int64_t until_ms, ledger_answer_fn done)
 {
     struct ledger_request *request = ask_word(ledger, call, done, do_yield);
+    request->settle = settle_yielded;
     request->job = arena_strdup(&request->arena, job);
     request->permit = arena_strdup(&request->arena, permit);
     request->ms = until_ms;
+}
+
+static enum ledger_answer do_moved(struct ledger *ledger, struct ledger_request *request)
+{
+    store_moved(store_of(ledger), request->job, request->status, now_of(ledger));
+    return LEDGER_OK;
+}
+
+void ledger_moved(struct ledger *ledger, struct ledger_call *call, const char *job, const char *place,
+                  ledger_answer_fn done)
+{
+    struct ledger_request *request = ask_word(ledger, call, done, do_moved);
+    request->job = arena_strdup(&request->arena, job);
+    request->status = arena_strdup(&request->arena, place);
 }
 
 static enum ledger_answer do_cancel(struct ledger *ledger, struct ledger_request *request)
@@ -303,19 +256,22 @@ void ledger_cancel(struct ledger *ledger, struct ledger_call *call, const char *
 
 static enum ledger_answer do_condemn(struct ledger *ledger, struct ledger_request *request)
 {
-    enum ledger_answer answer =
-        store_condemn(store_of(ledger), ledger->worker, request->limit, now_of(ledger));
-    if (answer == LEDGER_OK) {
-        (void)fake_ledger_let_go(ledger, request->limit);
-        fake_ledger_hold(ledger, request->limit);
-    }
-    return answer;
+    return store_condemn(store_of(ledger), ledger->worker, request->limit, now_of(ledger));
+}
+
+static void settle_condemned(struct ledger *ledger, struct ledger_request *request)
+{
+    if (request->is.word != LEDGER_OK)
+        return;
+    (void)fake_ledger_let_go(ledger, request->limit);
+    fake_ledger_hold(ledger, request->limit);
 }
 
 void ledger_condemn(struct ledger *ledger, struct ledger_call *call, const char *permit,
                     ledger_answer_fn done)
 {
     struct ledger_request *request = ask_word(ledger, call, done, do_condemn);
+    request->settle = settle_condemned;
     request->limit = arena_strdup(&request->arena, permit); /* not request->permit: it may not be ours */
 }
 
@@ -336,21 +292,26 @@ void ledger_lock(struct ledger *ledger, struct ledger_call *call, const char *wh
 
 static enum ledger_answer do_assert(struct ledger *ledger, struct ledger_request *request)
 {
-    const struct ledger_assertion *assertion = &request->ask.assertion;
-    enum ledger_answer answer = store_assert(store_of(ledger), ledger->worker, assertion, now_of(ledger));
-    if (answer != LEDGER_NOT_NOW && answer != LEDGER_SUPERSEDED_PERMIT && request->permit)
+    return store_assert(store_of(ledger), ledger->worker, &request->ask.assertion, now_of(ledger));
+}
+
+static void settle_assertion(struct ledger *ledger, struct ledger_request *request)
+{
+    if (request->is.word == LEDGER_SUPERSEDED_PERMIT)
+        settle_word(ledger, request);
+    else if (request->is.word != LEDGER_NOT_NOW && request->permit)
         fake_ledger_hold(ledger, request->permit);
-    return answer;
 }
 
 void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct ledger_assertion *assertion,
                    ledger_answer_fn done)
 {
     struct ledger_request *request = ask_word(ledger, call, done, do_assert);
+    request->settle = settle_assertion;
     struct ledger_assertion *copy = &request->ask.assertion;
     *copy = *assertion;
-    const char **const texts[] = {&copy->permit, &copy->sandbox, &copy->limits, &copy->job,   &copy->mode,
-                                  &copy->plan,   &copy->payload, &copy->origin, &copy->status};
+    const char **const texts[] = {&copy->permit, &copy->sandbox, &copy->limits, &copy->job,    &copy->mode,
+                                  &copy->plan,   &copy->payload, &copy->origin, &copy->status, &copy->place};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = arena_strdup(&request->arena, *texts[i]);
     copy->record = keep(request, assertion->record);
@@ -360,17 +321,20 @@ void ledger_assert(struct ledger *ledger, struct ledger_call *call, const struct
 
 static enum ledger_answer do_asserted(struct ledger *ledger, struct ledger_request *request)
 {
-    enum ledger_answer answer =
-        store_asserted(store_of(ledger), ledger->worker, request->epoch, request->status, now_of(ledger));
-    if (answer == LEDGER_OK)
+    return store_asserted(store_of(ledger), ledger->worker, request->epoch, request->status, now_of(ledger));
+}
+
+static void settle_asserted(struct ledger *ledger, struct ledger_request *request)
+{
+    if (request->is.word == LEDGER_OK)
         ledger->asserted_epoch = request->epoch_number;
-    fake_ledger_pulse(ledger);
-    return answer;
+    fake_pulse_now(ledger);
 }
 
 void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_answer_fn done)
 {
     struct ledger_request *request = ask_word(ledger, call, done, do_asserted);
+    request->settle = settle_asserted;
     request->epoch = ledger->epoch;
     request->epoch_number = ledger->epoch_number;
     CLEANUP(base_freep)
@@ -378,15 +342,9 @@ void ledger_asserted(struct ledger *ledger, struct ledger_call *call, ledger_ans
     request->status = arena_strdup(&request->arena, crew);
 }
 
-static void do_lead(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_lead(struct ledger *ledger, struct ledger_request *request)
 {
-    struct ledger_lead lead;
-    store_lead(store_of(ledger), ledger->worker, now_of(ledger), &lead);
-    struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
-    if (is_lost)
-        request_fail(ledger, request);
-    else if (call)
-        request->on_lead(call, NULL, &lead);
+    store_lead(store_of(ledger), ledger->worker, now_of(ledger), &request->is.lead);
 }
 
 void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn done)
@@ -394,15 +352,11 @@ void ledger_lead(struct ledger *ledger, struct ledger_call *call, ledger_lead_fn
     ask(ledger, call, do_lead)->on_lead = done;
 }
 
-/* The news comes at once. */
 static enum ledger_answer do_ready(struct ledger *ledger, struct ledger_request *request)
 {
     if (request->what > 0) /* something waited in the background when it was asked */
         return LEDGER_NOT_NOW;
-    enum ledger_answer answer =
-        store_ready(store_of(ledger), ledger->worker, request->epoch, request->amount, now_of(ledger));
-    fake_ledger_pulse(ledger);
-    return answer;
+    return store_ready(store_of(ledger), ledger->worker, request->epoch, request->amount, now_of(ledger));
 }
 
 void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t listed, ledger_answer_fn done)
@@ -411,20 +365,15 @@ void ledger_ready(struct ledger *ledger, struct ledger_call *call, int64_t liste
     request->amount = listed;
     request->epoch = ledger->epoch;
     request->what = ledger->background_count > 0;
+    fake_pulse_now(ledger); /* behind it in the pipeline: our own state follows at once */
 }
 
 /* ---- looking ---- */
 
-static void do_snapshot(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_snapshot(struct ledger *ledger, struct ledger_request *request)
 {
-    struct ledger_usage *usage = NULL;
-    size_t count = store_snapshot(store_of(ledger), now_of(ledger), &request->arena, &usage);
-    struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
-    if (is_lost)
-        request_fail(ledger, request);
-    else if (call)
-        request->on_usage(call, NULL, usage, count);
-    free(usage);
+    request->is.usage.count =
+        store_snapshot(store_of(ledger), now_of(ledger), &request->arena, &request->is.usage.items);
 }
 
 void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usage_fn done)
@@ -432,16 +381,10 @@ void ledger_snapshot(struct ledger *ledger, struct ledger_call *call, ledger_usa
     ask(ledger, call, do_snapshot)->on_usage = done;
 }
 
-static void do_census(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_census(struct ledger *ledger, struct ledger_request *request)
 {
-    struct ledger_permit *permits = NULL;
-    size_t count = store_census(store_of(ledger), now_of(ledger), &request->arena, &permits);
-    struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
-    if (is_lost)
-        request_fail(ledger, request);
-    else if (call)
-        request->on_census(call, NULL, permits, count);
-    free(permits);
+    request->is.census.count =
+        store_census(store_of(ledger), now_of(ledger), &request->arena, &request->is.census.items);
 }
 
 void ledger_census(struct ledger *ledger, struct ledger_call *call, ledger_census_fn done)
@@ -449,29 +392,16 @@ void ledger_census(struct ledger *ledger, struct ledger_call *call, ledger_censu
     ask(ledger, call, do_census)->on_census = done;
 }
 
-static void answer_look(struct ledger *ledger, struct ledger_request *request, bool is_lost, bool with_waits)
+static void do_look(struct ledger *ledger, struct ledger_request *request)
 {
-    struct ledger_claim claim;
-    store_look(store_of(ledger), request->job, now_of(ledger), &request->arena, &claim);
-    if (!with_waits) {
-        claim.waits_at = "";
-        claim.waits_ms = 0;
-    }
-    struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
-    if (is_lost)
-        request_fail(ledger, request);
-    else if (call)
-        request->on_claim(call, NULL, &claim);
+    store_look(store_of(ledger), request->job, now_of(ledger), &request->arena, &request->is.claim);
 }
 
-static void do_look(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_peek(struct ledger *ledger, struct ledger_request *request)
 {
-    answer_look(ledger, request, is_lost, /* with_waits= */ true);
-}
-
-static void do_peek(struct ledger *ledger, struct ledger_request *request, bool is_lost)
-{
-    answer_look(ledger, request, is_lost, /* with_waits= */ false);
+    do_look(ledger, request);
+    request->is.claim.waits_at = "";
+    request->is.claim.waits_ms = 0;
 }
 
 void ledger_peek(struct ledger *ledger, struct ledger_call *call, const char *job, ledger_claim_fn done)
@@ -488,15 +418,9 @@ void ledger_look(struct ledger *ledger, struct ledger_call *call, const char *jo
     request->job = arena_strdup(&request->arena, job);
 }
 
-static void do_condition(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_condition(struct ledger *ledger, struct ledger_request *request)
 {
-    struct ledger_condition condition;
-    store_condition(store_of(ledger), now_of(ledger), &condition);
-    struct ledger_call *call = is_lost ? NULL : fake_ledger_leave(request);
-    if (is_lost)
-        request_fail(ledger, request);
-    else if (call)
-        request->on_condition(call, NULL, &condition);
+    store_condition(store_of(ledger), now_of(ledger), &request->is.condition);
 }
 
 void ledger_condition(struct ledger *ledger, struct ledger_call *call, ledger_condition_fn done)
@@ -521,9 +445,8 @@ void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const cha
 
 /* ---- in the background ---- */
 
-static void do_done(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_done(struct ledger *ledger, struct ledger_request *request)
 {
-    (void)is_lost;
     if (store_done(store_of(ledger), request->job, request->status, request->partition, request->offset,
                    request->ms, now_of(ledger)))
         fake_redis_announce(ledger->redis, "done", request->job);
@@ -540,9 +463,8 @@ void ledger_done(struct ledger *ledger, const char *job, const char *status, int
     request->ms = ttl_ms;
 }
 
-static void do_release(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_release(struct ledger *ledger, struct ledger_request *request)
 {
-    (void)is_lost;
     CLEANUP(base_freep)
     char *limits = store_release(store_of(ledger), ledger->worker, request->permit, request->job,
                                  request->what, now_of(ledger));
@@ -561,9 +483,13 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
     request->what = what;
 }
 
-static void do_park(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+void ledger_let_go(struct ledger *ledger, const char *permit)
 {
-    (void)is_lost;
+    (void)fake_ledger_let_go(ledger, permit);
+}
+
+static void do_park(struct ledger *ledger, struct ledger_request *request)
+{
     store_park(store_of(ledger), ledger->worker, request->permit, request->job, request->amount, request->ms,
                now_of(ledger));
 }
@@ -577,9 +503,21 @@ void ledger_park(struct ledger *ledger, const char *permit, const char *job, int
     request->ms = delay_ms;
 }
 
-static void do_slower(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_leave_sealed(struct ledger *ledger, struct ledger_request *request)
 {
-    (void)is_lost;
+    if (store_leave_sealed(store_of(ledger), ledger->worker, request->job, request->ms, now_of(ledger)))
+        fake_redis_announce(ledger->redis, "done", request->job);
+}
+
+void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
+{
+    struct ledger_request *request = ask(ledger, NULL, do_leave_sealed);
+    request->job = arena_strdup(&request->arena, job);
+    request->ms = until_ms;
+}
+
+static void do_slower(struct ledger *ledger, struct ledger_request *request)
+{
     store_slower(store_of(ledger), request->ms, request->amount, now_of(ledger));
 }
 
@@ -590,9 +528,8 @@ void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create
     request->amount = create_milli_per_s;
 }
 
-static void do_cut(struct ledger *ledger, struct ledger_request *request, bool is_lost)
+static void do_cut(struct ledger *ledger, struct ledger_request *request)
 {
-    (void)is_lost;
     store_set_cut(store_of(ledger), request->limit, request->amount, now_of(ledger) + request->ms);
 }
 

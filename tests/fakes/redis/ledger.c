@@ -1,4 +1,4 @@
-/* redis/ledger.h in memory: state, pulse, and life. */
+/* redis/ledger.h in memory: state, permits held, life. */
 #include "fakes/redis/ledger_inside.h"
 
 #include <assert.h>
@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANSWER_MS = 1, RETRY_MS = 100 };
-
 struct held {
     struct link link;
     char *permit;
@@ -16,10 +14,27 @@ struct held {
 
 /* ---- permits held ---- */
 
-void fake_ledger_hold(struct ledger *ledger, const char *permit)
+static struct held *find_held(const struct ledger *ledger, const char *permit)
 {
     LIST_EACH(&ledger->held, link)
-    if (strcmp(LIST_OBJECT(link, struct held, link)->permit, permit) == 0)
+    {
+        struct held *held = LIST_OBJECT(link, struct held, link);
+        if (strcmp(held->permit, permit) == 0)
+            return held;
+    }
+    return NULL;
+}
+
+static void held_free(struct held *held)
+{
+    link_remove(&held->link);
+    free(held->permit);
+    free(held);
+}
+
+void fake_ledger_hold(struct ledger *ledger, const char *permit)
+{
+    if (find_held(ledger, permit))
         return;
     struct held *held = base_alloc(sizeof *held);
     held->permit = base_strdup(permit);
@@ -28,24 +43,27 @@ void fake_ledger_hold(struct ledger *ledger, const char *permit)
 
 bool fake_ledger_let_go(struct ledger *ledger, const char *permit)
 {
+    struct held *held = find_held(ledger, permit);
+    if (held)
+        held_free(held);
+    return held != NULL;
+}
+
+bool fake_ledger_holds(const struct ledger *ledger, const char *permit)
+{
+    return find_held(ledger, permit) != NULL;
+}
+
+void fake_ledger_each_held(struct ledger *ledger, void (*fn)(struct ledger *ledger, const char *permit))
+{
     LIST_EACH(&ledger->held, link)
-    {
-        struct held *held = LIST_OBJECT(link, struct held, link);
-        if (strcmp(held->permit, permit) != 0)
-            continue;
-        link_remove(link);
-        free(held->permit);
-        free(held);
-        return true;
-    }
-    return false;
+    fn(ledger, LIST_OBJECT(link, struct held, link)->permit);
 }
 
 void fake_ledger_lose(struct ledger *ledger, const char *permit, enum ledger_loss loss)
 {
-    CLEANUP(base_freep) char *text = base_strdup(permit);
-    if (fake_ledger_let_go(ledger, text) && ledger->options.events.on_lost)
-        ledger->options.events.on_lost(ledger->options.events.arg, text, loss);
+    if (fake_ledger_let_go(ledger, permit) && ledger->options.events.on_lost)
+        ledger->options.events.on_lost(ledger->options.events.arg, permit, loss);
 }
 
 /* ---- who is there ---- */
@@ -65,11 +83,11 @@ char *fake_ledger_move_ends(const char *crew, int64_t by_ms)
     return buffer_take(&moved);
 }
 
-/* ---- state and pulse ---- */
+/* ---- state ---- */
 
-static void set_state(struct ledger *ledger, enum ledger_state state, const char *why)
+void fake_ledger_set_state(struct ledger *ledger, enum ledger_state state, const char *why)
 {
-    if (ledger->state == state && strcmp(ledger->why, why) == 0)
+    if (ledger->is_closing || (ledger->state == state && strcmp(ledger->why, why) == 0))
         return;
     ledger->state = state;
     snprintf(ledger->why, sizeof ledger->why, "%s", why);
@@ -77,162 +95,58 @@ static void set_state(struct ledger *ledger, enum ledger_state state, const char
         ledger->options.events.on_state(ledger->options.events.arg, state, ledger->why);
 }
 
-static void check_held(struct ledger *ledger, bool is_ready)
-{
-    ledger->is_open = false;
-    LIST_EACH(&ledger->held, link)
-    {
-        struct held *held = LIST_OBJECT(link, struct held, link);
-        enum ledger_answer answer = store_extend(fake_redis_store(ledger->redis), ledger->worker,
-                                                 held->permit, 0, fake_redis_now_ms(ledger->redis));
-        if (answer == LEDGER_SUPERSEDED_PERMIT)
-            fake_ledger_lose(ledger, held->permit, LEDGER_LOST_TO_OTHER);
-        else if (answer == LEDGER_SUPERSEDED && is_ready)
-            fake_ledger_lose(ledger, held->permit, LEDGER_LOST_FOR_GOOD);
-        else if (answer == LEDGER_SUPERSEDED && ledger->options.events.on_rebuild)
-            ledger->is_open = true;
-    }
-}
-
-static void take_cancels(struct ledger *ledger)
-{
-    char *job;
-    while ((job = store_take_cancel(fake_redis_store(ledger->redis), ledger->worker))) {
-        if (ledger->options.events.on_cancelled)
-            ledger->options.events.on_cancelled(ledger->options.events.arg, job);
-        free(job);
-    }
-}
-
-static void on_nothing(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
-{
-    (void)call, (void)error, (void)answer;
-}
-
-static void rebuild(struct ledger *ledger)
-{
-    const struct ledger_events *events = &ledger->options.events;
-    if (ledger->is_closing || ledger->asserted_epoch == ledger->epoch_number)
-        return;
-    if (!events->on_rebuild) {
-        if (list_is_empty(&ledger->held) && !ledger->nothing.request)
-            ledger_asserted(ledger, &ledger->nothing, on_nothing);
-    } else if (ledger->told_epoch != ledger->epoch_number) {
-        ledger->told_epoch = ledger->epoch_number;
-        events->on_rebuild(events->arg);
-    }
-}
-
-static void take_pulse(struct ledger *ledger, const struct store_pulse *answer, int64_t boot_ms)
-{
-    bool is_new = answer->epoch != ledger->epoch;
-    ledger->accepted_boot_ms = boot_ms;
-    ledger->epoch = answer->epoch;
-    ledger->epoch_number += is_new;
-    if (answer->is_ready && answer->crew != ledger->crew_version) {
-        CLEANUP(base_freep)
-        char *workers = store_workers(fake_redis_store(ledger->redis), fake_redis_now_ms(ledger->redis));
-        free(ledger->crew);
-        ledger->crew = fake_ledger_move_ends(workers, boot_ms);
-        ledger->crew_version = answer->crew;
-    }
-    if (is_new || answer->has_lapsed) {
-        ledger->lease_boot_ms = -1;
-        ledger->is_open = true;
-    }
-    if (ledger->is_open)
-        check_held(ledger, answer->is_ready);
-    if (!ledger->is_open)
-        ledger->lease_boot_ms = boot_ms;
-    if (answer->is_ready) {
-        set_state(ledger, LEDGER_READY, "");
-    } else {
-        set_state(ledger, LEDGER_REBUILDING, "the ledger is new or was lost");
-        rebuild(ledger);
-    }
-    take_cancels(ledger);
-}
-
-static void on_pulse_timer(void *arg)
-{
-    fake_ledger_pulse(arg);
-}
-
-void fake_ledger_pulse(struct ledger *ledger)
-{
-    if (ledger->is_closing)
-        return;
-    bool is_there = fake_redis_is_reachable(ledger->redis);
-    loop_timer_start(ledger->options.loop, &ledger->pulse_timer, is_there ? LEDGER_PULSE_MS : RETRY_MS,
-                     on_pulse_timer, ledger);
-    if (!is_there) {
-        ledger->is_serving = false;
-        ledger->told_epoch = 0;
-        set_state(ledger, LEDGER_CONNECTING, "Redis is not there: the test says so");
-        return;
-    }
-    ledger->is_serving = true;
-    if (ledger->options.is_onlooker) {
-        set_state(ledger, LEDGER_READY, "");
-        return;
-    }
-    int64_t boot_ms = loop_boot_ms(ledger->options.loop);
-    struct store_pulse answer =
-        store_pulse(fake_redis_store(ledger->redis), ledger->worker, LEDGER_LEASE_MS,
-                    ledger->accepted_boot_ms < 0 ? -1 : boot_ms - ledger->accepted_boot_ms,
-                    ledger->crew[0] != '\0', fake_redis_now_ms(ledger->redis));
-    take_pulse(ledger, &answer, boot_ms);
-}
-
-static void on_hint(void *arg, const char *kind, const char *text)
-{
-    struct ledger *ledger = arg;
-    const struct ledger_events *events = &ledger->options.events;
-    if (strcmp(kind, "free") == 0 && events->on_free)
-        events->on_free(events->arg, text);
-    else if (strcmp(kind, "done") == 0 && events->on_done)
-        events->on_done(events->arg, text);
-    else if (strcmp(kind, "cancel") == 0 && events->on_cancelled)
-        events->on_cancelled(events->arg, text);
-}
-
 /* ---- life cycle ---- */
 
 static void destroy(void *object)
 {
     struct ledger *ledger = object;
-    LIST_EACH(&ledger->queue, link)
-    fake_ledger_request_free(ledger, LIST_OBJECT(link, struct ledger_request, link));
+    fake_pulse_release(ledger);
     LIST_EACH(&ledger->held, link)
-    {
-        struct held *held = LIST_OBJECT(link, struct held, link);
-        free(held->permit);
-        free(held);
-    }
+    held_free(LIST_OBJECT(link, struct held, link));
     free(ledger->worker);
-    free(ledger->crew);
     free(ledger);
 }
 
-void fake_ledger_finish_close(void *arg)
+static void finish_close(void *arg)
 {
     struct ledger *ledger = arg;
     if (ledger->is_gone)
         return;
     ledger->is_gone = true;
     struct loop *loop = ledger->options.loop;
-    loop_timer_stop(loop, &ledger->answer_timer);
-    loop_timer_stop(loop, &ledger->pulse_timer);
     loop_timer_stop(loop, &ledger->close_timer);
-    link_remove(&ledger->listener.link);
-    if (fake_redis_is_reachable(ledger->redis) && !ledger->options.is_onlooker)
-        store_leave(fake_redis_store(ledger->redis), ledger->worker, !list_is_empty(&ledger->held),
-                    fake_redis_now_ms(ledger->redis));
+    fake_pulse_stop(ledger);
+    fake_wire_close(ledger);
+    link_remove(&ledger->link);
     void (*closed)(void *) = ledger->closed;
     void *closed_arg = ledger->closed_arg;
     loop_reap(loop, ledger, destroy);
     if (closed)
         closed(closed_arg);
+}
+
+void fake_ledger_on_left(struct ledger *ledger)
+{
+    loop_timer_start(ledger->options.loop, &ledger->close_timer, 0, finish_close, ledger);
+}
+
+void fake_ledger_on_quiet(struct ledger *ledger)
+{
+    if (ledger->is_leaving)
+        return;
+    ledger->is_leaving = true;
+    fake_pulse_leave(ledger);
+}
+
+static void silence(struct link *list)
+{
+    LIST_EACH(list, link)
+    {
+        struct ledger_request *request = LIST_OBJECT(link, struct ledger_request, link);
+        (void)fake_wire_leave(request);
+        if (fake_pulse_is(request))
+            fake_pulse_silence(request);
+    }
 }
 
 void ledger_close(struct ledger *ledger, int64_t grace_ms, void (*closed)(void *arg), void *arg)
@@ -244,10 +158,18 @@ void ledger_close(struct ledger *ledger, int64_t grace_ms, void (*closed)(void *
     ledger->closed = closed;
     ledger->closed_arg = arg;
     ledger->options.events = (struct ledger_events){0};
-    LIST_EACH(&ledger->queue, link)
-    (void)fake_ledger_leave(LIST_OBJECT(link, struct ledger_request, link));
-    loop_timer_start(ledger->options.loop, &ledger->close_timer, ledger->background_count > 0 ? grace_ms : 0,
-                     fake_ledger_finish_close, ledger);
+    silence(&ledger->unsent);
+    silence(&ledger->sent);
+    silence(&ledger->answered);
+    LIST_EACH(&ledger->waiting, link)
+    {
+        const struct extension *extension = LIST_OBJECT(link, struct extension, link);
+        if (extension->request)
+            (void)fake_wire_leave(extension->request);
+    }
+    loop_timer_start(ledger->options.loop, &ledger->close_timer, grace_ms, finish_close, ledger);
+    if (ledger->background_count == 0)
+        fake_ledger_on_quiet(ledger);
 }
 
 struct ledger *ledger_new(const struct ledger_options *options, struct error *reterr)
@@ -261,14 +183,11 @@ struct ledger *ledger_new(const struct ledger_options *options, struct error *re
     ledger->options = *options;
     ledger->redis = redis;
     ledger->worker = base_printf("%s.%08" PRIx64, options->worker, random_next(options->random) >> 32);
-    ledger->accepted_boot_ms = ledger->lease_boot_ms = -1;
-    ledger->crew = base_strdup("");
     snprintf(ledger->why, sizeof ledger->why, "not yet connected to Redis");
-    list_init(&ledger->queue);
     list_init(&ledger->held);
-    ledger->listener = (struct fake_listener){.arg = ledger, .on_hint = on_hint};
-    fake_redis_listen(redis, &ledger->listener);
-    loop_timer_start(options->loop, &ledger->pulse_timer, ANSWER_MS, on_pulse_timer, ledger);
+    fake_pulse_init(ledger);
+    fake_redis_join(redis, ledger);
+    fake_wire_open(ledger);
     return ledger;
 }
 

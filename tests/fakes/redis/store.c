@@ -3,6 +3,7 @@
 
 #include "fakes/redis/store_private.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +25,8 @@ bool store_is(const char *place, const char *text)
 
 static void claim_free(struct claim *claim)
 {
-    char *texts[] = {claim->job,    claim->owner,   claim->permit, claim->payload, claim->plan,
-                     claim->origin, claim->sandbox, claim->mode,   claim->status,  claim->taken};
+    char *texts[] = {claim->job,     claim->owner, claim->permit, claim->payload, claim->plan,  claim->origin,
+                     claim->sandbox, claim->mode,  claim->status, claim->taken,   claim->place, claim->moved};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         free(texts[i]);
     buffer_release(&claim->record);
@@ -33,18 +34,25 @@ static void claim_free(struct claim *claim)
     free(claim);
 }
 
+static void drop_claim(struct store *store, struct claim *claim)
+{
+    index_remove(&store->jobs, &claim->node);
+    claim_free(claim);
+}
+
+static void add_claim(struct store *store, struct claim *claim)
+{
+    list_push_back(&store->claims, &claim->link);
+    index_put(&store->jobs, &claim->node, claim->job);
+}
+
 struct claim *store_find_claim(struct store *store, const char *job, int64_t now_ms)
 {
-    LIST_EACH(&store->claims, link)
-    {
-        struct claim *claim = LIST_OBJECT(link, struct claim, link);
-        if (strcmp(claim->job, job) != 0)
-            continue;
-        if (claim->expires_ms > now_ms)
-            return claim;
-        claim_free(claim);
-        return NULL;
-    }
+    struct index_node *node = index_find(&store->jobs, job);
+    struct claim *claim = node ? INDEX_OBJECT(node, struct claim, node) : NULL;
+    if (!claim || claim->expires_ms > now_ms)
+        return claim;
+    drop_claim(store, claim);
     return NULL;
 }
 
@@ -57,7 +65,7 @@ struct claim *store_need_claim(struct store *store, const char *job, int64_t now
     claim->job = base_strdup(job);
     claim->expires_ms = INT64_MAX;
     claim->partition = claim->offset = -1;
-    list_push_back(&store->claims, &claim->link);
+    add_claim(store, claim);
     return claim;
 }
 
@@ -67,7 +75,7 @@ void store_forget_run(struct claim *claim)
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         store_put(texts[i], NULL);
     claim->run_until_ms = 0;
-    claim->is_counted = false;
+    claim->is_counted = claim->is_followed = false;
 }
 
 void store_give_up(struct claim *claim, enum claim_state state, int64_t expires_ms)
@@ -89,7 +97,71 @@ bool store_is_record(const struct claim *claim, struct bytes record)
 
 /* ---- permits ---- */
 
-void store_permit_free(struct permit *permit)
+struct usage {
+    struct index_node node;
+    char *limit;
+    int64_t count;
+};
+
+static struct usage *find_usage(const struct store *store, const char *limit)
+{
+    struct index_node *node = index_find(&store->usages, limit);
+    return node ? INDEX_OBJECT(node, struct usage, node) : NULL;
+}
+
+static void use(struct store *store, const char *limit, int64_t change)
+{
+    struct usage *usage = find_usage(store, limit);
+    if (!usage) {
+        usage = base_alloc(sizeof *usage);
+        usage->limit = base_strdup(limit);
+        index_put(&store->usages, &usage->node, usage->limit);
+    }
+    usage->count += change;
+    if (usage->count > 0)
+        return;
+    index_remove(&store->usages, &usage->node);
+    free(usage->limit);
+    free(usage);
+}
+
+static void use_all(struct store *store, const char *limits, int64_t change)
+{
+    char word[256];
+    for (const char *at = limits; *at; at += strspn(at, " ")) {
+        size_t length = strcspn(at, " ");
+        assert(length < sizeof word);
+        memcpy(word, at, length);
+        word[length] = '\0';
+        if (length > 0)
+            use(store, word, change);
+        at += length;
+    }
+}
+
+void store_add_permit(struct store *store, struct permit *permit)
+{
+    list_push_back(&store->permits, &permit->link);
+    index_put(&store->ids, &permit->node, permit->id);
+    use_all(store, permit->limits, 1);
+    store->prune_ms = MIN(store->prune_ms, permit->horizon_ms);
+}
+
+void store_set_horizon(struct store *store, struct permit *permit, int64_t horizon_ms)
+{
+    permit->horizon_ms = horizon_ms;
+    store->prune_ms = MIN(store->prune_ms, horizon_ms);
+}
+
+void store_set_limits(struct store *store, struct permit *permit, char *limits)
+{
+    use_all(store, permit->limits, -1);
+    free(permit->limits);
+    permit->limits = limits;
+    use_all(store, permit->limits, 1);
+}
+
+static void free_permit(struct permit *permit)
 {
     link_remove(&permit->link);
     free(permit->id);
@@ -100,24 +172,38 @@ void store_permit_free(struct permit *permit)
     free(permit);
 }
 
+static void drop_permit(struct store *store, struct permit *permit, bool is_pruned)
+{
+    if (store->watch)
+        store->watch->gone(store->watch->arg, permit, is_pruned);
+    use_all(store, permit->limits, -1);
+    index_remove(&store->ids, &permit->node);
+    free_permit(permit);
+}
+
+void store_drop_permit(struct store *store, struct permit *permit)
+{
+    drop_permit(store, permit, /* is_pruned= */ false);
+}
+
 struct permit *store_find_permit(struct store *store, const char *id)
 {
-    LIST_EACH(&store->permits, link)
-    {
-        struct permit *permit = LIST_OBJECT(link, struct permit, link);
-        if (strcmp(permit->id, id) == 0)
-            return permit;
-    }
-    return NULL;
+    struct index_node *node = index_find(&store->ids, id);
+    return node ? INDEX_OBJECT(node, struct permit, node) : NULL;
 }
 
 void store_prune(struct store *store, int64_t now_ms)
 {
+    if (store->prune_ms > now_ms)
+        return;
+    store->prune_ms = INT64_MAX;
     LIST_EACH(&store->permits, link)
     {
         struct permit *permit = LIST_OBJECT(link, struct permit, link);
         if (permit->horizon_ms <= now_ms)
-            store_permit_free(permit);
+            drop_permit(store, permit, /* is_pruned= */ true);
+        else
+            store->prune_ms = MIN(store->prune_ms, permit->horizon_ms);
     }
 }
 
@@ -132,10 +218,8 @@ bool store_has_word(const char *words, const char *word)
 
 int64_t store_used(const struct store *store, const char *limit)
 {
-    int64_t count = 0;
-    LIST_EACH(&store->permits, link)
-    count += store_has_word(LIST_OBJECT(link, struct permit, link)->limits, limit);
-    return count;
+    const struct usage *usage = find_usage(store, limit);
+    return usage ? usage->count : 0;
 }
 
 /* ---- leases, waiters, operator's values, notes ---- */
@@ -259,18 +343,24 @@ void store_note_cancel(struct store *store, const char *worker, const char *job)
     list_push_back(&store->cancels, &note->link);
 }
 
-char *store_take_cancel(struct store *store, const char *worker)
+size_t store_cancelled(struct store *store, const char *worker, int64_t now_ms, char ***ret)
 {
+    size_t count = 0;
+    *ret = NULL;
     LIST_EACH(&store->cancels, link)
     {
         struct note *note = LIST_OBJECT(link, struct note, link);
         if (strcmp(note->worker, worker) != 0)
             continue;
-        char *job = TAKE(note->job);
-        note_free(note);
-        return job;
+        const struct claim *claim = store_find_claim(store, note->job, now_ms);
+        if (claim && claim->state == CLAIM_RUNNING && store_is(claim->owner, worker)) {
+            *ret = base_realloc(*ret, (count + 1) * sizeof **ret);
+            (*ret)[count++] = base_strdup(note->job);
+        } else {
+            note_free(note);
+        }
     }
-    return NULL;
+    return count;
 }
 
 struct name *store_find_name(const struct link *names, const char *text)
@@ -315,6 +405,9 @@ static void init_lists(struct store *store)
                             &store->locks,   &store->said,    &store->remembered};
     for (size_t i = 0; i < ARRAY_LENGTH(heads); i++)
         list_init(heads[i]);
+    store->jobs = store->ids = store->usages = (struct index){0};
+    store->rebuilder = store->doubter = NULL;
+    store->prune_ms = INT64_MAX;
 }
 
 void store_init(struct store *store)
@@ -323,12 +416,13 @@ void store_init(struct store *store)
     init_lists(store);
 }
 
-void store_clear(struct store *store)
+void store_free_records(struct store *store)
 {
+    store->watch = NULL;
     LIST_EACH(&store->claims, link)
-    claim_free(LIST_OBJECT(link, struct claim, link));
+    drop_claim(store, LIST_OBJECT(link, struct claim, link));
     LIST_EACH(&store->permits, link)
-    store_permit_free(LIST_OBJECT(link, struct permit, link));
+    drop_permit(store, LIST_OBJECT(link, struct permit, link), false);
     LIST_EACH(&store->leases, link)
     store_lease_free(LIST_OBJECT(link, struct lease, link));
     LIST_EACH(&store->waiters, link)
@@ -341,12 +435,28 @@ void store_clear(struct store *store)
     store_lock_free(LIST_OBJECT(link, struct lock, link));
     store_clear_names(&store->said);
     store_clear_names(&store->remembered);
+    index_release(&store->jobs);
+    index_release(&store->ids);
+    index_release(&store->usages);
     free(store->rebuilder);
+    free(store->doubter);
+}
+
+/* What is the server's, and not its data's. */
+static void keep_server(struct store *store, const struct store *server)
+{
+    store->server_run = server->server_run;
+    store->last_epoch = server->last_epoch;
+    store->last_crew = server->last_crew;
+    store->watch = server->watch;
+}
+
+void store_clear(struct store *store)
+{
     const struct store server = *store;
+    store_free_records(store);
     store_init(store);
-    store->server_run = server.server_run;
-    store->last_epoch = server.last_epoch;
-    store->last_crew = server.last_crew;
+    keep_server(store, &server);
 }
 
 static void copy_claim(struct store *store, const struct claim *from)
@@ -354,14 +464,16 @@ static void copy_claim(struct store *store, const struct claim *from)
     struct claim *claim = base_alloc(sizeof *claim);
     *claim = *from;
     claim->link = (struct link){0};
-    char **texts[] = {&claim->job,    &claim->owner,   &claim->permit, &claim->payload, &claim->plan,
-                      &claim->origin, &claim->sandbox, &claim->mode,   &claim->status,  &claim->taken};
+    claim->node = (struct index_node){0};
+    char **texts[] = {&claim->job,    &claim->owner,  &claim->permit,  &claim->payload,
+                      &claim->plan,   &claim->origin, &claim->sandbox, &claim->mode,
+                      &claim->status, &claim->taken,  &claim->place,   &claim->moved};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = base_strdup(*texts[i]);
     claim->record = (struct buffer){0};
     if (from->record.length > 0)
         buffer_append(&claim->record, from->record.data, from->record.length);
-    list_push_back(&store->claims, &claim->link);
+    add_claim(store, claim);
 }
 
 static void copy_permit(struct store *store, const struct permit *from)
@@ -369,10 +481,11 @@ static void copy_permit(struct store *store, const struct permit *from)
     struct permit *permit = base_alloc(sizeof *permit);
     *permit = *from;
     permit->link = (struct link){0};
+    permit->node = (struct index_node){0};
     char **texts[] = {&permit->id, &permit->worker, &permit->job, &permit->sandbox, &permit->limits};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         *texts[i] = base_strdup(*texts[i]);
-    list_push_back(&store->permits, &permit->link);
+    store_add_permit(store, permit);
 }
 
 /* Waiters are not worth a snapshot: they are stale after 3 s. */
@@ -404,19 +517,18 @@ void store_save(const struct store *store, struct store *ret)
 {
     *ret = *store;
     init_lists(ret);
-    ret->rebuilder = NULL;
+    ret->watch = NULL;
     copy_records(store, ret);
 }
 
 void store_restore(struct store *store, const struct store *saved)
 {
-    store_clear(store);
     const struct store server = *store;
+    store_free_records(store);
     *store = *saved;
     init_lists(store);
-    store->server_run = server.server_run + 1;
-    store->last_epoch = server.last_epoch;
-    store->last_crew = server.last_crew;
+    keep_server(store, &server);
+    store->server_run++;
     copy_records(saved, store);
 }
 

@@ -35,7 +35,7 @@ enum ledger_answer store_bind(struct store *store, const char *worker, const str
     bool has_permit = permit && strcmp(permit->worker, worker) == 0;
     if (has_permit) {
         store_put(&permit->sandbox, bind->sandbox);
-        permit->horizon_ms = MAX(permit->horizon_ms, now_ms + bind->horizon_ms);
+        store_set_horizon(store, permit, MAX(permit->horizon_ms, now_ms + bind->horizon_ms));
     }
     if (!is_mine)
         return superseded(store, worker, bind->permit, claim);
@@ -45,14 +45,41 @@ enum ledger_answer store_bind(struct store *store, const char *worker, const str
         store_put(&claim->sandbox, bind->sandbox);
         store_put(&claim->mode, bind->mode);
         store_put(&claim->plan, bind->plan);
+        store_put(&claim->taken, NULL);
         claim->until_ms = now_ms + bind->until_ms;
         claim->run_until_ms = now_ms + bind->run_until_ms;
         claim->epoch = store->epoch;
-        if (bind->is_adoption && claim->is_counted)
+        bool was_counted = claim->is_counted || claim->is_followed;
+        if (bind->is_adoption && was_counted)
             claim->crashes = MAX(0, claim->crashes - 1);
-        claim->is_counted = claim->is_counted && !bind->is_adoption;
+        claim->is_counted = false;
+        claim->is_followed = was_counted && !bind->is_adoption;
     }
     return LEDGER_OK;
+}
+
+/* `moved`: places, each with a blank before and behind. */
+static bool has_moved(const struct claim *claim, const char *place)
+{
+    CLEANUP(base_freep) char *name = base_printf(" %s ", place);
+    return place[0] != '\0' && claim->moved && strstr(claim->moved, name);
+}
+
+void store_moved(struct store *store, const char *job, const char *place, int64_t now_ms)
+{
+    bool is_known = store_find_claim(store, job, now_ms) != NULL;
+    struct claim *claim = store_need_claim(store, job, now_ms);
+    if (claim->state == CLAIM_DONE)
+        return;
+    if (!is_known)
+        claim->expires_ms = now_ms + STORE_DAY_MS;
+    if (store_is(claim->place, place))
+        store_put(&claim->place, "");
+    if (has_moved(claim, place))
+        return;
+    char *moved = base_printf("%s %s ", claim->moved ? claim->moved : "", place);
+    store_put(&claim->moved, moved);
+    free(moved);
 }
 
 enum ledger_answer store_seal(struct store *store, const char *worker, const struct ledger_seal *seal,
@@ -84,11 +111,12 @@ enum ledger_answer store_seal(struct store *store, const char *worker, const str
     if (!claim->origin)
         store_put(&claim->origin, seal->origin);
     store_put(&claim->status, seal->status);
+    store_put(&claim->place, has_moved(claim, seal->place) ? "" : seal->place);
     store_put(&claim->taken, NULL);
     claim->is_counted = false;
     claim->epoch = store->epoch;
     claim->until_ms = now_ms + seal->until_ms;
-    claim->expires_ms = INT64_MAX;
+    claim->expires_ms = now_ms + STORE_WEEK_MS;
     buffer_clear(&claim->record);
     buffer_append(&claim->record, seal->record.data, seal->record.length);
     return LEDGER_OK;
@@ -112,11 +140,26 @@ enum ledger_answer store_yield(struct store *store, const char *worker, const ch
     store_put(&permit->worker, "");
     store_put(&claim->owner, "");
     store_put(&claim->taken, NULL);
-    claim->is_counted = false;
     claim->until_ms = now_ms + until_ms;
     claim->epoch = store->epoch;
     *ret_is_watched = claim->is_watched;
     return LEDGER_OK;
+}
+
+bool store_leave_sealed(struct store *store, const char *worker, const char *job, int64_t until_ms,
+                        int64_t now_ms)
+{
+    struct claim *claim = store_find_claim(store, job, now_ms);
+    bool is_callers = claim && (store_is(claim->owner, worker) || store_is(claim->owner, ""));
+    if (store_not_ready(store, now_ms) || !is_callers || claim->state != CLAIM_SEALED)
+        return false;
+    store_put(&claim->owner, "");
+    store_put(&claim->taken, NULL);
+    claim->until_ms = now_ms + until_ms;
+    claim->epoch = store->epoch;
+    bool was_watched = claim->is_watched;
+    claim->is_watched = false;
+    return was_watched;
 }
 
 /* ---- cancel, condemn ---- */
@@ -154,7 +197,8 @@ enum ledger_answer store_condemn(struct store *store, const char *worker, const 
     if (claim && claim->state == CLAIM_RUNNING && store_is(claim->permit, id)) {
         if (claim->until_ms > now_ms)
             return LEDGER_SUPERSEDED_PERMIT;
-        claim->crashes += claim->owner[0] != '\0';
+        claim->crashes += claim->owner[0] != '\0' && !claim->taken;
+        claim->has_begun = claim->has_begun || claim->sandbox;
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
     }
     store_put(&permit->worker, worker);
@@ -215,10 +259,12 @@ bool store_done(struct store *store, const char *job, const char *status, int64_
         store_put(&claim->status, status);
     store_give_up(claim, CLAIM_DONE, now_ms + ttl_ms);
     store_put(&claim->owner, NULL);
+    store_put(&claim->place, NULL);
+    store_put(&claim->moved, NULL);
     claim->partition = partition;
     claim->offset = offset;
     claim->hop = claim->attempt = claim->crashes = 0;
-    claim->is_cancelled = claim->is_watched = false;
+    claim->is_cancelled = claim->is_watched = claim->has_begun = false;
     buffer_release(&claim->record);
     return is_watched;
 }
@@ -238,9 +284,8 @@ char *store_release(struct store *store, const char *worker, const char *id, con
     claim = store_is(permit->worker, "") ? store_find_claim(store, permit->job, now_ms) : NULL;
     if (claim && claim->state == CLAIM_RUNNING && is_held(claim, "", id)) /* nor shall anybody adopt it */
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
-    char *limits = TAKE(permit->limits);
-    permit->limits = base_strdup("");
-    store_permit_free(permit);
+    char *limits = base_strdup(permit->limits);
+    store_drop_permit(store, permit);
     return limits;
 }
 

@@ -10,6 +10,7 @@ enum {
     STORE_LATE_MS = 120000,
     STORE_AFTER_MS = 110000,
     STORE_DAY_MS = 24 * 3600 * 1000,
+    STORE_WEEK_MS = 7 * STORE_DAY_MS,
     STORE_UNLIMITED_MILLI = 20000 /* what a create rate without limit counts as once it was halved */
 };
 
@@ -51,7 +52,9 @@ struct name {
 void store_put(char **place, const char *text); /* a copy; NULL: not set */
 bool store_is(const char *place, const char *text);
 void store_prune(struct store *store, int64_t now_ms);
-void store_permit_free(struct permit *permit);
+void store_add_permit(struct store *store, struct permit *permit); /* a new one, filled in */
+void store_drop_permit(struct store *store, struct permit *permit);
+void store_set_limits(struct store *store, struct permit *permit, char *limits); /* takes them */
 void store_lock_free(struct lock *lock);
 bool store_is_alive(const struct store *store, const char *worker, int64_t now_ms);
 void store_waiter_free(struct waiter *waiter);

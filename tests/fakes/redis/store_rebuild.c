@@ -9,14 +9,28 @@ enum { QUIET_MS = 5000, LOCK_MS = 10000 };
 
 /* ---- pulse ---- */
 
-static bool is_lost(const struct store *store, int64_t since_ms, int64_t now_ms)
+enum finding { FOUND_FINE, FOUND_GAP, FOUND_DOUBT, FOUND_LOST };
+
+/* A gap that its teller's own time does not explain may be one that the pulse lay in the socket of a frozen
+ * server: the next one, sent after that answer, tells. */
+static enum finding judge(struct store *store, const char *worker, int64_t since_ms, int64_t now_ms)
 {
     int64_t gap_ms = now_ms - store->clk_ms;
     if (!store->is_there || store->run != store->server_run || gap_ms < -1000)
-        return true;
+        return FOUND_LOST;
     if (gap_ms <= STORE_GAP_MS)
-        return false;
-    return since_ms < 0 ? !list_is_empty(&store->permits) : gap_ms > since_ms + 5000;
+        return FOUND_FINE;
+    if (since_ms < 0)
+        return list_is_empty(&store->permits) ? FOUND_GAP : FOUND_LOST;
+    if (gap_ms <= since_ms + 5000)
+        return FOUND_GAP;
+    if (store->doubter && (strcmp(store->doubter, worker) == 0 || now_ms - store->doubted_ms > 5000))
+        return FOUND_LOST;
+    if (!store->doubter) {
+        store_put(&store->doubter, worker);
+        store->doubted_ms = now_ms;
+    }
+    return FOUND_DOUBT;
 }
 
 static void begin_rebuild(struct store *store, bool has_crew, int64_t now_ms)
@@ -37,6 +51,7 @@ static void begin_rebuild(struct store *store, bool has_crew, int64_t now_ms)
     store_clear_names(&store->said);
     store_clear_names(&store->remembered);
     store_put(&store->rebuilder, NULL);
+    store_put(&store->doubter, NULL);
     store_drop_cuts(store);
     store->tat_micro = store->milli = store->rest_ms = 0;
     LIST_EACH(&store->leases, link)
@@ -65,13 +80,16 @@ struct store_pulse store_pulse(struct store *store, const char *worker, int64_t 
 {
     const struct lease *lease = store_find_lease(store, worker);
     bool has_lease = lease != NULL, has_lapsed = lease ? lease->ends_ms <= now_ms : since_ms >= 0;
-    if (is_lost(store, since_ms, now_ms)) {
+    enum finding finding = judge(store, worker, since_ms, now_ms);
+    if (finding == FOUND_LOST)
         begin_rebuild(store, has_crew, now_ms);
-    } else {
-        if (now_ms - store->clk_ms > STORE_GAP_MS)
-            store->hold_ms = now_ms + LEDGER_LEASE_MS;
-        if (has_crew)
-            store->is_fresh = false;
+    else if (has_crew)
+        store->is_fresh = false;
+    if (finding == FOUND_DOUBT)
+        return (struct store_pulse){.is_in_doubt = true};
+    if (finding == FOUND_GAP) {
+        store->hold_ms = now_ms + LEDGER_LEASE_MS;
+        store_put(&store->doubter, NULL);
     }
     store->clk_ms = now_ms;
     store_set_lease(store, worker, now_ms + lease_ms);
@@ -121,23 +139,22 @@ enum ledger_answer store_extend(struct store *store, const char *worker, const c
         return LEDGER_SUPERSEDED;
     if (strcmp(permit->worker, worker) != 0)
         return LEDGER_SUPERSEDED_PERMIT;
-    permit->horizon_ms = MAX(permit->horizon_ms, now_ms + horizon_ms);
+    store_set_horizon(store, permit, MAX(permit->horizon_ms, now_ms + horizon_ms));
     return LEDGER_OK;
 }
 
 /* ---- assert ---- */
 
-static void merge_limits(char **limits, const char *more)
+static void merge_limits(struct store *store, struct permit *permit, const char *more)
 {
     struct buffer merged = {0};
-    buffer_append_text(&merged, *limits);
+    buffer_append_text(&merged, permit->limits);
     CLEANUP(base_freep) char *words = base_strdup(more);
     char *rest = NULL;
     for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        if (!store_has_word(*limits, word))
+        if (!store_has_word(permit->limits, word))
             buffer_append_format(&merged, "%s%s", merged.length > 0 ? " " : "", word);
-    free(*limits);
-    *limits = buffer_take(&merged);
+    store_set_limits(store, permit, buffer_take(&merged));
 }
 
 /* Its holder says that no claim goes with it. */
@@ -170,16 +187,17 @@ static bool assert_permit(struct store *store, const char *owner, const struct l
         permit->job = base_strdup("");
         permit->limits = base_strdup("");
         permit->born_ms = now_ms;
-        list_push_back(&store->permits, &permit->link);
+        permit->horizon_ms = now_ms + assertion->horizon_ms;
+        store_add_permit(store, permit);
     }
     store_put(&permit->worker, owner);
     if (is_mine || assertion->job[0] != '\0')
         store_put(&permit->job, assertion->job);
     if (assertion->sandbox[0] != '\0')
         store_put(&permit->sandbox, assertion->sandbox);
-    merge_limits(&permit->limits, assertion->limits);
+    merge_limits(store, permit, assertion->limits);
     int64_t horizon_ms = now_ms + assertion->horizon_ms;
-    permit->horizon_ms = is_now ? MAX(permit->horizon_ms, horizon_ms) : horizon_ms;
+    store_set_horizon(store, permit, is_now ? MAX(permit->horizon_ms, horizon_ms) : horizon_ms);
     permit->epoch = store->epoch;
     permit->is_condemned = false;
     return true;
@@ -224,7 +242,7 @@ static void write_claim(struct store *store, struct claim *claim, const char *ow
     claim->attempt = MAX(1, assertion->attempt);
     claim->crashes = assertion->crashes;
     claim->until_ms = now_ms + assertion->until_ms;
-    claim->expires_ms = INT64_MAX;
+    claim->expires_ms = now_ms + STORE_WEEK_MS;
     if (assertion->payload[0] != '\0')
         store_put(&claim->payload, assertion->payload);
     if (assertion->origin[0] != '\0')
@@ -235,6 +253,7 @@ static void write_claim(struct store *store, struct claim *claim, const char *ow
         store_put(&claim->plan, assertion->plan);
         claim->run_until_ms = now_ms + assertion->run_until_ms;
     }
+    store_put(&claim->place, is_sealed ? assertion->place : NULL);
     if (is_sealed) {
         store_put(&claim->status, assertion->status);
         buffer_clear(&claim->record);
@@ -265,6 +284,7 @@ enum ledger_answer store_assert(struct store *store, const char *worker,
         store_put(&claim->owner, "");
         claim->epoch = store->epoch;
         claim->until_ms = now_ms + assertion->until_ms;
+        claim->is_counted = claim->is_followed = false;
         if (sandbox[0] != '\0')
             store_put(&claim->sandbox, sandbox);
         return LEDGER_OK;
@@ -324,7 +344,6 @@ void store_lead(struct store *store, const char *worker, int64_t now_ms, struct 
     if (!store->is_there || store->is_ready)
         return;
     ret->is_leader = take_lock(store, worker, now_ms);
-    ret->is_new = store->is_fresh;
     ret->behind_ms = store->behind_ms < 0 ? -1 : store->behind_ms + MAX(0, now_ms - store->since_ms);
     ret->waiting_for = (int64_t)store_count_missing(store, now_ms);
 }
@@ -346,7 +365,7 @@ enum ledger_answer store_ready(struct store *store, const char *worker, int epoc
     {
         struct permit *permit = LIST_OBJECT(link, struct permit, link);
         if (permit->epoch != store->epoch)
-            store_permit_free(permit);
+            store_drop_permit(store, permit);
     }
     store->is_ready = true;
     store->is_fresh = false;

@@ -1,5 +1,5 @@
-/* Records in, jobs out: every field right, of the wrong type and out of range, and who a record belongs to.
- */
+/* Records in, jobs out: every field right, of the wrong type and out of range, and who a record belongs
+ * to. */
 #include "codec/job.h"
 #include "base/buffer.h"
 #include "base/uuid.h"

@@ -1,5 +1,5 @@
-/* The configuration: sources and their order, mistakes and what is said of them, and what follows from what.
- */
+/* The configuration: sources and their order, mistakes and what is said of them, and what follows from
+ * what. */
 #include "config/config.h"
 #include "config/keys.h"
 #include "test.h"
@@ -186,7 +186,9 @@ static void mistakes_name_key_source_and_remedy(void **state)
         {.set = "log.level=loud", .contains = {"debug, info"}},
         {.set = "log.components.kafka=loud", .contains = {"log.components", "kafka"}},
         {.set = "kafka.assignor=sticky", .contains = {"cooperative-sticky"}},
-        {.set = "results.delivery=transactional", .contains = {"results.delivery", "at_least_once"}},
+        {.set = "results.delivery=exactly_once",
+         .contains = {"results.delivery", "at_least_once, transactional"}},
+        {.set = "results.transaction_ms=50", .contains = {"results.transaction_ms", "100"}},
         {.set = "results.max_bytes=100", .contains = {"4096"}},
         {.set = "topics.jobs=", .contains = {"topics.jobs"}},
         {.set = "templates.data_analysis.memry_mb=1",

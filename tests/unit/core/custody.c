@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static const struct custody_times times = {
-    .live_ms = 300000, .is_rolling = true, .slack_ms = 120000, .lead_ms = 600000, .doubt_ends_ms = 110000};
+    .live_ms = 300000, .is_rolling = true, .slack_ms = 120000, .lead_ms = 600000, .doubt_ends_ms = 120000};
 
 static enum custody_order tell(struct custody *custody, enum custody_event_kind kind, int64_t now_ms)
 {
@@ -21,8 +21,8 @@ static void an_answer_counts_from_when_the_look_was_begun(void **state)
     struct custody custody;
     custody_init(&custody, &times, 0);
     assert_int_equal(tell(&custody, CUSTODY_EVENT_UNANSWERED, 30000), CUSTODY_ORDER_WAIT);
-    assert_int_equal(tell(&custody, CUSTODY_EVENT_DEADLINE, 104000), CUSTODY_ORDER_LOOK);
-    assert_int_equal(tell(&custody, CUSTODY_EVENT_ABSENT, 112000), CUSTODY_ORDER_WAIT);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_DEADLINE, 114000), CUSTODY_ORDER_LOOK);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_ABSENT, 122000), CUSTODY_ORDER_WAIT);
     assert_int_equal(tell(&custody, CUSTODY_EVENT_DEADLINE, custody.deadline_ms), CUSTODY_ORDER_LOOK);
     assert_int_equal(tell(&custody, CUSTODY_EVENT_ABSENT, custody.look_ms + 8000), CUSTODY_ORDER_RELEASE);
 }
@@ -73,6 +73,23 @@ static void a_rolling_sandbox_outlives_an_outage_of_the_ledger(void **state)
     assert_int_equal(tell(&custody, CUSTODY_EVENT_PERMIT_NOT_EXTENDED, now_ms), CUSTODY_ORDER_WAIT);
 }
 
+/* Stopped for minutes with the answer in its socket: the horizon counts from the asking, and E2B would give
+ * the sandbox a whole life from now. */
+static void an_old_extension_of_the_permit_is_asked_for_anew(void **state)
+{
+    (void)state;
+    struct custody_times once = times;
+    once.is_rolling = false;
+    struct custody custody;
+    assert_int_equal(custody_init_adopted(&custody, &once, 0), CUSTODY_ORDER_EXTEND_PERMIT);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_PERMIT_EXTENDED, 130000), CUSTODY_ORDER_EXTEND_PERMIT);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_PERMIT_EXTENDED, 135000), CUSTODY_ORDER_EXTEND_SANDBOX);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_SANDBOX_EXTENDED, 136000), CUSTODY_ORDER_WAIT);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_HAND_OVER, 140000), CUSTODY_ORDER_EXTEND_PERMIT);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_PERMIT_EXTENDED, 270000), CUSTODY_ORDER_EXTEND_PERMIT);
+    assert_int_equal(tell(&custody, CUSTODY_EVENT_PERMIT_EXTENDED, 271000), CUSTODY_ORDER_EXTEND_SANDBOX);
+}
+
 static void an_adopted_sandbox_is_extended_before_it_is_used(void **state)
 {
     (void)state;
@@ -109,7 +126,9 @@ enum situation {
     DOUBTFUL_OVER, /* the sandbox's latest end and the slack behind it have passed */
     LIVE,
     LIVE_COVERED, /* the permit is sure to stand for long */
+    LIVE_STALE,   /* its extension was asked for long ago */
     HANDING,
+    HANDING_STALE,
     KILLING,
     KILLING_OVER,
     GONE,
@@ -165,6 +184,24 @@ static const char *const table[SITUATION_COUNT][CUSTODY_EVENT_COUNT] = {
         [CUSTODY_EVENT_SANDBOX_NOT_EXTENDED] = "wait live",
         [CUSTODY_EVENT_HAND_OVER] = "extend permit handing", [CUSTODY_EVENT_UNWANTED] = "kill killing",
         [CUSTODY_EVENT_SUPERSEDED] = "forget gone"},
+    [LIVE_STALE] = {
+        [CUSTODY_EVENT_DEADLINE] = "extend permit live",
+        [CUSTODY_EVENT_BOUND] = "wait live",
+        [CUSTODY_EVENT_PERMIT_EXTENDED] = "extend permit live",
+        [CUSTODY_EVENT_PERMIT_NOT_EXTENDED] = "wait live",
+        [CUSTODY_EVENT_SANDBOX_EXTENDED] = "wait live",
+        [CUSTODY_EVENT_SANDBOX_NOT_EXTENDED] = "wait live",
+        [CUSTODY_EVENT_HAND_OVER] = "extend permit handing",
+        [CUSTODY_EVENT_UNWANTED] = "kill killing",
+        [CUSTODY_EVENT_SUPERSEDED] = "forget gone"},
+    [HANDING_STALE] = {
+        [CUSTODY_EVENT_BOUND] = "wait handing",
+        [CUSTODY_EVENT_PERMIT_EXTENDED] = "extend permit handing",
+        [CUSTODY_EVENT_PERMIT_NOT_EXTENDED] = "yield handing",
+        [CUSTODY_EVENT_SANDBOX_EXTENDED] = "yield handing",
+        [CUSTODY_EVENT_SANDBOX_NOT_EXTENDED] = "yield handing",
+        [CUSTODY_EVENT_YIELDED] = "forget gone", [CUSTODY_EVENT_NOT_YIELDED] = "forget gone",
+        [CUSTODY_EVENT_UNWANTED] = "kill killing", [CUSTODY_EVENT_SUPERSEDED] = "forget gone"},
     [HANDING] = {
         [CUSTODY_EVENT_BOUND] = "wait handing",
         [CUSTODY_EVENT_PERMIT_EXTENDED] = "extend sandbox handing",
@@ -203,7 +240,8 @@ static const char *const orders[] = {
 static int64_t enter_situation(struct custody *custody, enum situation situation)
 {
     static const int64_t times_ms[SITUATION_COUNT] = {
-        [DOUBTFUL] = 100000, [DOUBTFUL_LATE] = 110000, [DOUBTFUL_OVER] = 420000, [KILLING_OVER] = 420000};
+        [DOUBTFUL] = 100000,     [DOUBTFUL_LATE] = 120000, [DOUBTFUL_OVER] = 420000,
+        [KILLING_OVER] = 420000, [LIVE_STALE] = 700000,    [HANDING_STALE] = 700000};
     int64_t now_ms = times_ms[situation];
     custody_init(custody, &times, 0);
     if (situation == CREATING_UNWANTED)
@@ -212,7 +250,7 @@ static int64_t enter_situation(struct custody *custody, enum situation situation
         (void)tell(custody, CUSTODY_EVENT_CREATED, 0);
     if (situation == LIVE_COVERED)
         (void)tell(custody, CUSTODY_EVENT_PERMIT_EXTENDED, 0);
-    if (situation == HANDING)
+    if (situation == HANDING || situation == HANDING_STALE)
         (void)tell(custody, CUSTODY_EVENT_HAND_OVER, 0);
     if (situation == KILLING || situation == KILLING_OVER)
         (void)tell(custody, CUSTODY_EVENT_UNWANTED, 0);
@@ -335,7 +373,8 @@ static struct custody_event bound(struct world *world)
 static enum custody_event_kind answer_create(struct world *world)
 {
     struct walk *walk = &world->walk;
-    int64_t sent_ms = world->custody.sent_ms;
+    int64_t booked_ms = world->custody.init_ms;
+    int64_t sent_ms = booked_ms + walk_below(walk, GRANT_MS - booked_ms); /* as long as the grant is good */
     int64_t answered_ms = sent_ms + walk_below(walk, CREATE_MS);
     switch (walk_below(walk, 4)) {
     case 0:
@@ -372,6 +411,8 @@ static enum custody_event_kind answer_permit(struct world *world, int64_t begun_
     bool is_done = !world->is_ledger_away && !walk_one_in(walk, 4);
     if (is_done)
         world->horizon_ms = MAX(world->horizon_ms, done_ms + custody_horizon_ms(&world->custody.times));
+    if (walk_one_in(walk, 10)) /* stopped before it hears of it */
+        world->now_ms += walk_below(walk, 2 * world->custody.times.slack_ms);
     return is_done && !walk_one_in(walk, 4) ? CUSTODY_EVENT_PERMIT_EXTENDED
                                             : CUSTODY_EVENT_PERMIT_NOT_EXTENDED;
 }
@@ -526,6 +567,7 @@ int main(void)
         cmocka_unit_test(an_answer_counts_from_when_the_look_was_begun),
         cmocka_unit_test(a_sandbox_whose_extensions_are_not_answered_is_not_given_up_early),
         cmocka_unit_test(a_rolling_sandbox_outlives_an_outage_of_the_ledger),
+        cmocka_unit_test(an_old_extension_of_the_permit_is_asked_for_anew),
         cmocka_unit_test(an_adopted_sandbox_is_extended_before_it_is_used),
         cmocka_unit_test(a_run_that_is_handed_over_is_extended_then_yielded),
         cmocka_unit_test(every_state_answers_every_event_as_the_table_says),

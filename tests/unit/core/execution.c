@@ -84,6 +84,7 @@ static void a_used_up_budget_starts_no_further_step(void **state)
 {
     (void)state;
     struct execution run = begun(&process_plan, 1, 0);
+    run.deadline_ms = 99000;
     assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_ENDED, 100000, CODE_NONE), EXECUTION_ORDER_START);
     assert_int_equal(run.verdict, CODE_AGENT_TIMEOUT);
     assert_int_equal(run.verdict_step, 2);
@@ -98,6 +99,35 @@ static void a_step_that_breaks_at_its_deadline_is_out_of_time(void **state)
     assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_BROKEN, 30000, CODE_STREAM_BROKEN),
                      EXECUTION_ORDER_STOP);
     assert_int_equal(run.verdict, CODE_CLONE_TIMEOUT);
+}
+
+/* Who was stopped for long comes late to its deadlines: how the run ended may lie in a socket, or in the
+ * sandbox, or its start was only just sent. */
+static void a_deadline_that_is_seen_late_leaves_a_moment_to_look(void **state)
+{
+    (void)state;
+    struct execution run = begun(&code_plan, 1, 0);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_DEADLINE, 80000, CODE_NONE), EXECUTION_ORDER_WAIT);
+    assert_int_equal(run.state, EXECUTION_RUNNING);
+    assert_int_equal(run.deadline_ms, 90000);
+    struct execution ended = run;
+    assert_int_equal(tell(&ended, EXECUTION_EVENT_STEP_ENDED, 80100, CODE_NONE), EXECUTION_ORDER_START);
+    assert_int_equal(ended.verdict, CODE_NONE);
+    assert_int_equal(ended.step, 2);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_DEADLINE, 99000, CODE_NONE), EXECUTION_ORDER_STOP); /* once */
+    assert_int_equal(run.verdict, CODE_RUN_TIMEOUT);
+}
+
+static void a_broken_stream_that_is_seen_late_is_followed_once_more(void **state)
+{
+    (void)state;
+    struct execution run = begun(&process_plan, 2, 0);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_BROKEN, 200000, CODE_STREAM_BROKEN),
+                     EXECUTION_ORDER_START);
+    assert_int_equal(run.step, 2);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_ENDED, 200100, CODE_NONE), EXECUTION_ORDER_START);
+    assert_int_equal(run.verdict, CODE_NONE);
+    assert_int_equal(run.step, 3);
 }
 
 static void an_adopted_run_goes_on_where_its_records_say(void **state)
@@ -285,13 +315,25 @@ static void every_state_answers_every_event_as_the_table_says(void **state)
     }
 }
 
+/* The ledger tells a cancel until it has the verdict; only another one ends what saves the outcome. */
+static void a_cancel_that_is_told_again_does_not_cut_the_final_steps_short(void **state)
+{
+    (void)state;
+    struct execution run = in_situation(RUNNING_LINT);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_CANCEL, 10, CODE_NONE), EXECUTION_ORDER_STOP);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_ENDED, 20, CODE_NONE), EXECUTION_ORDER_START);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_CANCEL, 30, CODE_NONE), EXECUTION_ORDER_WAIT);
+    assert_int_equal(run.state, EXECUTION_COLLECTING);
+    assert_int_equal(run.verdict, CODE_CANCELLED);
+}
+
 /* ---- random walks ---- */
 
 struct stroll {
     struct walk walk;
     struct execution run;
     const struct plan *plan;
-    int64_t now_ms, main_began_ms;
+    int64_t now_ms, main_until_ms;
     size_t first_step;
     unsigned starts[5];
     bool is_done[5]; /* main steps that ended well, or badly and are allowed to */
@@ -326,6 +368,8 @@ static struct execution_event next_event(struct stroll *stroll)
         stroll->now_ms = MAX(stroll->now_ms, stroll->run.deadline_ms - 2 + walk_below(walk, 5));
     else
         stroll->now_ms += walk_below(walk, 9000);
+    if (walk_one_in(walk, 200)) /* this worker was stopped */
+        stroll->now_ms += walk_below(walk, 200000);
     event.now_ms = stroll->now_ms;
     if (event.kind == EXECUTION_EVENT_STEP_ENDED)
         event.code = ends[walk_below(walk, ARRAY_LENGTH(ends))];
@@ -346,7 +390,7 @@ static void note_event(struct stroll *stroll, const struct execution_event *even
     const struct execution *run = &stroll->run;
     if (event->kind == EXECUTION_EVENT_SANDBOX_READY) {
         stroll->first_step = event->first_step;
-        stroll->main_began_ms = event->now_ms;
+        stroll->main_until_ms = event->now_ms + stroll->plan->main_ms;
     }
     bool is_end = event->kind == EXECUTION_EVENT_STEP_ENDED ||
                   (event->kind == EXECUTION_EVENT_STEP_BROKEN && !code_is_retried(event->code));
@@ -366,7 +410,7 @@ static void check_start(struct stroll *stroll, size_t step_before)
     WALK_HOLDS(&stroll->walk, is_final == (run->state == EXECUTION_COLLECTING));
     WALK_HOLDS(&stroll->walk, run->deadline_ms > stroll->now_ms && run->start_at_ms >= stroll->now_ms);
     WALK_HOLDS(&stroll->walk, is_final || run->verdict == CODE_NONE);
-    WALK_HOLDS(&stroll->walk, is_final || run->deadline_ms <= stroll->main_began_ms + plan->main_ms);
+    WALK_HOLDS(&stroll->walk, is_final || run->deadline_ms <= stroll->main_until_ms);
     WALK_HOLDS(&stroll->walk, !is_final || (!code_is_retried(run->verdict) && !code_waits(run->verdict)));
     unsigned starts = ++stroll->starts[run->step];
     WALK_HOLDS(&stroll->walk, starts <= (plan->steps[run->step].verb == STEP_RUN_CODE ? 1 : 3));
@@ -390,6 +434,10 @@ static void step_once(struct stroll *stroll, unsigned long cells[][EXECUTION_EVE
     cells[run->state][event.kind]++;
     note_event(stroll, &event);
     enum execution_order order = execution_advance(run, &event);
+    if (run->has_looked && !before.has_looked) { /* once */
+        int64_t late_ms = event.now_ms - before.deadline_ms;
+        stroll->main_until_ms = MAX(stroll->main_until_ms + late_ms, event.now_ms + 10000);
+    }
     WALK_HOLDS(&stroll->walk, run->state >= before.state);
     WALK_HOLDS(&stroll->walk, before.verdict == CODE_NONE || run->verdict == before.verdict);
     WALK_HOLDS(&stroll->walk, before.state != EXECUTION_COLLECTING || run->verdict == before.verdict);
@@ -431,10 +479,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_used_up_budget_starts_no_further_step),
         cmocka_unit_test(a_step_that_breaks_at_its_deadline_is_out_of_time),
+        cmocka_unit_test(a_deadline_that_is_seen_late_leaves_a_moment_to_look),
+        cmocka_unit_test(a_broken_stream_that_is_seen_late_is_followed_once_more),
         cmocka_unit_test(an_adopted_run_goes_on_where_its_records_say),
         cmocka_unit_test(the_clock_of_an_adopted_run_goes_on),
         cmocka_unit_test(what_makes_a_job_wait_is_not_forgiven),
         cmocka_unit_test(every_state_answers_every_event_as_the_table_says),
+        cmocka_unit_test(a_cancel_that_is_told_again_does_not_cut_the_final_steps_short),
         cmocka_unit_test(a_million_random_walks_keep_the_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

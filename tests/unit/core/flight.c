@@ -190,6 +190,9 @@ enum situation {
     PUBLISHING,
     PUBLISHING_SMALL,
     PUBLISHING_FOUND,
+    PUBLISHING_UNSEALED,
+    ASKING_PLACE,
+    ASKING_PLACE_LEAVING,
     DIVERTING,
     PARKING,
     PARKING_LEAVING,
@@ -211,13 +214,18 @@ enum column {
     GRANTED_CRASHED,   /* its third worker died */
     GRANTED_SUSPECT,   /* one worker died, and no other suspect runs here */
     GRANTED_BUSY,      /* ... and another suspect does */
+    GRANTED_EARLY,     /* out of turn, and there is no room */
     GRANTED_FINAL,     /* begun here before, and it must not begin again */
     DENIED,
     ELSEWHERE,
     ADOPT,
     ADOPT_FINAL,
-    ADOPT_RUN, /* a process that can be followed */
+    ADOPT_RUN,         /* a process that can be followed */
+    ADOPT_RUN_SUSPECT, /* ... and that two of its followers may have died of */
+    ADOPT_RUN_BUSY,    /* ... while another suspect runs here */
+    ADOPT_RUN_CRASHED, /* its third worker died */
     FOUND_SEALED,
+    FOUND_SEALED_COPY,
     FOUND_DONE,
     STALE,
     FOUND_CANCELLED,
@@ -234,6 +242,7 @@ enum column {
     SUPERSEDED,
     DELIVERED,
     TOO_LARGE,
+    DISOWNED,
     FORGOTTEN,
     CANCEL,
     LEAVE,
@@ -253,13 +262,19 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [GRANTED_CRASHED] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 3},
     [GRANTED_SUSPECT] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 1},
     [GRANTED_BUSY] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .crashes = 1, .is_busy = true},
+    [GRANTED_EARLY] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .is_early = true},
     [GRANTED_FINAL] = {.kind = FLIGHT_EVENT_GRANTED, .attempt = 1, .is_final = true},
     [DENIED] = {.kind = FLIGHT_EVENT_DENIED},
     [ELSEWHERE] = {.kind = FLIGHT_EVENT_ELSEWHERE},
     [ADOPT] = {.kind = FLIGHT_EVENT_ADOPT},
     [ADOPT_FINAL] = {.kind = FLIGHT_EVENT_ADOPT, .is_final = true},
     [ADOPT_RUN] = {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .can_attach = true, .is_final = true},
+    [ADOPT_RUN_SUSPECT] = {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .crashes = 2, .can_attach = true},
+    [ADOPT_RUN_BUSY] =
+        {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .crashes = 2, .is_busy = true, .can_attach = true},
+    [ADOPT_RUN_CRASHED] = {.kind = FLIGHT_EVENT_ADOPT, .attempt = 1, .crashes = 3, .can_attach = true},
     [FOUND_SEALED] = {.kind = FLIGHT_EVENT_FOUND_SEALED},
+    [FOUND_SEALED_COPY] = {.kind = FLIGHT_EVENT_FOUND_SEALED, .is_copy = true},
     [FOUND_DONE] = {.kind = FLIGHT_EVENT_FOUND_DONE},
     [STALE] = {.kind = FLIGHT_EVENT_STALE},
     [FOUND_CANCELLED] = {.kind = FLIGHT_EVENT_FOUND_CANCELLED},
@@ -276,6 +291,7 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [SUPERSEDED] = {.kind = FLIGHT_EVENT_SUPERSEDED},
     [DELIVERED] = {.kind = FLIGHT_EVENT_DELIVERED},
     [TOO_LARGE] = {.kind = FLIGHT_EVENT_TOO_LARGE},
+    [DISOWNED] = {.kind = FLIGHT_EVENT_DISOWNED},
     [FORGOTTEN] = {.kind = FLIGHT_EVENT_FORGOTTEN},
     [CANCEL] = {.kind = FLIGHT_EVENT_CANCEL},
     [LEAVE] = {.kind = FLIGHT_EVENT_LEAVE},
@@ -294,10 +310,14 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING] = {
         [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
         [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
-        [GRANTED_BUSY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued",
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
+        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued",
+        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
         [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued",
         [NOT_NOW_FOR_LONG] = "sleep waiting queued", [CANCEL] = "wait acquiring CANCELLED",
@@ -305,10 +325,14 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING_LEAVING] = {
         [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
         [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
-        [GRANTED_BUSY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished",
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
         [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
         [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_DONE] = "note duplicate finished",
+        [ADOPT_RUN_SUSPECT] = "drop finished", [ADOPT_RUN_BUSY] = "drop finished",
+        [ADOPT_RUN_CRASHED] = "drop finished",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
         [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
         [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished",
         [NOT_NOW_FOR_LONG] = "drop finished", [CANCEL] = "wait acquiring CANCELLED",
@@ -316,11 +340,15 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
     [ACQUIRING_REFUSED] = {
         [GRANTED] = "seal sealing JOB_EXPIRED", [GRANTED_TOO_OFTEN] = "seal sealing JOB_EXPIRED",
         [GRANTED_CRASHED] = "seal sealing JOB_EXPIRED", [GRANTED_SUSPECT] = "seal sealing JOB_EXPIRED",
-        [GRANTED_BUSY] = "seal sealing JOB_EXPIRED", [GRANTED_FINAL] = "seal sealing JOB_EXPIRED",
+        [GRANTED_BUSY] = "seal sealing JOB_EXPIRED", [GRANTED_EARLY] = "seal sealing JOB_EXPIRED",
+        [GRANTED_FINAL] = "seal sealing JOB_EXPIRED",
         [DENIED] = "sleep waiting sealing JOB_EXPIRED", [ELSEWHERE] = "sleep waiting acquiring JOB_EXPIRED",
         [ADOPT] = "clear waiting sealing JOB_EXPIRED",
         [ADOPT_FINAL] = "clear waiting sealing JOB_EXPIRED", [ADOPT_RUN] = "attach executing",
+        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued JOB_EXPIRED",
+        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
         [FOUND_SEALED] = "publish found publishing JOB_EXPIRED",
+        [FOUND_SEALED_COPY] = "ask place acquiring JOB_EXPIRED",
         [FOUND_DONE] = "note duplicate finished JOB_EXPIRED",
         [STALE] = "finish finished JOB_EXPIRED", [FOUND_CANCELLED] = "seal sealing JOB_EXPIRED",
         [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting acquiring JOB_EXPIRED",
@@ -375,15 +403,51 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [CANCEL] = "wait sealing JOB_EXPIRED", [LEAVE] = "wait sealing JOB_EXPIRED"},
     [PUBLISHING] = {
         [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "publish small publishing RUNTIME_ERROR",
+        [DISOWNED] = "leave sealed finished RUNTIME_ERROR",
         [FORGOTTEN] = "seal sealing RUNTIME_ERROR", [CANCEL] = "wait publishing RUNTIME_ERROR",
         [LEAVE] = "wait publishing RUNTIME_ERROR"},
     [PUBLISHING_SMALL] = {
         [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "sleep waiting publishing RUNTIME_ERROR",
+        [DISOWNED] = "leave sealed finished RUNTIME_ERROR",
         [FORGOTTEN] = "seal sealing RUNTIME_ERROR", [CANCEL] = "wait publishing RUNTIME_ERROR",
         [LEAVE] = "wait publishing RUNTIME_ERROR"},
     [PUBLISHING_FOUND] = {
         [DELIVERED] = "finish finished", [TOO_LARGE] = "publish small publishing",
+        [DISOWNED] = "leave sealed finished",
         [FORGOTTEN] = "sleep waiting acquiring", [CANCEL] = "wait publishing", [LEAVE] = "wait publishing"},
+    [PUBLISHING_UNSEALED] = {
+        [DELIVERED] = "finish finished RUNTIME_ERROR", [TOO_LARGE] = "publish small publishing RUNTIME_ERROR",
+        [DISOWNED] = "seal sealing RUNTIME_ERROR",
+        [FORGOTTEN] = "seal sealing RUNTIME_ERROR", [CANCEL] = "wait publishing RUNTIME_ERROR",
+        [LEAVE] = "wait publishing RUNTIME_ERROR"},
+    [ASKING_PLACE] = {
+        [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
+        [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
+        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
+        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
+        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued",
+        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued",
+        [NOT_NOW_FOR_LONG] = "sleep waiting queued", [CANCEL] = "wait acquiring CANCELLED",
+        [LEAVE] = "wait acquiring"},
+    [ASKING_PLACE_LEAVING] = {
+        [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
+        [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
+        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
+        [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
+        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
+        [ADOPT_RUN_SUSPECT] = "drop finished", [ADOPT_RUN_BUSY] = "drop finished",
+        [ADOPT_RUN_CRASHED] = "drop finished",
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
+        [FOUND_DONE] = "note duplicate finished",
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished",
+        [NOT_NOW_FOR_LONG] = "drop finished", [CANCEL] = "wait acquiring CANCELLED",
+        [LEAVE] = "wait acquiring"},
     [DIVERTING] = {
         [DELIVERED] = "finish finished JOB_ID_CONFLICT", [TOO_LARGE] = "divert small publishing JOB_ID_CONFLICT",
         [CANCEL] = "wait publishing JOB_ID_CONFLICT", [LEAVE] = "wait publishing JOB_ID_CONFLICT"},
@@ -418,6 +482,9 @@ static const enum column ways[SITUATION_COUNT][8] = {
     [PUBLISHING] = {TURN, GRANTED, ENDED, SEALED},
     [PUBLISHING_SMALL] = {TURN, GRANTED, ENDED, SEALED, TOO_LARGE},
     [PUBLISHING_FOUND] = {TURN, FOUND_SEALED},
+    [PUBLISHING_UNSEALED] = {TURN, GRANTED, ENDED, NOT_NOW_FOR_LONG},
+    [ASKING_PLACE] = {TURN, FOUND_SEALED_COPY},
+    [ASKING_PLACE_LEAVING] = {TURN, FOUND_SEALED_COPY, LEAVE},
     [DIVERTING] = {TURN, CONFLICT},
     [PARKING] = {BEGIN_PARKED},
     [PARKING_LEAVING] = {BEGIN_PARKED, LEAVE},
@@ -431,10 +498,12 @@ static const char *const orders[] = {
     [FLIGHT_ORDER_ENQUEUE] = "enqueue",
     [FLIGHT_ORDER_SET_ASIDE] = "set aside",
     [FLIGHT_ORDER_SLEEP] = "sleep",
+    [FLIGHT_ORDER_ASK_PLACE] = "ask place",
     [FLIGHT_ORDER_ACQUIRE] = "acquire",
     [FLIGHT_ORDER_EXECUTE] = "execute",
     [FLIGHT_ORDER_ATTACH] = "attach",
     [FLIGHT_ORDER_RETURN] = "return",
+    [FLIGHT_ORDER_RETURN_RUN] = "return run",
     [FLIGHT_ORDER_CLEAR] = "clear",
     [FLIGHT_ORDER_GIVE_BACK] = "give back",
     [FLIGHT_ORDER_SEAL] = "seal",
@@ -448,6 +517,7 @@ static const char *const orders[] = {
     [FLIGHT_ORDER_NOTE_DUPLICATE] = "note duplicate",
     [FLIGHT_ORDER_DROP] = "drop",
     [FLIGHT_ORDER_HAND_OVER] = "hand over",
+    [FLIGHT_ORDER_LEAVE_SEALED] = "leave sealed",
 };
 
 static struct flight in_situation(enum situation situation)
@@ -501,11 +571,12 @@ struct world {
     bool is_ours, is_taken; /* taken: over from another, not granted */
     bool is_dead;           /* the other's: its lease is gone, or `until` has passed */
     bool is_cancelled, is_parked, is_conflict;
+    bool is_asking;  /* whether the other record that it is sealed for is finished */
     bool is_process; /* its run can be followed by another */
     int64_t attempt, crashes;
     /* what happened here */
     bool has_begun, has_run, is_final, we_sealed, we_heard_sealed, is_delivered, was_diverted, was_stale,
-        was_found_sealed, was_final_grant, is_parking;
+        was_found_sealed, was_final_grant, was_early_grant, is_parking;
     unsigned publishes;
 };
 
@@ -594,12 +665,24 @@ static enum flight_event_kind seal_script(struct world *world)
     return FLIGHT_EVENT_SEALED;
 }
 
+static struct flight_event of_place(struct world *world)
+{
+    bool is_finished = walk_one_in(&world->walk, 2);
+    world->is_asking = world->is_ours = world->is_taken = false;
+    world->is_dead = true; /* nobody's */
+    if (is_finished)
+        world->claim = DONE;
+    return (struct flight_event){.kind = is_finished ? FLIGHT_EVENT_FOUND_DONE : FLIGHT_EVENT_ELSEWHERE};
+}
+
 static struct flight_event of_ledger(struct world *world)
 {
     struct flight_event event = {.kind = FLIGHT_EVENT_NOT_NOW};
-    if (sometimes(world, 8))
+    if (!world->is_asking && sometimes(world, 8))
         return event;
     bool is_acquire = world->flight.state == FLIGHT_ACQUIRING;
+    if (world->is_asking)
+        return of_place(world);
     event.may_go_unsealed = !is_acquire && sometimes(world, 3);
     enum flight_event_kind answer = is_acquire ? acquire_script(world) : seal_script(world);
     if (sometimes(world, 8)) /* carried out, the answer lost */
@@ -608,6 +691,8 @@ static struct flight_event of_ledger(struct world *world)
     event.attempt = world->attempt;
     event.crashes = world->crashes;
     event.is_busy = sometimes(world, 3);
+    event.is_copy = event.kind == FLIGHT_EVENT_FOUND_SEALED && !world->we_sealed && sometimes(world, 2);
+    event.is_early = event.kind == FLIGHT_EVENT_GRANTED && sometimes(world, 8);
     event.can_attach = world->is_process;
     event.is_final = event.kind == FLIGHT_EVENT_GRANTED && sometimes(world, 20);
     event.may_go_unsealed = false;
@@ -642,6 +727,8 @@ static struct flight_event of_broker(struct world *world)
         world->attempt = world->crashes = 0;
         return (struct flight_event){.kind = FLIGHT_EVENT_FORGOTTEN};
     }
+    if (!world->was_diverted && sometimes(world, 6))
+        return (struct flight_event){.kind = FLIGHT_EVENT_DISOWNED};
     return (struct flight_event){.kind =
                                      sometimes(world, 3) ? FLIGHT_EVENT_TOO_LARGE : FLIGHT_EVENT_DELIVERED};
 }
@@ -721,7 +808,10 @@ static void note_event(struct world *world, const struct flight_event *event)
     else if (event->kind == FLIGHT_EVENT_ENDED)
         world->is_final = event->is_final && code_is_retried(event->code);
     world->was_found_sealed = event->kind == FLIGHT_EVENT_FOUND_SEALED;
+    if (event->kind == FLIGHT_EVENT_DISOWNED && world->flight.is_unsealed)
+        world->publishes = 0; /* nothing was sent */
     world->was_final_grant = event->kind == FLIGHT_EVENT_GRANTED && event->is_final;
+    world->was_early_grant = event->kind == FLIGHT_EVENT_GRANTED && event->is_early;
     world->is_parking = world->flight.state == FLIGHT_PARKING;
 }
 
@@ -753,14 +843,21 @@ static void obey(struct world *world, enum flight_order order)
         WALK_HOLDS(&world->walk, flight->refusal == CODE_NONE && flight->attempt <= ATTEMPTS_MAX);
         WALK_HOLDS(&world->walk, flight->holds_claim && !flight->is_leaving);
         WALK_HOLDS(&world->walk, world->crashes < CRASHES_MAX && !world->was_final_grant);
+        WALK_HOLDS(&world->walk, !world->was_early_grant);
         world->has_run = true;
     } else if (order == FLIGHT_ORDER_ATTACH) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken && world->is_process);
+        WALK_HOLDS(&world->walk, world->crashes < CRASHES_MAX);
         world->is_taken = false;
         world->has_run = true;
+        world->crashes -= world->crashes > 0 && walk_one_in(&world->walk, 2); /* it was followed for long */
+    } else if (order == FLIGHT_ORDER_RETURN_RUN) {
+        WALK_HOLDS(&world->walk, world->crashes > 1 && world->is_process);
+        world->is_ours = world->is_taken = false;
+        world->is_dead = true; /* anybody's, and uncounted */
         world->crashes--;
     } else if (order == FLIGHT_ORDER_RETURN) {
-        WALK_HOLDS(&world->walk, world->crashes > 0);
+        WALK_HOLDS(&world->walk, world->crashes > 0 || world->was_early_grant);
         release(world, true);
     } else if (order == FLIGHT_ORDER_PARK) {
         WALK_HOLDS(&world->walk, flight->delay_ms > 30000 && !world->is_final);
@@ -774,13 +871,20 @@ static void obey(struct world *world, enum flight_order order)
     } else if (order == FLIGHT_ORDER_CLEAR) {
         WALK_HOLDS(&world->walk, world->claim == RUNNING && world->is_taken);
         world->is_taken = false;
-        release(world, false);
+        if (!flight->holds_claim)
+            release(world, false);
     } else if (order == FLIGHT_ORDER_PUBLISH) {
         WALK_HOLDS(&world->walk, (world->we_heard_sealed || flight->is_unsealed) && world->publishes++ == 0);
     } else if (order == FLIGHT_ORDER_PUBLISH_FOUND) {
         WALK_HOLDS(&world->walk, world->was_found_sealed && world->publishes++ == 0);
     } else if (order == FLIGHT_ORDER_PUBLISH_SMALL) {
         WALK_HOLDS(&world->walk, world->publishes == 1 && !world->was_diverted);
+    } else if (order == FLIGHT_ORDER_ASK_PLACE) {
+        WALK_HOLDS(&world->walk, world->was_found_sealed);
+        world->is_asking = true;
+    } else if (order == FLIGHT_ORDER_LEAVE_SEALED) { /* what has a verdict is never left without its seal */
+        WALK_HOLDS(&world->walk, world->publishes == 1 && !world->flight.is_unsealed && !world->is_delivered);
+        WALK_HOLDS(&world->walk, world->claim >= SEAL_FIXED);
     } else if (order == FLIGHT_ORDER_DIVERT) {
         WALK_HOLDS(&world->walk, world->publishes == 0 && !world->was_diverted);
         world->was_diverted = true;
@@ -795,7 +899,8 @@ static void obey(struct world *world, enum flight_order order)
 static bool is_last(enum flight_order order)
 {
     return order == FLIGHT_ORDER_FINISH || order == FLIGHT_ORDER_NOTE_DUPLICATE ||
-           order == FLIGHT_ORDER_DROP || order == FLIGHT_ORDER_HAND_OVER;
+           order == FLIGHT_ORDER_DROP || order == FLIGHT_ORDER_HAND_OVER ||
+           order == FLIGHT_ORDER_LEAVE_SEALED;
 }
 
 static void advance(struct world *world, unsigned long cells[][FLIGHT_EVENT_COUNT])

@@ -19,8 +19,7 @@ static void assert_capture(const struct capture *capture, const char *expected)
     assert_text(text.data + 1, expected);
 }
 
-/* ---- Captures --------------------------------------------------------------------------------------------
- */
+/* ---- Captures ---- */
 
 static void what_fits_is_kept_whole(void **state)
 {
@@ -253,8 +252,7 @@ static void memory_starts_at_nothing_and_ends_at_the_bound(void **state)
     assert_int_equal(capture_memory(&capture), 0);
 }
 
-/* ---- Outcomes --------------------------------------------------------------------------------------------
- */
+/* ---- Outcomes ---- */
 
 static void the_first_cause_wins(void **state)
 {

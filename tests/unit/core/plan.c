@@ -75,8 +75,7 @@ static void assert_texts(const struct text_list *texts, const char *joined)
     assert_text(text.data, joined);
 }
 
-/* ---- Steps -----------------------------------------------------------------------------------------------
- */
+/* ---- Steps ---- */
 
 static void plain_code_is_one_step(void **state)
 {
@@ -272,8 +271,7 @@ static void other_kinds_are_refused(void **state)
                    "/kind: this version runs jobs of kind code, not commands");
 }
 
-/* ---- Limits, bounds, network -----------------------------------------------------------------------------
- */
+/* ---- Limits, bounds, network ---- */
 
 static void assert_limits(const struct plan *plan, const struct plan_limit *expected, size_t count)
 {
@@ -385,8 +383,7 @@ static void verbs_have_names(void **state)
     assert_text(step_verb_name(STEP_GET_FILES), "get_files");
 }
 
-/* ---- Digest ----------------------------------------------------------------------------------------------
- */
+/* ---- Digest ---- */
 
 /* A job with everything said; each number changes one thing of it or of its surroundings; from 101 on
  * nothing that would be done. */

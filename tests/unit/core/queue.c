@@ -48,6 +48,33 @@ static void classes_come_in_their_order(void **state)
     queue_free(queue);
 }
 
+/* ... nor does a backlog of the others that never ends keep the lowest from ever being served, or asking. */
+static void the_lowest_class_is_served_every_eighth_time(void **state)
+{
+    (void)state;
+    struct queue_entry batch = entry_of("a", PRIORITY_BATCH, 1), standard[20];
+    struct queue *queue = queue_new();
+    queue_push(queue, &batch);
+    for (size_t i = 0; i < 20; i++) {
+        standard[i] = entry_of("b", PRIORITY_STANDARD, 1);
+        queue_push(queue, &standard[i]);
+    }
+    for (size_t i = 1; i < QUEUE_LOWEST_TURN; i++)
+        assert_int_equal(queue_pop(queue)->priority, PRIORITY_STANDARD);
+    assert_ptr_equal(queue_pop(queue), &batch);
+    queue_set_aside(queue, &batch, "g");
+    while (queue_ready_count(queue) > 0)
+        queue_set_aside(queue, queue_pop(queue), "g");
+    queue_free_limit(queue, "g", QUEUE_LOWEST_TURN - 1);
+    assert_non_null(batch.aside);
+    queue_free_limit(queue, "g", 1);
+    assert_null(batch.aside);
+    queue_free_limit(queue, "g", SIZE_MAX);
+    while (queue_pop(queue))
+        ;
+    queue_free(queue);
+}
+
 static void a_tenant_keeps_its_order_over_being_set_aside(void **state)
 {
     (void)state;
@@ -286,8 +313,7 @@ static void ten_thousand_entries_of_ten_thousand_tenants_pass(void **state)
     queue_free(queue);
 }
 
-/* ---- Against a naive model -------------------------------------------------------------------------------
- */
+/* ---- Against a naive model ---- */
 
 enum { ENTRIES = 60, LIMITS = 4, NAMES = 5 };
 enum where { OUT, POPPED, READY, ASIDE, HELD };
@@ -303,6 +329,7 @@ struct model {
     bool is_freed[ENTRIES];
     size_t limit[ENTRIES];
     int64_t arrival[ENTRIES], arrivals;
+    uint64_t pops, frees;
 };
 
 static bool is_same_line(const struct queue_entry *a, const struct queue_entry *b)
@@ -337,16 +364,24 @@ static void model_push(struct model *model, size_t i)
     }
 }
 
-/* Whatever comes is of the first class that has something ready, and its tenant's oldest there. */
+/* `chosen` came before `other` could. */
+static bool is_rightly_first(const struct queue_entry *chosen, const struct queue_entry *other, uint64_t turn)
+{
+    return turn % QUEUE_LOWEST_TURN == 0 ? chosen->priority >= other->priority
+                                         : chosen->priority <= other->priority;
+}
+
+/* Whatever comes is of the class whose turn it is, and its tenant's oldest there. */
 static void model_pop(struct model *model)
 {
     struct queue_entry *entry = queue_pop(model->queue);
     size_t popped = entry ? (size_t)(entry - model->entries) : ENTRIES;
+    model->pops += entry != NULL;
     for (size_t i = 0; i < ENTRIES; i++) {
         if (model->where[i] != READY)
             continue;
         assert_non_null(entry);
-        assert_true(entry->priority <= model->entries[i].priority);
+        assert_true(is_rightly_first(entry, &model->entries[i], model->pops));
         if (is_same_line(entry, &model->entries[i]))
             assert_true(model->arrival[popped] <= model->arrival[i]);
     }
@@ -374,11 +409,12 @@ static bool model_free_one(struct model *model, size_t limit)
         if (model->where[i] == ASIDE && !model->entries[i].aside)
             freed = &model->entries[i];
     size_t of_freed = freed ? (size_t)(freed - model->entries) : ENTRIES;
+    model->frees += freed != NULL;
     for (size_t i = 0; i < ENTRIES; i++) {
         if (model->where[i] != ASIDE || model->limit[i] != limit)
             continue;
         assert_non_null(freed);
-        assert_true(freed->priority <= model->entries[i].priority);
+        assert_true(is_rightly_first(freed, &model->entries[i], model->frees));
         if (is_same_line(freed, &model->entries[i]))
             assert_true(model->arrival[of_freed] <= model->arrival[i]);
     }
@@ -468,6 +504,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_queue_gives_nothing),
         cmocka_unit_test(classes_come_in_their_order),
+        cmocka_unit_test(the_lowest_class_is_served_every_eighth_time),
         cmocka_unit_test(a_tenant_keeps_its_order_over_being_set_aside),
         cmocka_unit_test(a_freed_limit_frees_the_higher_class_first),
         cmocka_unit_test(a_tenant_that_is_denied_again_lets_the_others_ask),

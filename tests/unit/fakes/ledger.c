@@ -2,8 +2,8 @@
 #include "fakes/redis/fake.h"
 #include "test.h"
 
-/* What a fake can do and a real Redis cannot be asked for: be gone, lose answers, and stand in virtual time.
- */
+/* What a fake can do and a real Redis cannot be asked for: be gone, lose answers, and stand in virtual
+ * time. */
 
 struct world {
     struct loop *loop;
@@ -67,6 +67,7 @@ static struct ledger_acquire wish_of(const char *job, const char *permit)
     return (struct ledger_acquire){.job = job,
                                    .payload = "aa",
                                    .origin = "1",
+                                   .place = "",
                                    .tenant = "acme",
                                    .weight = 1,
                                    .permit = permit,

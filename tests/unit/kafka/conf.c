@@ -115,6 +115,12 @@ static void what_is_wrong_is_named_whoever_would_take_it(void **state)
         {{"linger.ms", "soon"}, "kafka.properties: ", "linger.ms: Invalid value"},
         {{"session.timeout.ms", "soon"}, "kafka.properties: ", "session.timeout.ms: Invalid value"},
         {{"acks", "1"}, "kafka.properties: \"acks\" is set by the worker itself", "remove it"},
+        {{"isolation.level", "read_uncommitted"},
+         "kafka.properties: \"isolation.level\" is set by the worker",
+         "remove it"},
+        {{"transaction.timeout.ms", "60000"},
+         "kafka.properties: \"transaction.timeout.ms\" is set by",
+         "remove it"},
     };
     static const rd_kafka_type_t types[] = {RD_KAFKA_CONSUMER, RD_KAFKA_PRODUCER};
     for (size_t i = 0; i < ARRAY_LENGTH(samples) * 2; i++) {

@@ -232,6 +232,7 @@ static void records_are_sent_until_they_are_there(void **state)
     assert_int_equal(items[0].good, 1);
     assert_int_equal(kafka_world_end(world, "results", 0), 2); /* a repeat */
     kafka_world_set_up(world, false, "it is off");
+    virtual_loop_advance(loop, 1);
     assert_false(member.is_usable || kafka_sink_has_room(sink));
     kafka_sink_send(sink, &items[1].send, &record, on_sent);
     virtual_loop_advance(loop, 5000);

@@ -190,6 +190,27 @@ static void what_lies_beyond_the_end_is_of_another_log(void **state)
     offset_map_release(&map);
 }
 
+static void a_copy_goes_its_own_way(void **state)
+{
+    (void)state;
+    struct offset_map map, copy, empty;
+    offset_map_init(&map, 10);
+    offset_map_copy(&map, &empty);
+    offset_map_finish(&map, 12, 13);
+    offset_map_finish(&map, 20, 25);
+    offset_map_copy(&map, &copy);
+    assert_equal_maps(&map, &copy);
+    offset_map_finish(&copy, 30, 31);
+    offset_map_finish(&copy, 10, 12);
+    assert_int_equal(copy.base, 13);
+    assert_int_equal(map.base, 10);
+    assert_false(offset_map_is_finished(&map, 30));
+    assert_int_equal(empty.count, 0);
+    offset_map_release(&map);
+    offset_map_release(&copy);
+    offset_map_release(&empty);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -199,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_thousand_stragglers_fit),
         cmocka_unit_test(foreign_texts_leave_the_base_alone),
         cmocka_unit_test(a_changed_character_is_noticed),
+        cmocka_unit_test(a_copy_goes_its_own_way),
         cmocka_unit_test(what_lies_beyond_the_end_is_of_another_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -222,6 +222,30 @@ static void in_flight_records_in_a_row_never_overflow_the_map(void **state)
     partition_free(partition);
 }
 
+/* Finished, because retention took it; whoever asks whether its result is there must know. */
+static void what_vanishes_after_it_was_pulled_is_remembered(void **state)
+{
+    (void)state;
+    struct error error;
+    struct partition *partition = loaded(0, 0, 100);
+    for (int64_t offset = 0; offset < 10; offset++)
+        take(partition, offset, PARTITION_DELIVER);
+    for (int64_t offset = 0; offset < 10; offset++)
+        if (offset != 3 && offset != 7)
+            assert_true(partition_finish(partition, offset));
+    partition_lose(partition);
+    struct partition_facts facts = {.committed = -1, .low = 0, .high = 100};
+    assert_int_equal(partition_load(partition, &facts, &error), PARTITION_FINE);
+    assert_int_equal(partition->overtaken_end, 0);
+    take(partition, 5, PARTITION_SKIP); /* 3 is not there any more */
+    assert_true(offset_map_is_finished(&partition->map, 3));
+    assert_int_equal(partition->overtaken_end, 5);
+    take(partition, 7, PARTITION_RECOVER);
+    take(partition, 15, PARTITION_DELIVER); /* what was never pulled is no matter */
+    assert_int_equal(partition->overtaken_end, 5);
+    partition_free(partition);
+}
+
 static void only_changes_are_committed(void **state)
 {
     (void)state;
@@ -253,6 +277,7 @@ int main(void)
         cmocka_unit_test(retention_that_passed_the_base_is_found),
         cmocka_unit_test(a_map_near_its_limit_takes_no_more),
         cmocka_unit_test(in_flight_records_in_a_row_never_overflow_the_map),
+        cmocka_unit_test(what_vanishes_after_it_was_pulled_is_remembered),
         cmocka_unit_test(only_changes_are_committed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

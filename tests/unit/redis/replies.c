@@ -25,21 +25,23 @@ static void every_verdict_is_read(void **state)
     (void)state;
     struct ledger_acquired answer;
     struct error error;
-    redisReply *reply = REPLY("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n");
+    redisReply *reply = REPLY("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n:1\r\n");
     assert_true(replies_acquire(reply, &answer, &error));
     assert_int_equal(answer.verdict, LEDGER_GRANTED);
     assert_text(answer.permit, "p1");
     assert_int_equal(answer.attempt, 3);
     assert_int_equal(answer.crashes, 1);
     assert_int_equal(answer.wait_ms, 250);
+    assert_true(answer.has_begun);
     assert_text(answer.sandbox, "");
     assert_text(answer.why, "");
     freeReplyObject(reply);
-    reply = REPLY("*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n");
+    reply = REPLY("*5\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n$5\r\nt/1/2\r\n");
     assert_true(replies_acquire(reply, &answer, &error));
     assert_int_equal(answer.verdict, LEDGER_SEALED);
     assert_int_equal(answer.record.length, 5);
     assert_memory_equal(answer.record.data, "a\0b\0c", 5);
+    assert_text(answer.place, "t/1/2");
     freeReplyObject(reply);
     reply = REPLY("*5\r\n$4\r\ndone\r\n$2\r\nok\r\n$1\r\no\r\n:-1\r\n:9\r\n");
     assert_true(replies_acquire(reply, &answer, &error));
@@ -69,11 +71,12 @@ static void malformed_answers_of_acquire_are_errors(void **state)
         ROW("*1\r\n$5\r\nother\r\n"),
         ROW("*1\r\n$6\r\nstale\0\r\n"),
         ROW("*1\r\n$7\r\ngranted\r\n"),
-        ROW("*4\r\n$7\r\ngranted\r\n$2\r\np1\r\n:1\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n$1\r\n1\r\n:0\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:-1\r\n:0\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$-1\r\n:1\r\n:0\r\n:0\r\n"),
-        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np\0\r\n:1\r\n:0\r\n:0\r\n"),
+        ROW("*5\r\n$7\r\ngranted\r\n$2\r\np1\r\n:1\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:1\r\n:0\r\n:0\r\n:2\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n$1\r\n1\r\n:0\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:-1\r\n:0\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$-1\r\n:1\r\n:0\r\n:0\r\n:0\r\n"),
+        ROW("*6\r\n$7\r\ngranted\r\n$2\r\np\0\r\n:1\r\n:0\r\n:0\r\n:0\r\n"),
         ROW("*5\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n*0\r\n:250\r\n"),
         ROW("*2\r\n$6\r\nsealed\r\n$-1\r\n"),
         ROW("*2\r\n$9\r\nelsewhere\r\n:1\r\n"),
@@ -188,11 +191,11 @@ static void what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all(v
     struct ledger_permit *permits = NULL;
     size_t count = 0;
     struct error error;
-    redisReply *reply = REPLY("*4\r\n:1\r\n:0\r\n:-1\r\n:3\r\n");
+    redisReply *reply = REPLY("*3\r\n:1\r\n:-1\r\n:3\r\n");
     assert_true(replies_lead(reply, &lead, &error));
-    assert_true(lead.is_leader && !lead.is_new && lead.behind_ms == -1 && lead.waiting_for == 3);
+    assert_true(lead.is_leader && lead.behind_ms == -1 && lead.waiting_for == 3);
     freeReplyObject(reply);
-    reply = REPLY("*4\r\n:1\r\n:0\r\n:-1\r\n:-3\r\n");
+    reply = REPLY("*3\r\n:1\r\n:-1\r\n:-3\r\n");
     assert_false(replies_lead(reply, &lead, &error));
     freeReplyObject(reply);
     reply = REPLY("*4\r\n$3\r\nwhy\r\n:2\r\n:-1\r\n:0\r\n");

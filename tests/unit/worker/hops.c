@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include "codec/control.h"
+#include "codec/envelope.h"
+#include "fakes/redis/store_private.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -199,6 +201,90 @@ static void a_copy_that_no_topic_takes_waits_in_memory(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* ---- what is decided about them before ---- */
+
+static void a_job_of_later_that_cannot_run_is_answered_now(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    fake_redis_fail_later(world->redis, 0, /* is_done= */ false);
+    submit_later(world, "a", 48 * HOUR_MS, "'template':'nowhere'");
+    world_run(world, MINUTE_MS);
+    assert_true(fake_redis_has_failed(world->redis));
+    world_expect(world, "a", "rejected", "UNKNOWN_TEMPLATE");
+    world_close(world, WORLD_CLEAN);
+}
+
+/* As by a worker that died with it. */
+static void leave(struct world *world, const char *job_id, enum claim_state state)
+{
+    struct claim *claim = world_claim(world, job_id);
+    assert_non_null(claim);
+    claim->state = state;
+    store_put(&claim->owner, "dead");
+    store_put(&claim->permit, "a-permit");
+    claim->epoch = fake_redis_store(world->redis)->epoch;
+    claim->until_ms = fake_redis_now_ms(world->redis) + MINUTE_MS;
+    claim->expires_ms = INT64_MAX;
+    const struct header headers[] = {{"content-type", {"application/json", 16}},
+                                     {"ce_specversion", {"1.0", 3}},
+                                     {"ce_type", {"e2b-worker.job.finished.v1", 26}},
+                                     {"ce_subject", {job_id, strlen(job_id)}}};
+    static const char value[] = "{\"status\":\"cancelled\",\"error\":{\"code\":\"CANCELLED\"}}";
+    buffer_clear(&claim->record);
+    if (state == CLAIM_SEALED)
+        record_pack(headers, ARRAY_LENGTH(headers), (struct bytes){value, sizeof value - 1}, &claim->record);
+}
+
+static void a_verdict_on_a_job_of_later_is_published_by_who_finds_it(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = SECOND_MS;
+    world_start(world, 0);
+    submit_later(world, "week", 7 * 24 * HOUR_MS, NULL);
+    world_run(world, 5 * MINUTE_MS);
+    leave(world, "week", CLAIM_SEALED);
+    world_run(world, HOUR_MS + MINUTE_MS);
+    world_expect(world, "week", "cancelled", "CANCELLED");
+    assert_int_equal(starts(world, "week"), 0);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ... and at once by who comes after the dead. */
+static void a_verdict_on_a_job_of_later_is_published_by_who_has_its_record_next(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_run(world, 31 * SECOND_MS); /* nobody is taken over while the ledger is young */
+    submit_later(world, "soon", 25 * SECOND_MS, NULL);
+    world_run(world, 2 * SECOND_MS);
+    store_need_claim(fake_redis_store(world->redis), "default/soon", fake_redis_now_ms(world->redis));
+    leave(world, "soon", CLAIM_SEALED);
+    kafka_world_revoke(world_source(world, 0), WORLD_TOPIC, 0, /* is_lost= */ false);
+    kafka_world_assign(world_source(world, 0), WORLD_TOPIC, 0);
+    world_run(world, 2 * SECOND_MS);
+    world_expect(world, "soon", "cancelled", "CANCELLED");
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Its claim is taken over at once; it begins when it is due. */
+static void a_job_of_later_that_was_left_running_begins_no_earlier(void **state)
+{
+    struct world *world = *state;
+    world->step_ms = SECOND_MS;
+    world_start(world, 0);
+    submit_later(world, "later", 5 * HOUR_MS, NULL);
+    world_run(world, 5 * MINUTE_MS);
+    leave(world, "later", CLAIM_RUNNING);
+    world_run(world, HOUR_MS + MINUTE_MS);
+    assert_int_not_equal(world_claim(world, "later")->state, CLAIM_RUNNING);
+    world_run(world, 3 * HOUR_MS + 50 * MINUTE_MS);
+    assert_int_equal(starts(world, "later"), 0);
+    world_run(world, 5 * MINUTE_MS);
+    world_expect(world, "later", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- copies ---- */
 
 static void push_copy(struct world *world, const char *job_id, int64_t not_before_ms, int64_t wake_ms)
@@ -385,11 +471,12 @@ static void jobs_that_were_sent_on_a_hop_all_run_once(void **state)
     world_start(world, 1);
     for (int i = 0; i < 60; i++) {
         CLEANUP(base_freep) char *id = base_printf("a%d", i);
-        submit_of(world, "slow", id, "sleep 3000");
+        submit_of(world, "slow", id, "sleep 20000");
     }
     world_run(world, 1500);
     kafka_world_expel(world_source(world, 0)); /* what it copies, another reads again */
-    world_run(world, 4 * SECOND_MS);
+    world_run(world, 8 * SECOND_MS);
+    assert_true(count_in(world, TIER_1M) > 5);
     kafka_world_tell(world_source(world, 0));
     world->step_ms = 200;
     assert_true(world_settle(world, 3 * HOUR_MS));
@@ -545,6 +632,10 @@ int main(void)
         WORLD_TEST(a_job_without_an_id_keeps_the_one_it_was_given),
         WORLD_TEST(a_job_that_starts_later_waits_in_line_since_then),
         WORLD_TEST(a_copy_that_no_topic_takes_waits_in_memory),
+        WORLD_TEST(a_job_of_later_that_cannot_run_is_answered_now),
+        WORLD_TEST(a_verdict_on_a_job_of_later_is_published_by_who_finds_it),
+        WORLD_TEST(a_verdict_on_a_job_of_later_is_published_by_who_has_its_record_next),
+        WORLD_TEST(a_job_of_later_that_was_left_running_begins_no_earlier),
         WORLD_TEST(a_copy_from_another_clock_holds_up_nobody),
         WORLD_TEST(copies_that_are_not_due_are_no_backlog),
         WORLD_TEST(a_copy_whose_original_comes_again_runs_once),

@@ -1,8 +1,11 @@
 /* What the ledger may do to a job: not there, answers lost, claims taken by others or left by them. */
 #include "unit/worker/world.h"
 
+#include "codec/envelope.h"
 #include "fakes/redis/store_private.h"
 #include "test.h"
+
+#include <string.h>
 
 /* ---- not there ---- */
 
@@ -217,10 +220,25 @@ static void a_job_that_another_took_during_a_stop_is_left_alone(void **state)
     (void)e2b_world_vanish(world->e2b, "default/a");
     struct store *store = fake_redis_store(world->redis);
     LIST_EACH(&store->permits, link)
-    LIST_OBJECT(link, struct permit, link)->horizon_ms = 0;
+    store_set_horizon(store, LIST_OBJECT(link, struct permit, link), 0);
     forget_owed(world, "a");
     world_submit(world, "b", "print x"); /* prunes */
     assert_true(world_settle(world, 120000));
+    world_close(world, WORLD_CLEAN);
+}
+
+/* It ended in time, and nobody was there to hear it. */
+static void a_program_is_not_timed_out_by_a_stop_of_its_worker(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit_with(world, "a", "sleep 5000;print y", "'timeout_ms':20000");
+    world_submit_with(world, "b", "sleep 50000;print y", "'timeout_ms':20000");
+    world_run(world, 1000);
+    virtual_loop_stop_process(world->loop, 35000);
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "succeeded", "");
+    world_expect(world, "b", "timed_out", "RUN_TIMEOUT");
     world_close(world, WORLD_CLEAN);
 }
 
@@ -287,6 +305,7 @@ static char *leave_claim(struct world *world, const char *job_id, const char *wo
     struct ledger_acquire acquire = {.job = key,
                                      .payload = "",
                                      .origin = "",
+                                     .place = "",
                                      .tenant = "default",
                                      .weight = 1,
                                      .permit = job_id[0] == 'b' ? "33333333-3333-4333-8333-333333333333"
@@ -304,6 +323,30 @@ static char *leave_claim(struct world *world, const char *job_id, const char *wo
     struct claim *claim = world_claim(world, job_id);
     free(TAKE(claim->payload)); /* whatever comes is the same */
     return base_strdup(acquire.permit);
+}
+
+/* Whoever waits for another's verdict goes on asking: what never left is not given back, or an outage fills
+ * the background. */
+static void what_was_never_asked_for_is_not_given_back(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    world_run(world, 30000);
+    free(leave_claim(world, "a", "other"));
+    store_set_lease(store, "other", INT64_MAX);
+    world_submit_with(world, "a", "print x", "'template':'nowhere'");
+    world_run(world, 5000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 600000);
+    store_set_lease(store, "other", 0);
+    int64_t before = fake_redis_count(world->redis);
+    fake_redis_set_reachable(world->redis, true);
+    world_run(world, 5000);
+    assert_in_range(fake_redis_count(world->redis) - before, 0, 20); /* the reaper's, and a question or two */
+    assert_true(world_settle(world, 100000));
+    world_expect(world, "a", "rejected", "UNKNOWN_TEMPLATE");
+    world_close(world, WORLD_DOUBTS);
 }
 
 /* A dead worker's job: its sandbox is killed, then it runs here. */
@@ -344,6 +387,31 @@ static void what_a_dead_worker_had_only_claimed_is_run_anew(void **state)
     world_close(world, WORLD_DOUBTS);
 }
 
+/* The claim is its worker's then, and it does not know: after its end it takes it over from itself. */
+static void a_take_over_whose_answer_is_lost_again_and_again_is_no_crash(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_run(world, 30000);
+    free(leave_claim(world, "a", "dead"));
+    fake_redis_lose_answers(world->redis, 1000000);
+    world_submit(world, "a", "print x");
+    CLEANUP(base_freep) char *taken = base_strdup("");
+    for (int takes = 0; takes < 3;) {
+        world_run(world, 1000);
+        const char *now = world_claim(world, "a")->taken;
+        if (now && strcmp(now, taken) != 0) {
+            free(taken);
+            taken = base_strdup(now);
+            takes++;
+        }
+    }
+    fake_redis_lose_answers(world->redis, 0);
+    assert_true(world_settle(world, 200000));
+    world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_DOUBTS);
+}
+
 /* What must not begin twice does not, if it may have begun. */
 static void what_a_dead_worker_began_is_not_begun_again(void **state)
 {
@@ -362,6 +430,48 @@ static void what_a_dead_worker_began_is_not_begun_again(void **state)
     world_submit_with(world, "b", "print x", "'retry':{'after_start':'never'}");
     assert_true(world_settle(world, 60000));
     world_expect(world, "b", "succeeded", ""); /* it had not */
+    world_close(world, WORLD_DOUBTS);
+}
+
+/* Else whoever has another record of the job, or comes after a second death, begins it again in between. */
+static void what_must_not_begin_again_is_never_free_before_its_verdict(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *permit = leave_claim(world, "a", "dead");
+    const char *sandbox = e2b_world_plant(world->e2b, permit, "default/a", 300000);
+    store_put(&world_claim(world, "a")->sandbox, sandbox);
+    world_run(world, 30000);
+    world->step_ms = 1;
+    world_submit_with(world, "a", "print x", "'retry':{'after_start':'never'}");
+    while (world_claim(world, "a")->state == CLAIM_RUNNING)
+        world_run(world, 1);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    world->step_ms = 0;
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "failed", "WORKER_CRASHED");
+    world_run(world, 5000);
+    assert_int_equal(e2b_world_live(world->e2b), 0); /* what its owner left is killed */
+    assert_int_equal(world_used(world, "g"), 0);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ... nor when the reaper came first, because nobody had its record. */
+static void what_a_dead_worker_began_is_not_begun_again_after_the_reaper(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    CLEANUP(base_freep) char *permit = leave_claim(world, "a", "dead");
+    const char *sandbox = e2b_world_plant(world->e2b, permit, "default/a", 300000);
+    store_put(&world_claim(world, "a")->sandbox, sandbox);
+    world_claim(world, "a")->until_ms = 0;
+    world_run(world, 120000);
+    assert_int_equal(e2b_world_live(world->e2b), 0);
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_IDLE);
+    world_submit_with(world, "a", "print x", "'retry':{'after_start':'never'}");
+    assert_true(world_settle(world, 60000));
+    world_expect(world, "a", "failed", "WORKER_CRASHED");
+    assert_int_equal(e2b_world_starts(world->e2b, "default/a"), 0);
     world_close(world, WORLD_DOUBTS);
 }
 
@@ -409,6 +519,43 @@ static void what_a_dead_worker_sealed_is_published(void **state)
     assert_true(world_settle(world, 120000));
     world_expect(world, "a", "succeeded", "");
     world_close(world, WORLD_CLEAN);
+}
+
+static void leave_verdict(struct world *world, const char *job_id)
+{
+    const struct header headers[] = {{"ce_specversion", {"1.0", 3}},
+                                     {"ce_type", {"e2b-worker.job.finished.v1", 26}},
+                                     {"ce_subject", {job_id, strlen(job_id)}}};
+    CLEANUP(base_freep)
+    char *value = base_printf("{\"job_id\":\"%s\",\"tenant_id\":\"default\",\"status\":\"failed\"}", job_id);
+    free(leave_claim(world, job_id, "dead"));
+    struct claim *claim = world_claim(world, job_id);
+    claim->state = CLAIM_SEALED;
+    store_put(&claim->status, "failed");
+    record_pack(headers, ARRAY_LENGTH(headers), (struct bytes){value, strlen(value)}, &claim->record);
+}
+
+/* Its bytes may come into Kafka at any moment, and nobody else knows of them. */
+static void a_verdict_of_another_that_is_on_its_way_outlives_the_ledger(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    leave_verdict(world, "a");
+    world_submit(world, "a", "print x");
+    world_run(world, 2000);
+    kafka_world_set_up(world->kafka, false, "down");
+    while (strcmp(world_claim(world, "a")->owner, "dead") == 0)
+        world_run(world, 100);
+    world_run(world, 1000);
+    fake_redis_empty(world->redis);
+    world_run(world, 5000);
+    assert_non_null(world_claim(world, "a"));
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    assert_text(world_claim(world, "a")->status, "failed");
+    kafka_world_set_up(world->kafka, true, "");
+    assert_true(world_settle(world, 120000));
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_DOUBTS);
 }
 
 static void a_sealed_claim_without_its_bytes_is_a_failure(void **state)
@@ -462,14 +609,20 @@ int main(void)
         WORLD_TEST(a_job_that_another_took_with_its_sandbox_is_left_alone),
         WORLD_TEST(a_job_that_another_took_under_its_own_permit_loses_its_sandbox),
         WORLD_TEST(a_job_that_another_took_during_a_stop_is_left_alone),
+        WORLD_TEST(a_program_is_not_timed_out_by_a_stop_of_its_worker),
         WORLD_TEST(a_job_that_is_done_elsewhere_when_it_is_sealed_ends_without_a_word),
         WORLD_TEST(a_bind_that_is_superseded_kills_its_own_sandbox),
         WORLD_TEST(a_ledger_that_is_emptied_is_built_anew),
+        WORLD_TEST(what_was_never_asked_for_is_not_given_back),
         WORLD_TEST(what_a_dead_worker_ran_is_cleared_and_run_anew),
         WORLD_TEST(what_a_dead_worker_had_only_claimed_is_run_anew),
+        WORLD_TEST(a_take_over_whose_answer_is_lost_again_and_again_is_no_crash),
         WORLD_TEST(what_a_dead_worker_began_is_not_begun_again),
+        WORLD_TEST(what_must_not_begin_again_is_never_free_before_its_verdict),
+        WORLD_TEST(what_a_dead_worker_began_is_not_begun_again_after_the_reaper),
         WORLD_TEST(a_live_workers_job_is_waited_for),
         WORLD_TEST(what_a_dead_worker_sealed_is_published),
+        WORLD_TEST(a_verdict_of_another_that_is_on_its_way_outlives_the_ledger),
         WORLD_TEST(a_sealed_claim_without_its_bytes_is_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

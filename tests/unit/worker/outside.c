@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "test.h"
 
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -51,6 +52,48 @@ static void a_job_that_waits_names_its_limit(void **state)
     expect_waiting(world, "rough5",
                    "\"message\":\"4 of 4 places are taken\",\"limit\":\"global\",\"used\":4");
     assert_true(world_settle(world, 60000));
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Eight ask for a full limit; those behind them are told nothing by the ledger. */
+static void a_job_far_back_in_a_queue_says_why_too(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 1;
+    world_start(world, 0);
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "job%d", i);
+        world_submit(world, name, "sleep 20000");
+    }
+    world_run(world, 8000);
+    for (int i = 1; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "job%d", i);
+        expect_waiting(world, name, "\"reason\":\"limit\"");
+        expect_waiting(world, name, "global");
+    }
+    int64_t soon = world_events(world, "job19", waiting);
+    world_run(world, 280000);
+    int64_t later = world_events(world, "job19", waiting);
+    assert_true(soon >= 1 && later > soon && later <= 7); /* ever more rarely */
+    assert_true(world_settle(world, 600000));
+    world_close(world, WORLD_CLEAN);
+}
+
+static void a_job_that_waits_for_e2b_says_so(void **state)
+{
+    struct world *world = *state;
+    const struct e2b_world_fault fault = {
+        .call = E2B_WORLD_CREATE, .count = 1000, .error = {.kind = E2B_ERROR_AUTH, .http_status = 401}};
+    world_start(world, 0);
+    e2b_world_fail(world->e2b, &fault);
+    world_submit(world, "a", "print x");
+    world_submit(world, "b", "print x");
+    world_run(world, 20000);
+    expect_waiting(world, "b", "\"reason\":\"e2b\"");
+    e2b_world_forgive(world->e2b);
+    assert_true(world_settle(world, 600000));
     world_close(world, WORLD_CLEAN);
 }
 
@@ -297,6 +340,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(a_job_that_waits_names_its_limit),
+        WORLD_TEST(a_job_far_back_in_a_queue_says_why_too),
+        WORLD_TEST(a_job_that_waits_for_e2b_says_so),
         WORLD_TEST(a_job_kept_out_by_a_reserve_says_so),
         WORLD_TEST(an_operators_value_is_known_after_a_look),
         WORLD_TEST(a_job_that_waits_for_its_create_names_the_rate),

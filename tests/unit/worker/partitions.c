@@ -2,7 +2,11 @@
  * or want less, drains. */
 #include "unit/worker/world.h"
 
+#include "fakes/redis/store_private.h"
 #include "test.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static void revoke(struct world *world, int i)
 {
@@ -78,6 +82,48 @@ static void a_member_that_was_expelled_unawares_does_no_harm(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+static int64_t memory_of(struct world *world, int i)
+{
+    static const char name[] = "\ne2b_worker_jobs_memory_bytes ";
+    CLEANUP(buffer_release) struct buffer text = {0};
+    worker_metrics(world->workers[i].worker, &text);
+    buffer_append_byte(&text, '\0');
+    const char *found = strstr(text.data, name);
+    assert_non_null(found);
+    return strtoll(found + strlen(name), NULL, 10);
+}
+
+/* What others had pulled and not finished comes at once, and may be more than fits: who would take it all in
+ * would die of it, and the next after that. */
+static void what_others_had_pulled_is_taken_in_as_far_as_there_is_memory(void **state)
+{
+    enum { JOBS = 60, JOB_BYTES = 100000, MAX_BYTES = 1 << 20 };
+    struct world *world = *state;
+    CLEANUP(base_freep) char *stdin_field = base_printf("'stdin':'%0*d'", JOB_BYTES, 7);
+    world->config.limit_global = 1;
+    world->config.drain_ms = 0;
+    world_start(world, 0);
+    for (int i = 0; i < JOBS; i++) {
+        CLEANUP(base_freep) char *id = base_printf("a%d", i);
+        world_submit_to(world, i % WORLD_PARTITIONS, id, "sleep 2000;print x", stdin_field);
+    }
+    world_run(world, 3000);
+    assert_true(memory_of(world, 0) > 5 * MAX_BYTES);
+    world_stop(world, 0);
+    world->config.max_bytes = MAX_BYTES;
+    world_start(world, 1);
+    int64_t most = 0;
+    for (int i = 0; i < 300; i++) {
+        world_run(world, 100);
+        most = MAX(most, memory_of(world, 1));
+    }
+    assert_in_range(most, 2 * MAX_BYTES, 2 * MAX_BYTES + 5 * JOB_BYTES);
+    assert_true(world_settle(world, 600000));
+    for (size_t i = 0; i < world->job_count; i++)
+        world_expect(world, world->jobs[i], "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- brokers ---- */
 
 static void a_result_waits_for_the_broker(void **state)
@@ -134,6 +180,50 @@ static void a_result_that_is_always_too_large_is_kept(void **state)
     kafka_world_set_record_max(world->kafka, 1 << 20);
     assert_true(world_settle(world, 60000));
     world_expect(world, "a", "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ... also when the ledger loses its memory meanwhile, and the job's record comes a second time. */
+static void a_result_that_is_kept_outlives_an_emptied_ledger(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    kafka_world_set_record_max(world->kafka, 100);
+    world_submit(world, "a", "print x");
+    world_run(world, 20000);
+    store_clear(fake_redis_store(world->redis));
+    world_run(world, 15000);
+    assert_non_null(world_claim(world, "a"));
+    assert_int_equal(world_claim(world, "a")->state, CLAIM_SEALED);
+    world_submit_to(world, 1, "a", "print x", NULL);
+    world_run(world, 5000);
+    kafka_world_set_record_max(world->kafka, 1 << 20);
+    assert_true(world_settle(world, 100000));
+    world_expect(world, "a", "succeeded", "");
+    assert_int_equal(e2b_world_creates(world->e2b, "default/a"), 1);
+    assert_int_equal(world_result(world, "a").count, 1);
+    world_close(world, WORLD_CLEAN);
+}
+
+/* ... and what comes while the ledger is rebuilt is not sent before it is sealed again. */
+static void a_result_that_is_kept_is_sealed_again_before_it_is_sent(void **state)
+{
+    struct world *world = *state;
+    struct store *store = fake_redis_store(world->redis);
+    world_start(world, 0);
+    kafka_world_set_record_max(world->kafka, 100);
+    world_submit(world, "a", "print x");
+    world_run(world, 3000);
+    kafka_world_set_record_max(world->kafka, 1 << 20);
+    store_clear(store);
+    while (!store->is_there)
+        world_run(world, 100);
+    store_set_lease(store, "other", fake_redis_now_ms(world->redis) + 60000); /* who is waited for */
+    world_run(world, 50000);
+    assert_false(store->is_ready);
+    assert_int_equal(world_result(world, "a").count, 0);
+    assert_true(world_settle(world, 200000));
+    assert_int_equal(world_result(world, "a").count, 1);
     world_close(world, WORLD_CLEAN);
 }
 
@@ -200,6 +290,36 @@ static void a_drain_gives_back_what_does_not_fit(void **state)
     assert_true(world_settle(world, 200000));
     for (size_t i = 0; i < world->job_count; i++)
         world_expect(world, world->jobs[i], "succeeded", "");
+    world_close(world, WORLD_CLEAN);
+}
+
+/* Not of sandboxes whose kill is not answered: there are none. */
+static void a_drain_says_what_its_last_jobs_wait_for(void **state)
+{
+    struct world *world = *state;
+    char text[16384] = "";
+    world->log.level = LOG_LEVEL_WARN;
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    world->log.fd = fileno(log);
+    world->config.drain_ms = 1000;
+    world->config.redis_outage_hold_ms = 36000000;
+    world_start(world, 0);
+    world_submit(world, "a", "sleep 2000;print x");
+    world_run(world, 1000);
+    fake_redis_set_reachable(world->redis, false);
+    world_run(world, 3000);
+    worker_stop(world->workers[0].worker);
+    world_run(world, 70000);
+    rewind(log);
+    assert_true(fread(text, 1, sizeof text - 1, log) > 0);
+    assert_non_null(strstr(text, "\"event\":\"drain.jobs_wait\""));
+    assert_null(strstr(text, "drain.kills_unanswered"));
+    fake_redis_set_reachable(world->redis, true);
+    world_stop(world, 0);
+    (void)fclose(log);
+    world->log = (struct log){.component = "test", .level = LOG_LEVEL_NONE};
+    world_start(world, 1);
     world_close(world, WORLD_CLEAN);
 }
 
@@ -299,14 +419,18 @@ int main(void)
         WORLD_TEST(a_partition_goes_and_comes_back_at_any_moment),
         WORLD_TEST(a_partition_that_goes_to_another_worker_loses_no_job),
         WORLD_TEST(a_member_that_was_expelled_unawares_does_no_harm),
+        WORLD_TEST(what_others_had_pulled_is_taken_in_as_far_as_there_is_memory),
         WORLD_TEST(a_result_waits_for_the_broker),
         WORLD_TEST(a_report_that_is_lost_repeats_the_same_result),
         WORLD_TEST(a_result_that_is_too_large_loses_its_bodies),
         WORLD_TEST(a_result_that_is_always_too_large_is_kept),
+        WORLD_TEST(a_result_that_is_kept_outlives_an_emptied_ledger),
+        WORLD_TEST(a_result_that_is_kept_is_sealed_again_before_it_is_sent),
         WORLD_TEST(a_dead_letter_that_is_too_large_does_not_hold_the_result),
         WORLD_TEST(a_drain_waits_for_what_runs),
         WORLD_TEST(an_idle_worker_stops_at_once),
         WORLD_TEST(a_drain_gives_back_what_does_not_fit),
+        WORLD_TEST(a_drain_says_what_its_last_jobs_wait_for),
         WORLD_TEST(a_second_stop_does_not_wait),
         WORLD_TEST(attempts_that_fail_without_a_partition_count),
         WORLD_TEST(a_drain_does_not_give_back_what_must_not_begin_again),

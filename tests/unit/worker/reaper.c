@@ -21,6 +21,7 @@ static struct permit *leave_claim(struct world *world, const char *worker, int64
     const struct ledger_acquire acquire = {.job = "default/a",
                                            .payload = "",
                                            .origin = "",
+                                           .place = "",
                                            .tenant = "default",
                                            .weight = 1,
                                            .permit = PERMIT,
@@ -225,6 +226,33 @@ static void a_kill_is_repeated_until_it_is_confirmed(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* The permit is the reaper's then, and the reaper lives: nobody else will come for it. */
+static void a_condemning_without_answer_is_asked_for_again(void **state)
+{
+    struct world *world = *state;
+    struct random random;
+    random_init_seed(&random, 1);
+    start_aged(world);
+    for (int has_sandbox = 0; has_sandbox < 2; has_sandbox++) {
+        struct permit *permit = leave_claim(world, "dead", 1000);
+        const char *sandbox = has_sandbox ? leave_sandbox(world, LIFE_MS) : NULL;
+        world->step_ms = 1;
+        fake_redis_vary(world->redis, &random, 100);
+        for (int ms = 0; ms < 5 * MINUTE_MS && !permit->is_condemned; ms++)
+            world_run(world, 1);
+        assert_true(permit->is_condemned);
+        fake_redis_break(world->redis);
+        fake_redis_vary(world->redis, NULL, 0);
+        world->step_ms = 100;
+        if (has_sandbox)
+            assert_in_range(wait_until_dead(world, sandbox, 80000), 1000, 80000);
+        world_run(world, has_sandbox ? 1000 : 80000);
+        assert_false(has_permit(world));
+    }
+    expect_reaped(world, "\"permit\":\"" PERMIT "\"");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* ---- what has one is kept ---- */
 
 static void what_is_not_ours_is_never_touched(void **state)
@@ -251,8 +279,8 @@ static void what_is_not_ours_is_never_touched(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
-/* Jobs come and go while slow lists are under way: what was made after the permits were read looks unknown.
- */
+/* Jobs come and go while slow lists are under way: what was made after the permits were read looks
+ * unknown. */
 static void no_living_jobs_sandbox_is_reaped(void **state)
 {
     struct world *world = *state;
@@ -507,6 +535,7 @@ int main(void)
         WORLD_TEST(a_run_that_was_handed_over_and_that_nobody_took_is_reaped),
         WORLD_TEST(sandboxes_without_a_permit_are_reaped_on_all_pages),
         WORLD_TEST(a_kill_is_repeated_until_it_is_confirmed),
+        WORLD_TEST(a_condemning_without_answer_is_asked_for_again),
         WORLD_TEST(what_is_not_ours_is_never_touched),
         WORLD_TEST(no_living_jobs_sandbox_is_reaped),
         WORLD_TEST(a_run_that_may_be_adopted_is_kept),

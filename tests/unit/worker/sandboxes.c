@@ -359,6 +359,26 @@ static void a_running_job_is_cancelled(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* Whoever has not heard of it is told again: pub/sub did not reach it, nor did the next pulse's answer. */
+static void a_cancel_that_was_told_to_nobody_is_told_again(void **state)
+{
+    struct world *world = *state;
+    world_start(world, 0);
+    world_submit(world, "a", "print x;sleep 50000");
+    world_run(world, 2000);
+    cancel(world, "a");
+    const struct store *store = fake_redis_store(world->redis);
+    world->step_ms = 1;
+    for (int64_t pulsed_ms = store->clk_ms; store->clk_ms == pulsed_ms;) {
+        fake_redis_break_after(world->redis, world->loop, 1);
+        world_run(world, 1);
+    }
+    world->step_ms = 0;
+    assert_true(world_settle(world, 100000));
+    world_expect(world, "a", "cancelled", "CANCELLED");
+    world_close(world, WORLD_CLEAN);
+}
+
 /* The seal does not wait for the sandbox, which is killed as soon as it is there. */
 static void a_job_is_cancelled_while_its_sandbox_is_made(void **state)
 {
@@ -464,6 +484,7 @@ int main(void)
         WORLD_TEST(a_long_job_is_extended_each_third_of_its_life),
         WORLD_TEST(extensions_that_fail_are_tried_again),
         WORLD_TEST(a_running_job_is_cancelled),
+        WORLD_TEST(a_cancel_that_was_told_to_nobody_is_told_again),
         WORLD_TEST(a_job_is_cancelled_while_its_sandbox_is_made),
         WORLD_TEST(a_sandbox_that_comes_during_the_seal_is_killed),
     };

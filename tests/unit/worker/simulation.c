@@ -230,7 +230,7 @@ static void mend_all(struct simulation *simulation)
 
 /* ---- one seed ---- */
 
-static void run_seed(uint64_t seed)
+static void run_seed(uint64_t seed, const char *delivery)
 {
     struct plan_limit slow[] = {{"slow", 1}};
     struct simulation simulation = {.redis_back_ms = INT64_MAX,
@@ -241,7 +241,7 @@ static void run_seed(uint64_t seed)
     world_open(world);
     simulation.began_unix_ms = loop_unix_ms(world->loop);
     random_init_seed(&simulation.random, seed);
-    (void)snprintf(world->note, sizeof world->note, "seed %llu: ", (unsigned long long)seed);
+    (void)snprintf(world->note, sizeof world->note, "%s, seed %llu: ", delivery, (unsigned long long)seed);
     world->config.limit_global = 6;
     world->config.limit_tenants = slow;
     world->config.limit_tenant_count = ARRAY_LENGTH(slow);
@@ -249,7 +249,8 @@ static void run_seed(uint64_t seed)
         world->config.max_in_flight = 8; /* few places: tenants crowd them */
     world->config.drain_ms = 15000;
     world->step_ms = 200;
-    world->may_repeat = true;
+    world->config.results_delivery = delivery;
+    world->may_repeat = strcmp(delivery, "transactional") != 0;
     for (int i = 0; i < WORKERS; i++) {
         random_init_seed(&world->workers[i].random, seed * WORKERS + (uint64_t)i);
         world_launch(world, i);
@@ -270,20 +271,33 @@ static void run_seed(uint64_t seed)
     world_close(world, WORLD_DOUBTS);
 }
 
-static void a_world_at_random_keeps_the_promises(void **state)
+static void run_seeds(const char *delivery)
 {
-    (void)state;
     const char *first = getenv("WORLD_SEED"), *count = getenv("WORLD_SEEDS");
     uint64_t from = first ? strtoull(first, NULL, 10) : 1;
     uint64_t seeds = count ? strtoull(count, NULL, 10) : first ? 1 : SEEDS;
     for (uint64_t seed = from; seed < from + seeds; seed++)
-        run_seed(seed);
+        run_seed(seed, delivery);
+}
+
+static void a_world_at_random_keeps_the_promises(void **state)
+{
+    (void)state;
+    run_seeds("at_least_once");
+}
+
+/* ... and a result never comes twice, also where its record did. */
+static void a_world_at_random_with_transactions_repeats_no_result(void **state)
+{
+    (void)state;
+    run_seeds("transactional");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_world_at_random_keeps_the_promises),
+        cmocka_unit_test(a_world_at_random_with_transactions_repeats_no_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,7 @@ static void fill_config(struct world *world)
         .create_burst = 1,
         .outputs = {65536, 65536, 512 << 10, 16},
         .results_delivery = "at_least_once",
+        .results_transaction_ms = 200,
         .results_max_bytes = 900 << 10,
         .job_max_bytes = 1 << 20,
         .queue_timeout_ms = 86400000,
@@ -124,6 +125,7 @@ void world_launch(struct world *world, int i)
                                            .config = &seat->config,
                                            .log = &world->log,
                                            .random = &seat->random,
+                                           .readback_max_bytes = world->readback_max_bytes,
                                            .stopped = on_stopped,
                                            .arg = seat};
     seat->worker = worker_new(&options, &error);

@@ -35,6 +35,7 @@ struct world {
     char *jobs[WORLD_JOBS_MAX];   /* ids: each is owed one result */
     size_t job_count, seen_count; /* seen: of the first jobs, those with a result */
     int64_t step_ms;              /* of time between two looks at what must always hold */
+    size_t readback_max_bytes;    /* of the workers to come */
     int64_t most_live;            /* sandboxes, those of others too; 0: limits.global */
     char note[80];                /* what the test is at: said with every failure */
     bool may_repeat;              /* a result may be in Kafka more than once, with the same verdict */
