@@ -22,7 +22,7 @@ if permit ~= '' then
     local p = fields(P, 'worker', 'epoch', 'job', 'limits', 'sandbox', 'born')
     local is_now = p.epoch == epoch
     if is_now and p.worker ~= owner and p.worker ~= '' then return 'superseded_permit' end
-    if not p.worker and c.permit == permit and c.epoch == epoch and c.owner ~= '' and c.owner ~= owner then
+    if c.permit == permit and c.epoch == epoch and c.owner ~= '' and c.owner ~= owner then
         return 'superseded_permit' -- who runs it here and now has said that this sandbox is dead: the caller is late
     end
     if is_mine and p.job and p.job ~= '' and p.job ~= job then

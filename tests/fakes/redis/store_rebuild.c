@@ -176,7 +176,7 @@ static bool assert_permit(struct store *store, const char *owner, const struct l
     if (is_now && strcmp(permit->worker, owner) != 0 && permit->worker[0] != '\0')
         return false;
     const struct claim *claim = store_find_claim(store, assertion->job, now_ms);
-    if (!permit && claim && claim->epoch == store->epoch && !store_is(claim->owner, "") &&
+    if (claim && claim->epoch == store->epoch && !store_is(claim->owner, "") &&
         !store_is(claim->owner, owner) && store_is(claim->permit, assertion->permit))
         return false;
     if (permit && is_mine && permit->job[0] != '\0' && strcmp(permit->job, assertion->job) != 0)
