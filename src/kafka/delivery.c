@@ -1,9 +1,36 @@
 /* A record that somebody waits for: its memory, and how it is handed to librdkafka. */
 #include "kafka/delivery.h"
 
+#include "kafka/conf.h"
 #include "kafka/explain.h"
 
+#include <assert.h>
 #include <string.h>
+
+enum { OWN_MAX = 4 };
+
+rd_kafka_conf_t *delivery_conf(const struct kafka_cluster *cluster, const char *client_id,
+                               const struct kafka_property *own, size_t own_count, struct error *reterr)
+{
+    static const struct kafka_property shared[] = {
+        {"partitioner", "murmur2_random"},
+        {"compression.codec", "lz4"},
+        {"linger.ms",
+         "0"}, /* a result leaves at once; under load, what waits for the socket is batched anyway */
+        {"batch.size", "262144"},
+        {"topic.metadata.propagation.max.ms", "5000"},
+    };
+    struct kafka_property wanted[ARRAY_LENGTH(shared) + OWN_MAX];
+    assert(own_count <= OWN_MAX);
+    memcpy(wanted, shared, sizeof shared);
+    memcpy(wanted + ARRAY_LENGTH(shared), own, own_count * sizeof *own);
+    const struct conf_client client = {RD_KAFKA_PRODUCER, client_id, wanted,
+                                       ARRAY_LENGTH(shared) + own_count};
+    rd_kafka_conf_t *conf = conf_new(cluster, &client, reterr);
+    if (conf)
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+    return conf;
+}
 
 size_t delivery_bytes(const struct kafka_record *record)
 {

@@ -30,6 +30,12 @@ struct kafka_delivery {
     bool is_held_back;         /* ... for the map would not fit with it: source_offsets */
 };
 
+/* Of a producer of such records: what each has, and `own`, at most four. Reports, errors and the log come as
+ * events. Returns: as conf_new. Owns: likewise. */
+rd_kafka_conf_t *delivery_conf(const struct kafka_cluster *cluster, const char *client_id,
+                               const struct kafka_property *own, size_t own_count,
+                               struct error *reterr) MUST_USE;
+
 /* from: NULL for the sink's. Everything but the value is copied. Owns: free, once it is on no list. */
 struct kafka_delivery *delivery_new(const struct kafka_record *record,
                                     const struct kafka_place *from) MUST_USE;

@@ -39,6 +39,37 @@ static void on_destroyed(void *arg)
     free(handle);
 }
 
+/* ---- queues ---- */
+
+static void on_queue(rd_kafka_t *rk, void *arg)
+{
+    (void)rk;
+    wakeup_send(arg); /* librdkafka's thread: nothing else here */
+}
+
+void handle_watch(rd_kafka_queue_t *queue, struct wakeup *wakeup)
+{
+    rd_kafka_queue_cb_event_enable(queue, on_queue, wakeup);
+}
+
+rd_kafka_queue_t *handle_open_queue(struct handle *handle, struct wakeup *wakeup)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_main(handle->rk);
+    (void)rd_kafka_set_log_queue(handle->rk, queue);
+    handle_watch(queue, wakeup);
+    return queue;
+}
+
+void handle_close_queue(rd_kafka_queue_t **queue)
+{
+    if (!*queue)
+        return;
+    rd_kafka_queue_cb_event_enable(*queue, NULL, NULL);
+    rd_kafka_queue_destroy(TAKE(*queue));
+}
+
+/* ---- users ---- */
+
 void handle_enter(struct handle *handle)
 {
     handle->users++;

@@ -29,6 +29,14 @@ struct handle {
 struct handle *handle_new(struct loop *loop, rd_kafka_type_t type, const rd_kafka_conf_t *conf,
                           struct error *reterr) MUST_USE;
 
+/* Whatever comes into this queue wakes the loop. */
+void handle_watch(rd_kafka_queue_t *queue, struct wakeup *wakeup);
+/* The instance's main queue, watched, its log in it. Owns: handle_close_queue. */
+rd_kafka_queue_t *handle_open_queue(struct handle *handle, struct wakeup *wakeup) MUST_USE;
+/* After this returns librdkafka's threads do not call us for this queue any more. *queue is NULL then. NULL:
+ * nothing. */
+void handle_close_queue(rd_kafka_queue_t **queue);
+
 /* Keeps the instance until handle_leave: for one thread job. */
 void handle_enter(struct handle *handle);
 void handle_leave(struct handle *handle);

@@ -189,13 +189,6 @@ static void on_tick(void *arg)
     drain(reader);
 }
 
-/* On a thread of librdkafka. */
-static void on_queue(rd_kafka_t *rk, void *arg)
-{
-    (void)rk;
-    wakeup_send(arg);
-}
-
 /* ---- life cycle ---- */
 
 static rd_kafka_conf_t *make_conf(const struct kafka_reader_options *options, struct error *reterr)
@@ -241,11 +234,9 @@ struct kafka_reader *kafka_reader_new(const struct kafka_reader_options *options
                               .oldest_unix_ms = MAX(options->from_unix_ms, 0),
                               .handle = handle,
                               .kept = kept,
-                              .queue = rd_kafka_queue_get_main(handle->rk),
                               .looked_at_ms = -1};
     reader->wakeup = loop_wakeup_new(reader->loop, drain, reader);
-    (void)rd_kafka_set_log_queue(handle->rk, reader->queue);
-    rd_kafka_queue_cb_event_enable(reader->queue, on_queue, reader->wakeup);
+    reader->queue = handle_open_queue(handle, reader->wakeup);
     loop_timer_start(reader->loop, &reader->tick, 0, on_tick, reader);
     return reader;
 }

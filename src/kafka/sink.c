@@ -1,8 +1,6 @@
 /* The idempotent producer: life cycle, state, and a new instance after a fatal error. */
 #include "kafka/sink_inside.h"
 
-#include "kafka/conf.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,23 +136,14 @@ static void on_tick(void *arg)
 
 /* ---- instances ---- */
 
-static void on_queue(rd_kafka_t *rk, void *arg)
-{
-    (void)rk;
-    wakeup_send(arg); /* librdkafka's thread: nothing else here */
-}
-
 static bool open_handle(struct kafka_sink *sink, struct error *reterr)
 {
     sink->handle = handle_new(sink->loop, RD_KAFKA_PRODUCER, sink->conf, reterr);
     if (!sink->handle)
         return false;
-    rd_kafka_t *rk = sink->handle->rk;
-    sink->queue = rd_kafka_queue_get_main(rk);
-    (void)rd_kafka_set_log_queue(rk, sink->queue);
-    rd_kafka_queue_cb_event_enable(sink->queue, on_queue, sink->wakeup);
+    sink->queue = handle_open_queue(sink->handle, sink->wakeup);
     for (int i = 0; i < sink->topics->cnt; i++)
-        sink->kept_topics[i] = rd_kafka_topic_new(rk, sink->topics->elems[i].topic, NULL);
+        sink->kept_topics[i] = rd_kafka_topic_new(sink->handle->rk, sink->topics->elems[i].topic, NULL);
     probe(sink);
     wakeup_send(sink->wakeup);
     return true;
@@ -166,10 +155,7 @@ static void close_handle(struct kafka_sink *sink, void (*destroyed)(void *arg))
     for (int i = 0; i < sink->topics->cnt; i++)
         if (sink->kept_topics[i])
             rd_kafka_topic_destroy(TAKE(sink->kept_topics[i]));
-    if (sink->queue) {
-        rd_kafka_queue_cb_event_enable(sink->queue, NULL, NULL);
-        rd_kafka_queue_destroy(TAKE(sink->queue));
-    }
+    handle_close_queue(&sink->queue);
     if (!sink->handle)
         return;
     sink->ending = destroyed ? sink->handle : NULL;
@@ -243,22 +229,12 @@ static rd_kafka_conf_t *make_conf(const struct kafka_sink_options *options, size
 {
     char kilobytes[24];
     (void)snprintf(kilobytes, sizeof kilobytes, "%zu", MAX(max_bytes / 1024, (size_t)1));
-    const struct kafka_property wanted[] = {
+    const struct kafka_property own[] = {
         {"enable.idempotence", "true"},
-        {"partitioner", "murmur2_random"},
-        {"compression.codec", "lz4"},
-        {"linger.ms",
-         "0"}, /* a result leaves at once; under load, what waits for the socket is batched anyway */
         {"queue.buffering.max.kbytes", kilobytes},
-        {"batch.size", "262144"},
         {"message.timeout.ms", "30000"}, /* ours to try again: the list of what is not sent lives here */
-        {"topic.metadata.propagation.max.ms", "5000"},
     };
-    const struct conf_client client = {RD_KAFKA_PRODUCER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
-    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
-    if (conf)
-        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-    return conf;
+    return delivery_conf(&options->cluster, options->client_id, own, ARRAY_LENGTH(own), reterr);
 }
 
 static void sink_free(void *object)

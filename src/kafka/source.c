@@ -200,12 +200,6 @@ void source_tick(void *arg)
 
 /* ---- the instance ---- */
 
-void source_on_queue(rd_kafka_t *rk, void *arg)
-{
-    (void)rk;
-    wakeup_send(arg); /* librdkafka's thread: nothing else here */
-}
-
 static bool open_handle(struct kafka_source *source, struct error *reterr)
 {
     source->handle = handle_new(source->loop, RD_KAFKA_CONSUMER, source->conf, reterr);
@@ -215,7 +209,7 @@ static bool open_handle(struct kafka_source *source, struct error *reterr)
     (void)rd_kafka_poll_set_consumer(rk); /* errors and logs come through the consumer's queue too */
     source->queue = rd_kafka_queue_get_consumer(rk);
     (void)rd_kafka_set_log_queue(rk, source->queue);
-    rd_kafka_queue_cb_event_enable(source->queue, source_on_queue, source->wakeup);
+    handle_watch(source->queue, source->wakeup);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(rk, source->subscription);
     if (code)
         return error_set(reterr, ERROR_REJECTED, "config", code, "topics.jobs: %s", rd_kafka_err2str(code));
@@ -223,20 +217,12 @@ static bool open_handle(struct kafka_source *source, struct error *reterr)
     return true;
 }
 
-static void close_queue(rd_kafka_queue_t **queue)
-{
-    if (!*queue)
-        return;
-    rd_kafka_queue_cb_event_enable(*queue, NULL, NULL);
-    rd_kafka_queue_destroy(TAKE(*queue));
-}
-
 void source_close_handle(struct kafka_source *source, void (*destroyed)(void *arg))
 {
     for (size_t i = 0; i < source->count; i++)
         source_close_queue(source->partitions[i]);
-    close_queue(&source->queue);
-    close_queue(&source->close_queue);
+    handle_close_queue(&source->queue);
+    handle_close_queue(&source->close_queue);
     facts_cancel(TAKE(source->probe));
     source_group_cancel(source);
     loop_timer_stop(source->loop, &source->due);

@@ -55,7 +55,7 @@ static void source_leave(struct kafka_source *source)
     source->phase = SOURCE_LEAVING;
     rd_kafka_t *rk = source->handle->rk;
     source->close_queue = rd_kafka_queue_new(rk);
-    rd_kafka_queue_cb_event_enable(source->close_queue, source_on_queue, source->wakeup);
+    handle_watch(source->close_queue, source->wakeup);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, source->close_queue);
     if (error) {
         log_warn(&source->log, "kafka.leave_failed", LOG_TEXT("text", rd_kafka_error_string(error)));

@@ -14,13 +14,14 @@ bool source_has_dirty(const struct kafka_source *source)
     return false;
 }
 
-static void add(rd_kafka_topic_partition_list_t *list, struct partition *partition)
+void source_add_offset(rd_kafka_topic_partition_list_t *list, struct partition *partition,
+                       const struct offset_map *map)
 {
     struct buffer text = {0};
     rd_kafka_topic_partition_t *element =
         rd_kafka_topic_partition_list_add(list, partition->topic, partition->number);
-    offset_map_encode(&partition->map, &text);
-    element->offset = partition->map.base;
+    offset_map_encode(map, &text);
+    element->offset = map->base;
     element->metadata_size = text.length;
     element->metadata = buffer_take(&text); /* the list frees it */
     partition->change_sent = partition->change;
@@ -49,7 +50,7 @@ void source_commit(struct kafka_source *source)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)source->count);
     for (size_t i = 0; i < source->count; i++)
         if (partition_is_dirty(source->partitions[i]))
-            add(list, source->partitions[i]);
+            source_add_offset(list, source->partitions[i], &source->partitions[i]->map);
     rd_kafka_resp_err_t code = rd_kafka_commit_queue(source->handle->rk, list, source->queue, NULL, NULL);
     source->finished = 0;
     source->is_committing = code == RD_KAFKA_RESP_ERR_NO_ERROR;

@@ -36,11 +36,7 @@ void source_close_queue(struct partition *partition)
     partition->wait_until_ms = 0;
     if (partition->event)
         rd_kafka_event_destroy(TAKE(partition->event));
-    if (!partition->queue)
-        return;
-    /* After this returns, librdkafka's threads do not call us for this queue any more. */
-    rd_kafka_queue_cb_event_enable(partition->queue, NULL, NULL);
-    rd_kafka_queue_destroy(TAKE(partition->queue));
+    handle_close_queue(&partition->queue);
 }
 
 static void drop(struct kafka_source *source, struct partition *partition)
@@ -106,7 +102,7 @@ static void open_queue(struct kafka_source *source, struct partition *partition)
     partition->queue = rd_kafka_queue_get_partition(source->handle->rk, partition->topic, partition->number);
     assert(partition->queue);
     rd_kafka_queue_forward(partition->queue, NULL);
-    rd_kafka_queue_cb_event_enable(partition->queue, source_on_queue, source->wakeup);
+    handle_watch(partition->queue, source->wakeup);
 }
 
 static void announce(struct kafka_source *source)

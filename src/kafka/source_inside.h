@@ -83,7 +83,6 @@ struct partition *source_find(const struct kafka_source *source, const char *top
 void source_state(struct kafka_source *source, bool is_usable, const char *why);
 void source_rebuild(struct kafka_source *source, const char *why);
 
-void source_on_queue(rd_kafka_t *rk, void *arg); /* on librdkafka's threads */
 void source_tick(void *arg);
 void source_close_handle(struct kafka_source *source, void (*destroyed)(void *arg));
 void source_free(void *object);
@@ -104,6 +103,9 @@ void source_group_cancel(struct kafka_source *source);
 /* source_commit.c */
 void source_commit(struct kafka_source *source);
 void source_on_commit_event(struct kafka_source *source, rd_kafka_event_t *event);
+/* Base and map as the offset to be committed of this partition; what a commit would say now is under way. */
+void source_add_offset(rd_kafka_topic_partition_list_t *list, struct partition *partition,
+                       const struct offset_map *map);
 void source_shorten(struct partition *partition, size_t refused_length);
 bool source_has_dirty(const struct kafka_source *source);
 

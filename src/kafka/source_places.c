@@ -55,33 +55,24 @@ static void hold_back(const struct partition *partition, struct link *batch)
         delivery_of(link)->is_held_back = true;
 }
 
-static void add(rd_kafka_topic_partition_list_t *list, struct partition *partition,
-                const struct offset_map *map)
+static bool has_place_of(const struct partition *partition, struct link *batch)
 {
-    struct buffer text = {0};
-    rd_kafka_topic_partition_t *element =
-        rd_kafka_topic_partition_list_add(list, partition->topic, partition->number);
-    offset_map_encode(map, &text);
-    element->offset = map->base;
-    element->metadata_size = text.length;
-    element->metadata = buffer_take(&text); /* the list frees it */
-    partition->change_sent = partition->change;
+    LIST_EACH(batch, link)
+    if (is_in(partition, &delivery_of(link)->place))
+        return true;
+    return false;
 }
 
-/* The map as it will be. Returns: how many of the batch it has more. */
-static size_t future(const struct partition *partition, struct link *batch, struct offset_map *ret)
+/* The map as it will be. */
+static void future(const struct partition *partition, struct link *batch, struct offset_map *ret)
 {
-    size_t count = 0;
     offset_map_copy(&partition->map, ret);
     LIST_EACH(batch, link)
     {
         const struct kafka_place *place = &delivery_of(link)->place;
-        if (!is_in(partition, place))
-            continue;
-        offset_map_finish(ret, place->offset, place->offset + 1);
-        count++;
+        if (is_in(partition, place))
+            offset_map_finish(ret, place->offset, place->offset + 1);
     }
-    return count;
 }
 
 rd_kafka_topic_partition_list_t *source_offsets(struct kafka_source *source, struct link *batch)
@@ -90,13 +81,13 @@ rd_kafka_topic_partition_list_t *source_offsets(struct kafka_source *source, str
     for (size_t i = 0; i < source->count; i++) {
         struct partition *partition = source->partitions[i];
         struct offset_map map;
-        if (partition->phase != PARTITION_RUNNING)
+        if (partition->phase != PARTITION_RUNNING ||
+            (!partition_is_dirty(partition) && !has_place_of(partition, batch)))
             continue;
-        size_t count = future(partition, batch, &map);
-        bool fits = map.base >= partition->base_kept && offset_map_text_length(&map) <= partition->text_max;
-        if (fits && (count > 0 || partition_is_dirty(partition)))
-            add(list, partition, &map);
-        else if (!fits)
+        future(partition, batch, &map);
+        if (map.base >= partition->base_kept && offset_map_text_length(&map) <= partition->text_max)
+            source_add_offset(list, partition, &map);
+        else
             hold_back(partition, batch);
         offset_map_release(&map);
     }

@@ -1,6 +1,5 @@
 /* The transactor's instances of librdkafka: made, replaced, and what became of the last transaction read
  * back. */
-#include "kafka/conf.h"
 #include "kafka/source_inside.h"
 #include "kafka/transactor_inside.h"
 
@@ -15,34 +14,22 @@ enum {
 
 rd_kafka_conf_t *transactor_conf(const struct kafka_transactor_options *options, struct error *reterr)
 {
-    const struct kafka_property wanted[] = {
+    const struct kafka_property own[] = {
         {"transactional.id", options->transactional_id},
         {"transaction.timeout.ms", "15000"}, /* what a dead worker's readers and successors wait for */
-        {"partitioner", "murmur2_random"},
-        {"compression.codec", "lz4"},
-        {"linger.ms", "0"},
         {"queue.buffering.max.kbytes", "65536"},
-        {"batch.size", "262144"},
-        {"topic.metadata.propagation.max.ms", "5000"},
     };
-    const struct conf_client client = {RD_KAFKA_PRODUCER, options->client_id, wanted, ARRAY_LENGTH(wanted)};
-    rd_kafka_conf_t *conf = conf_new(&options->cluster, &client, reterr);
+    rd_kafka_conf_t *conf =
+        delivery_conf(&options->cluster, options->client_id, own, ARRAY_LENGTH(own), reterr);
     if (!conf)
         return NULL;
     char text[160];
     /* An operator's value is for records that are sent alone: here it cannot be longer than a transaction. */
     (void)rd_kafka_conf_set(conf, "message.timeout.ms", "15000", text, sizeof text);
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     return conf;
 }
 
 /* ---- instances ---- */
-
-static void on_queue(rd_kafka_t *rk, void *arg)
-{
-    (void)rk;
-    wakeup_send(arg); /* librdkafka's thread: nothing else here */
-}
 
 void transactor_start(struct kafka_transactor *transactor, enum transactor_phase phase,
                       enum transaction_step kind)
@@ -67,10 +54,7 @@ bool transactor_open(struct kafka_transactor *transactor, struct error *reterr)
     transactor->handle = handle_new(transactor->loop, RD_KAFKA_PRODUCER, transactor->conf, reterr);
     if (!transactor->handle)
         return false;
-    rd_kafka_t *rk = transactor->handle->rk;
-    transactor->queue = rd_kafka_queue_get_main(rk);
-    (void)rd_kafka_set_log_queue(rk, transactor->queue);
-    rd_kafka_queue_cb_event_enable(transactor->queue, on_queue, transactor->wakeup);
+    transactor->queue = handle_open_queue(transactor->handle, transactor->wakeup);
     init(transactor);
     wakeup_send(transactor->wakeup);
     return true;
@@ -81,10 +65,7 @@ void transactor_close_handle(struct kafka_transactor *transactor, void (*destroy
     transaction_call_forget(TAKE(transactor->call));
     facts_cancel(TAKE(transactor->facts));
     loop_timer_stop(transactor->loop, &transactor->again);
-    if (transactor->queue) {
-        rd_kafka_queue_cb_event_enable(transactor->queue, NULL, NULL);
-        rd_kafka_queue_destroy(TAKE(transactor->queue));
-    }
+    handle_close_queue(&transactor->queue);
     if (!transactor->handle)
         return;
     transactor->ending = destroyed ? transactor->handle : NULL;

@@ -166,7 +166,7 @@ static void bind_claim(void *arg)
         .horizon_ms = custody_horizon_ms(&custody->custody.times),
         .until_ms = custody->until_ms - ran_ms,
         .run_until_ms = MAX(plan->main_ms - ran_ms, 1),
-        .is_adoption = runner->is_attached && runner->is_proven,
+        .is_adoption = runner->is_proven,
     };
     ledger_bind(runner->worker->ledger, &runner->bind_call, &bind, on_bound);
 }

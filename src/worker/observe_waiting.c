@@ -37,33 +37,27 @@ enum { WAITING_EVENT_EVERY_MS = 10000, WAITING_DOUBLINGS = 5 };
 
 /* ---- reasons ---- */
 
-static struct event_waiting waiting_for(const struct flight_runner *runner,
-                                        const struct ledger_acquired *answer, struct arena *arena)
-{
-    struct event_waiting waiting = {.used = -1, .max = -1, .reserved = -1, .retry_ms = -1};
-    if (answer->verdict == LEDGER_NOT_READY) {
-        waiting.reason = "limiter_not_ready";
-        waiting.message = answer->why;
-    } else if (answer->verdict == LEDGER_ELSEWHERE) {
-        waiting.reason = "elsewhere";
-        waiting.message = arena_printf(arena, "the worker %s has this job", answer->owner);
-    } else {
-        struct limit_denial denial = denial_of(runner, answer, arena);
-        waiting.reason = "limit";
-        waiting.message = denial.message;
-        waiting.limit = denial.limit;
-        waiting.used = denial.used;
-        waiting.max = denial.max;
-        waiting.reserved = denial.reserved;
-        waiting.retry_ms = answer->retry_ms;
-    }
-    return waiting;
-}
-
 static struct event_waiting waiting_because(const char *reason, const char *message)
 {
     return (struct event_waiting){
         .reason = reason, .message = message, .used = -1, .max = -1, .reserved = -1, .retry_ms = -1};
+}
+
+static struct event_waiting waiting_for(const struct flight_runner *runner,
+                                        const struct ledger_acquired *answer, struct arena *arena)
+{
+    if (answer->verdict == LEDGER_NOT_READY)
+        return waiting_because("limiter_not_ready", answer->why);
+    if (answer->verdict == LEDGER_ELSEWHERE)
+        return waiting_because("elsewhere", arena_printf(arena, "the worker %s has this job", answer->owner));
+    struct limit_denial denial = denial_of(runner, answer, arena);
+    struct event_waiting waiting = waiting_because("limit", denial.message);
+    waiting.limit = denial.limit;
+    waiting.used = denial.used;
+    waiting.max = denial.max;
+    waiting.reserved = denial.reserved;
+    waiting.retry_ms = answer->retry_ms;
+    return waiting;
 }
 
 /* Nobody asked the ledger for it yet. No reason: it is about to be asked for. */
@@ -114,6 +108,15 @@ static int64_t due_ms(int64_t notes)
     return WAITING_EVENT_EVERY_MS * ((1 << doublings) - 1 + rare * (1 << WAITING_DOUBLINGS));
 }
 
+static void tell_waiting(struct flight_runner *runner, const struct event_waiting *waiting, bool is_due)
+{
+    log_debug(&runner->worker->log, "job.waiting", JOB_FIELDS(runner), LOG_TEXT("reason", waiting->reason),
+              LOG_TEXT("limit", waiting->limit), LOG_INT("used", waiting->used), LOG_INT("max", waiting->max),
+              LOG_TEXT("message", waiting->message), LOG_INT("waited_ms", waiting->waited_ms));
+    if (is_due)
+        post_waiting(runner, waiting);
+}
+
 static void note_waiting(struct flight_runner *runner,
                          struct event_waiting (*explain)(const struct flight_runner *runner,
                                                          const struct ledger_acquired *answer,
@@ -129,15 +132,8 @@ static void note_waiting(struct flight_runner *runner,
     arena_init(&arena, 512);
     struct event_waiting waiting = explain(runner, answer, &arena);
     waiting.waited_ms = waited_ms;
-    if (!waiting.reason) {
-        arena_release(&arena);
-        return;
-    }
-    log_debug(&worker->log, "job.waiting", JOB_FIELDS(runner), LOG_TEXT("reason", waiting.reason),
-              LOG_TEXT("limit", waiting.limit), LOG_INT("used", waiting.used), LOG_INT("max", waiting.max),
-              LOG_TEXT("message", waiting.message), LOG_INT("waited_ms", waited_ms));
-    if (is_due)
-        post_waiting(runner, &waiting);
+    if (waiting.reason)
+        tell_waiting(runner, &waiting, is_due);
     arena_release(&arena);
 }
 

@@ -14,7 +14,7 @@ enum {
 
 bool results_are_transactional(const struct worker *worker)
 {
-    return strcmp(worker->config->results_delivery, "transactional") == 0;
+    return worker->transactor != NULL;
 }
 
 const char *results_why(const struct worker *worker)
@@ -76,9 +76,9 @@ bool results_open_sink(struct worker *worker, struct error *reterr)
  * two processes under one id would fence each other off. */
 bool results_open_transactor(struct worker *worker, struct error *reterr)
 {
-    if (!results_are_transactional(worker))
-        return true;
     const struct config *config = worker->config;
+    if (strcmp(config->results_delivery, "transactional") != 0)
+        return true;
     CLEANUP(base_freep)
     char *id = base_printf("%s.%s", config->kafka_group_id, ledger_worker(worker->ledger));
     const struct kafka_transactor_options options = {.loop = worker->loop,
