@@ -25,7 +25,7 @@ enum custody_state {                   /* in the order of life; never backwards 
                                           made yet */
                      CUSTODY_LIVE,
                      CUSTODY_HANDING, /* its run goes on without this worker: extended once more, then
-                                       * yielded */
+                                         yielded */
                      CUSTODY_KILLING, /* nobody needs it; DELETE until E2B says it is gone */
                      CUSTODY_GONE,
                      CUSTODY_STATE_COUNT

@@ -34,7 +34,7 @@ enum flight_state {
 
 enum flight_event_kind {
     FLIGHT_EVENT_BEGIN, /* code: NONE, or why the job is rejected; park_ms: it shall come back so much
-                         * later */
+                           later */
     FLIGHT_EVENT_TURN,  /* its turn in the queue; code: NONE, or why it must not run (expired, queue
                            timeout); park_ms: of one that never ran here: not yet, in a while */
     FLIGHT_EVENT_WAKE,  /* delay_ms of the last order is over, or a hint came */

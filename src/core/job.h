@@ -107,7 +107,7 @@ struct job {
     struct network network;
     int64_t max_attempts;   /* 0: the configuration's */
     bool never_after_start; /* retry.after_start "never": once its program may have begun, no further
-                             * attempt */
+                               attempt */
 
     struct pair_list labels;
     const char *correlation_id, *batch_id;

@@ -26,7 +26,7 @@ struct http_client_options {
     const char *user_agent; /* NULL: none */
     const char *ca_file;    /* NULL: the system's */
     int max_connections;    /* to one host, for HTTP_SHARED as long as they really are shared or
-                             * always_limited */
+                               always_limited */
     bool is_always_limited; /* also when the host only speaks HTTP/1.1: requests wait for a free connection */
     int max_idle;           /* connections kept for later; 0: four for each request in flight */
     int64_t connect_ms;     /* 0: 10,000 */

@@ -58,7 +58,7 @@ enum partition_finding {
     PARTITION_FINE,
     PARTITION_UNREADABLE, /* the metadata is not ours: the base alone is taken */
     PARTITION_FOREIGN,    /* base or map lie above the end of the partition: it was created anew; from its
-                           * start */
+                             start */
     PARTITION_OVERTAKEN,  /* records that were not finished are gone: from the earliest that is left */
 };
 
