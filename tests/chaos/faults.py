@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
+import signal
 import time
 
 import wire as wire_module
-from cluster import Cluster
+from cluster import Cluster, freeze
 from load import Load
 from wire import Call, Gate, name_of, now_ms
 
@@ -28,9 +29,11 @@ class Fault:
 TABLE: dict[str, Fault] = {}
 
 
-def fault(about: str, takes_s: int = 15, is_in_all: bool = True):
+def fault(about: str, takes_s: int = 15, is_in_all: bool = True, name: str = ""):
+    """Enters what follows into the table, under its own name unless one is given."""
     def enter(function):
-        name = function.__name__.replace("_", "-")
+        nonlocal name
+        name = name or function.__name__.replace("_", "-")
         TABLE[name] = Fault(name, about, function, takes_s, is_in_all)
         return function
     return enter
@@ -74,6 +77,14 @@ class Hands:
     def e2b(self, **switches) -> None:
         self.cluster.local.faults(**switches)
 
+    def switched(self, seconds: float, on: dict, off: dict):
+        """e2b-local's switches are set for a while."""
+        self.e2b(**on)
+        try:
+            yield seconds
+        finally:
+            self.e2b(**off)
+
     def hit_worker(self, name: str) -> None:
         """Its jobs are looked after until somebody has them again."""
         held = jobs_of(self.wire, name, self.results.finished)
@@ -110,6 +121,15 @@ class Hands:
         else:
             call = gate.call
             self.note(f"{call.op} of {call.job} by {call.worker}")
+
+
+def standing_still(part, seconds: float):
+    """A process of the cluster that is no worker."""
+    freeze(part.process.pid)
+    try:
+        yield seconds
+    finally:
+        part.signal(signal.SIGCONT)
 
 
 def jobs_of(wire: wire_module.Wire, name: str, finished) -> set[str]:

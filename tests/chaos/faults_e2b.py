@@ -1,10 +1,7 @@
 """E2B that refuses, fails, answers late or never, loses sandboxes; and the limit that is lowered."""
 from __future__ import annotations
 
-import signal
-
-from cluster import freeze
-from faults import Hands, fault
+from faults import Hands, fault, standing_still
 
 
 def refusing(hands: Hands, seconds: float, **how):
@@ -38,29 +35,17 @@ def e2b_429_rate(hands: Hands):
 
 @fault("the key is refused for 8 s", 20)
 def e2b_401(hands: Hands):
-    hands.e2b(reject_all=True)
-    try:
-        yield 8
-    finally:
-        hands.e2b(reject_all=False)
+    yield from hands.switched(8, {"reject_all": True}, {"reject_all": False})
 
 
 @fault("e2b-local stands still for 12 s", 30)
 def e2b_pause(hands: Hands):
-    freeze(hands.cluster.local.process.pid)
-    try:
-        yield 12
-    finally:
-        hands.cluster.local.signal(signal.SIGCONT)
+    yield from standing_still(hands.cluster.local, 12)
 
 
 @fault("eight creates make their sandbox and never answer", 50)
 def create_silent(hands: Hands):
-    hands.e2b(create_silent={"count": 8, "after_ms": 45_000})
-    try:
-        yield 12
-    finally:
-        hands.e2b(create_silent={"count": 0})
+    yield from hands.switched(12, {"create_silent": {"count": 8, "after_ms": 45_000}}, {"create_silent": {"count": 0}})
 
 
 @fault("creates of 4 s are carried out 60 s later, when their clients have left", 90)
@@ -76,11 +61,7 @@ def create_late(hands: Hands):
 
 @fault("sandboxes' ends are set 60 s after the asking, for 75 s", 100)
 def timeout_late(hands: Hands):
-    hands.e2b(keep_delay_ms=60_000)
-    try:
-        yield 75
-    finally:
-        hands.e2b(keep_delay_ms=0)
+    yield from hands.switched(75, {"keep_delay_ms": 60_000}, {"keep_delay_ms": 0})
 
 
 @fault("thirty streams are cut in the middle", 25)
@@ -100,11 +81,7 @@ def vanish(hands: Hands):
 
 @fault("kills answer 500 for 8 s", 20)
 def kill_fails(hands: Hands):
-    hands.e2b(kill_fail={"count": 1_000_000, "status": 500})
-    try:
-        yield 8
-    finally:
-        hands.e2b(kill_fail={"count": 0})
+    yield from hands.switched(8, {"kill_fail": {"count": 1_000_000, "status": 500}}, {"kill_fail": {"count": 0}})
 
 
 @fault("the global limit is lowered to a quarter while all of it is in use, for 15 s", 30)

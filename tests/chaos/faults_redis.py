@@ -4,7 +4,7 @@ from __future__ import annotations
 import signal
 
 from cluster import Cluster, freeze
-from faults import Hands, fault
+from faults import Hands, fault, standing_still
 from stack import wait_until
 
 HOUR_MS = 3_600_000
@@ -30,20 +30,12 @@ def redis_flush_detached(hands: Hands):
 
 @fault("redis-server stands still for 15 s", 35)
 def redis_pause(hands: Hands):
-    freeze(hands.cluster.redis.process.pid)
-    try:
-        yield 15
-    finally:
-        hands.cluster.redis.signal(signal.SIGCONT)
+    yield from standing_still(hands.cluster.redis, 15)
 
 
 @fault("redis-server stands still for longer than every lease: nobody may be taken over for it", 75)
 def redis_pause_long(hands: Hands):
-    freeze(hands.cluster.redis.process.pid)
-    try:
-        yield 40
-    finally:
-        hands.cluster.redis.signal(signal.SIGCONT)
+    yield from standing_still(hands.cluster.redis, 40)
 
 
 def begin_again(cluster: Cluster, keep_snapshot: bool) -> None:

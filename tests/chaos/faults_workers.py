@@ -1,6 +1,8 @@
 """Workers that die, stand still, come and go; and the windows that ledger.md names: between one step and the next."""
 from __future__ import annotations
 
+import functools
+
 from faults import LEASE_S, Hands, fault, is_grant
 from wire import Call, Gate, name_of
 
@@ -128,44 +130,32 @@ def has_permit(call: Call) -> bool:
     return bool(call.permit)
 
 
-@fault("window: SIGSTOP over the lease after the grant, before its worker knows", 65)
-def stop_after_grant(hands: Hands):
-    yield from at_window(hands, "acquire", "answer", is_grant, "stop")
+def always(call: Call) -> bool:
+    return True
 
 
-@fault("window: SIGSTOP over the lease before a process is started: its bind is answered", 65)
-def stop_before_start(hands: Hands):
-    yield from at_window(hands, "bind", "answer", is_process, "stop")
+HARMS = {"stop": ("SIGSTOP over the lease", 65), "kill": ("kill -9", 50)}
+WINDOWS = [  # name, operation, on which side of it, which of them, when that is
+    ("stop-after-grant", "acquire", "answer", is_grant, "after the grant, before its worker knows"),
+    ("stop-before-start", "bind", "answer", is_process, "before a process is started: its bind is answered"),
+    ("stop-after-seal", "seal", "answer", has_permit, "after the seal, before the result is produced"),
+    ("stop-after-produce", "done", "request", always, "after the result was delivered, before that is written down"),
+    ("kill-after-grant", "acquire", "answer", is_grant, "after the grant, before its worker knows"),
+    ("kill-before-bind", "bind", "request", always, "when the sandbox is there and nobody was told of it"),
+    ("kill-after-seal", "seal", "answer", has_permit, "after the seal, before the result is produced"),
+    ("kill-after-produce", "done", "request", always, "after the result was delivered, before that is written down"),
+]
 
 
-@fault("window: SIGSTOP over the lease after the seal, before the result is produced", 65)
-def stop_after_seal(hands: Hands):
-    yield from at_window(hands, "seal", "answer", has_permit, "stop")
+def enter_windows() -> None:
+    for name, op, side, which, when in WINDOWS:
+        harm = name.split("-")[0]
+        deed, takes_s = HARMS[harm]
+        fault(f"window: {deed} {when}", takes_s, name=name)(
+            functools.partial(at_window, op=op, side=side, when=which, harm=harm))
 
 
-@fault("window: SIGSTOP over the lease after the result was delivered, before that is written down", 65)
-def stop_after_produce(hands: Hands):
-    yield from at_window(hands, "done", "request", lambda call: True, "stop")
-
-
-@fault("window: kill -9 after the grant, before its worker knows", 50)
-def kill_after_grant(hands: Hands):
-    yield from at_window(hands, "acquire", "answer", is_grant, "kill")
-
-
-@fault("window: kill -9 when the sandbox is there and nobody was told of it", 50)
-def kill_before_bind(hands: Hands):
-    yield from at_window(hands, "bind", "request", lambda call: True, "kill")
-
-
-@fault("window: kill -9 after the seal, before the result is produced", 50)
-def kill_after_seal(hands: Hands):
-    yield from at_window(hands, "seal", "answer", has_permit, "kill")
-
-
-@fault("window: kill -9 after the result was delivered, before that is written down", 50)
-def kill_after_produce(hands: Hands):
-    yield from at_window(hands, "done", "request", lambda call: True, "kill")
+enter_windows()
 
 
 @fault("a job that kills every worker that runs it; its neighbours are innocent", 150)

@@ -297,6 +297,40 @@ static const struct flight_event columns[COLUMN_COUNT] = {
     [LEAVE] = {.kind = FLIGHT_EVENT_LEAVE},
 };
 
+/* What a flight that asks about its claim makes of each answer: the ledger's, or of the other record. */
+/* clang-format off */
+#define ANSWERS \
+        [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED", \
+        [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing", \
+        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued", \
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED", \
+        [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued", \
+        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing", \
+        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued", \
+        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED", \
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring", \
+        [FOUND_DONE] = "note duplicate finished", \
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED", \
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued", \
+        [NOT_NOW_FOR_LONG] = "sleep waiting queued", [CANCEL] = "wait acquiring CANCELLED", \
+        [LEAVE] = "wait acquiring"
+#define ANSWERS_LEAVING \
+        [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished", \
+        [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished", \
+        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished", \
+        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED", \
+        [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished", \
+        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished", \
+        [ADOPT_RUN_SUSPECT] = "drop finished", [ADOPT_RUN_BUSY] = "drop finished", \
+        [ADOPT_RUN_CRASHED] = "drop finished", \
+        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring", \
+        [FOUND_DONE] = "note duplicate finished", \
+        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED", \
+        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished", \
+        [NOT_NOW_FOR_LONG] = "drop finished", [CANCEL] = "wait acquiring CANCELLED", \
+        [LEAVE] = "wait acquiring"
+/* clang-format on */
+
 /* The order, the state after it (of WAITING: and what it waits for), the verdict. What is not there may not
  * come. */
 /* clang-format off */
@@ -307,36 +341,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [TURN_PARKED] = "park parking", [FOUND_DONE] = "note duplicate finished", [STALE] = "finish finished",
         [FOUND_CANCELLED] = "seal sealing CANCELLED",
         [CANCEL] = "seal sealing CANCELLED", [LEAVE] = "drop finished"},
-    [ACQUIRING] = {
-        [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
-        [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
-        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued",
-        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
-        [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
-        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
-        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued",
-        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
-        [FOUND_DONE] = "note duplicate finished",
-        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
-        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued",
-        [NOT_NOW_FOR_LONG] = "sleep waiting queued", [CANCEL] = "wait acquiring CANCELLED",
-        [LEAVE] = "wait acquiring"},
-    [ACQUIRING_LEAVING] = {
-        [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
-        [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
-        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished",
-        [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
-        [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
-        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
-        [ADOPT_RUN_SUSPECT] = "drop finished", [ADOPT_RUN_BUSY] = "drop finished",
-        [ADOPT_RUN_CRASHED] = "drop finished",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
-        [FOUND_DONE] = "note duplicate finished",
-        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
-        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished",
-        [NOT_NOW_FOR_LONG] = "drop finished", [CANCEL] = "wait acquiring CANCELLED",
-        [LEAVE] = "wait acquiring"},
+    [ACQUIRING] = {ANSWERS},
+    [ACQUIRING_LEAVING] = {ANSWERS_LEAVING},
     [ACQUIRING_REFUSED] = {
         [GRANTED] = "seal sealing JOB_EXPIRED", [GRANTED_TOO_OFTEN] = "seal sealing JOB_EXPIRED",
         [GRANTED_CRASHED] = "seal sealing JOB_EXPIRED", [GRANTED_SUSPECT] = "seal sealing JOB_EXPIRED",
@@ -420,34 +426,8 @@ static const char *const table[SITUATION_COUNT][COLUMN_COUNT] = {
         [DISOWNED] = "seal sealing RUNTIME_ERROR",
         [FORGOTTEN] = "seal sealing RUNTIME_ERROR", [CANCEL] = "wait publishing RUNTIME_ERROR",
         [LEAVE] = "wait publishing RUNTIME_ERROR"},
-    [ASKING_PLACE] = {
-        [GRANTED] = "execute executing", [GRANTED_TOO_OFTEN] = "seal sealing WORKER_CRASHED",
-        [GRANTED_CRASHED] = "seal sealing WORKER_CRASHED", [GRANTED_SUSPECT] = "execute executing",
-        [GRANTED_BUSY] = "return queued", [GRANTED_EARLY] = "return queued", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
-        [DENIED] = "set aside queued", [ELSEWHERE] = "sleep waiting acquiring", [ADOPT] = "clear queued",
-        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "attach executing",
-        [ADOPT_RUN_SUSPECT] = "attach executing", [ADOPT_RUN_BUSY] = "return run queued",
-        [ADOPT_RUN_CRASHED] = "clear waiting sealing WORKER_CRASHED",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
-        [FOUND_DONE] = "note duplicate finished",
-        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
-        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "sleep waiting queued",
-        [NOT_NOW_FOR_LONG] = "sleep waiting queued", [CANCEL] = "wait acquiring CANCELLED",
-        [LEAVE] = "wait acquiring"},
-    [ASKING_PLACE_LEAVING] = {
-        [GRANTED] = "drop finished", [GRANTED_TOO_OFTEN] = "drop finished",
-        [GRANTED_CRASHED] = "drop finished", [GRANTED_SUSPECT] = "drop finished",
-        [GRANTED_BUSY] = "drop finished", [GRANTED_EARLY] = "drop finished", [GRANTED_FINAL] = "seal sealing WORKER_CRASHED",
-        [DENIED] = "drop finished", [ELSEWHERE] = "drop finished", [ADOPT] = "clear finished",
-        [ADOPT_FINAL] = "clear waiting sealing WORKER_CRASHED", [ADOPT_RUN] = "drop finished",
-        [ADOPT_RUN_SUSPECT] = "drop finished", [ADOPT_RUN_BUSY] = "drop finished",
-        [ADOPT_RUN_CRASHED] = "drop finished",
-        [FOUND_SEALED] = "publish found publishing", [FOUND_SEALED_COPY] = "ask place acquiring",
-        [FOUND_DONE] = "note duplicate finished",
-        [STALE] = "finish finished", [FOUND_CANCELLED] = "seal sealing CANCELLED",
-        [CONFLICT] = "divert publishing JOB_ID_CONFLICT", [NOT_NOW] = "drop finished",
-        [NOT_NOW_FOR_LONG] = "drop finished", [CANCEL] = "wait acquiring CANCELLED",
-        [LEAVE] = "wait acquiring"},
+    [ASKING_PLACE] = {ANSWERS},
+    [ASKING_PLACE_LEAVING] = {ANSWERS_LEAVING},
     [DIVERTING] = {
         [DELIVERED] = "finish finished JOB_ID_CONFLICT", [TOO_LARGE] = "divert small publishing JOB_ID_CONFLICT",
         [CANCEL] = "wait publishing JOB_ID_CONFLICT", [LEAVE] = "wait publishing JOB_ID_CONFLICT"},
