@@ -7,8 +7,7 @@ enum {
     TRIES_MAX = 3,
     BACKOFF_MS = 200,
     STOP_GRACE_MS = 5000,
-    LATE_MS = 5000, /* no deadline is seen so late, but after a stop or without a lease */
-    LATE_LOOK_MS = 10000,
+    LOOK_MS = 10000, /* who wakes from a stop has read by then what was waiting */
 };
 
 void execution_init(struct execution *execution, const struct plan *plan)
@@ -85,15 +84,16 @@ static enum execution_order stop(struct execution *execution, enum code code, in
     return EXECUTION_ORDER_STOP;
 }
 
-/* The deadline passed while nobody here could look: how the run ended may lie in a socket or in the sandbox,
- * unread, and its start may only now have been sent. Once it gets a moment to be told, and the time back. */
-static bool looks_once_more(struct execution *execution, int64_t now_ms)
+/* The deadline passed while nobody here could look, or just after: how the run ended may lie in a socket or
+ * in the sandbox, unread, and its start may only now have been sent. It gets a moment to be told, and the
+ * time back. However short before the end of the stop the deadline was: the run may have ended at its
+ * beginning. */
+static bool looks_once_more(struct execution *execution, const struct execution_event *event)
 {
-    int64_t late_ms = now_ms - execution->deadline_ms;
-    if (execution->has_looked || execution->state != EXECUTION_RUNNING || late_ms < LATE_MS)
+    int64_t late_ms = event->now_ms - execution->deadline_ms;
+    if (execution->state != EXECUTION_RUNNING || late_ms < 0 || event->awake_ms >= LOOK_MS)
         return false;
-    execution->has_looked = true;
-    execution->deadline_ms = now_ms + LATE_LOOK_MS;
+    execution->deadline_ms = event->now_ms + LOOK_MS - event->awake_ms;
     execution->section_until_ms = MAX(execution->section_until_ms + late_ms, execution->deadline_ms);
     return true;
 }
@@ -101,10 +101,12 @@ static bool looks_once_more(struct execution *execution, int64_t now_ms)
 /* A main step's failure is the verdict; a final step's is only a note on its own report. A failure of the
  * infrastructure is never forgiven: what would follow stands on nothing. A section whose budget is used up
  * starts nothing more. */
-static enum execution_order step_over(struct execution *execution, enum code failure, int64_t now_ms)
+static enum execution_order step_over(struct execution *execution, enum code failure,
+                                      const struct execution_event *event)
 {
     size_t next = execution->step + 1;
-    (void)looks_once_more(execution, now_ms);
+    int64_t now_ms = event->now_ms;
+    (void)looks_once_more(execution, event);
     bool is_used_up = now_ms >= execution->section_until_ms;
     if (execution->state == EXECUTION_COLLECTING)
         return is_used_up ? end(execution) : start_step(execution, next, now_ms);
@@ -135,19 +137,18 @@ static enum execution_order on_step_ended(struct execution *execution, const str
 {
     if (execution->state == EXECUTION_STOPPING)
         return collect(execution, /* from= */ 0, event->now_ms);
-    return step_over(execution, event->code, event->now_ms);
+    return step_over(execution, event->code, event);
 }
 
-static enum execution_order on_deadline(struct execution *execution, int64_t now_ms)
+static enum execution_order on_deadline(struct execution *execution, const struct execution_event *event)
 {
-    if (looks_once_more(execution, now_ms))
+    if (looks_once_more(execution, event))
         return EXECUTION_ORDER_WAIT;
     if (execution->state == EXECUTION_RUNNING)
-        return stop(execution, step_of(execution)->on_timeout, now_ms);
-    if (execution->state == EXECUTION_STOPPING)
-        return collect(execution, /* from= */ 0,
-                       now_ms); /* it did not comply; the kill of the sandbox will do */
-    return step_over(execution, step_of(execution)->on_timeout, now_ms);
+        return stop(execution, step_of(execution)->on_timeout, event->now_ms);
+    if (execution->state == EXECUTION_STOPPING) /* it did not comply; the kill of the sandbox will do */
+        return collect(execution, /* from= */ 0, event->now_ms);
+    return step_over(execution, step_of(execution)->on_timeout, event);
 }
 
 /* Files are overwritten with the same bytes, and a process that runs already, or has ended, answers from its
@@ -158,12 +159,12 @@ static enum execution_order on_step_broken(struct execution *execution, const st
     if (execution->state == EXECUTION_STOPPING)
         return collect(execution, /* from= */ 0, event->now_ms);
     if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
-        if (event->now_ms >= execution->deadline_ms && !looks_once_more(execution, event->now_ms))
-            return on_deadline(execution, event->now_ms);
+        if (event->now_ms >= execution->deadline_ms && !looks_once_more(execution, event))
+            return on_deadline(execution, event);
         execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
         return EXECUTION_ORDER_START;
     }
-    return step_over(execution, event->code, event->now_ms);
+    return step_over(execution, event->code, event);
 }
 
 static enum execution_order on_cancel(struct execution *execution, int64_t now_ms)
@@ -215,7 +216,7 @@ enum execution_order execution_advance(struct execution *execution, const struct
     case EXECUTION_EVENT_STEP_BROKEN:
         return on_step_broken(execution, event);
     case EXECUTION_EVENT_DEADLINE:
-        return on_deadline(execution, event->now_ms);
+        return on_deadline(execution, event);
     case EXECUTION_EVENT_CANCEL:
         return on_cancel(execution, event->now_ms);
     case EXECUTION_EVENT_SANDBOX_GONE:

@@ -26,7 +26,7 @@ enum execution_event_kind {
                                       records; else 0, NONE, 0 */
     EXECUTION_EVENT_STEP_ENDED,    /* by itself; code says how (NONE: well) */
     EXECUTION_EVENT_STEP_BROKEN,   /* could not be carried out or followed; code says why */
-    EXECUTION_EVENT_DEADLINE,      /* deadline_ms has passed; long ago: it is moved, once (WAIT) */
+    EXECUTION_EVENT_DEADLINE,      /* deadline_ms has passed; soon after a stop it is moved (WAIT) */
     EXECUTION_EVENT_SANDBOX_GONE,  /* could not be had, or was lost; code says which */
     EXECUTION_EVENT_CANCEL,        /* nobody wants the rest */
     EXECUTION_EVENT_LEAVE,         /* this worker goes, or its claim is lost: touch nothing any more */
@@ -36,6 +36,7 @@ enum execution_event_kind {
 struct execution_event {
     enum execution_event_kind kind;
     int64_t now_ms;
+    int64_t awake_ms; /* for so long this worker has been able to see and to act, without a stop */
     size_t first_step;
     int64_t main_left_ms; /* of the budget of the main steps, which began elsewhere; 0: all of it */
     enum code code;
@@ -60,8 +61,7 @@ struct execution {
     int64_t deadline_ms; /* the runner's one timer; retries of a step do not move it */
     int64_t main_ms;     /* the budget of the main steps: the plan's, or what is left of it */
     int64_t section_until_ms;
-    bool has_looked; /* the deadline was seen late, and moved: this worker was stopped */
-    bool has_left;   /* ended by LEAVE: no outcome, somebody else will bring one */
+    bool has_left; /* ended by LEAVE: no outcome, somebody else will bring one */
 };
 
 void execution_init(struct execution *execution, const struct plan *plan);

@@ -66,8 +66,8 @@ struct worker {
     struct link orders; /* of the control topic, not answered yet; control.c */
     size_t order_count;
     struct flight_runner *suspect; /* runs here, and may have killed a worker before; NULL: none */
-    int64_t steady_since_boot_ms;  /* this process was not stopped for seconds since then; CLOCK_BOOTTIME */
-    int64_t ticked_boot_ms;
+    int64_t steady_since_boot_ms;  /* this process was not stopped since then; CLOCK_BOOTTIME; gate.c */
+    int64_t ticked_boot_ms, gate_opened_boot_ms;
 
     struct turn_hook pump;
     struct timer drain_timer, tick_timer;

@@ -272,6 +272,7 @@ static void advance(struct execution_runner *run, enum execution_event_kind kind
     bool is_ready = kind == EXECUTION_EVENT_SANDBOX_READY;
     const struct execution_event event = {.kind = kind,
                                           .now_ms = loop_now_ms(loop_of(run)),
+                                          .awake_ms = gate_open_ms(run->flight->worker),
                                           .code = code,
                                           .first_step = is_ready ? run->first_step : 0,
                                           .main_left_ms = run->main_left_ms};

@@ -3,6 +3,8 @@
 
 #include "worker/context.h"
 
+enum { STOPPED_MS = 4 * GATE_TICK_MS };
+
 void gate_pass(struct worker *worker, struct gate_wait *wait, void (*fn)(void *arg), void *arg)
 {
     if (wait->link.next)
@@ -26,7 +28,24 @@ void gate_turn(struct worker *worker)
 {
     while (!list_is_empty(&worker->gated) && ledger_lease_is_valid(worker->ledger)) {
         struct gate_wait *wait = LIST_OBJECT(worker->gated.next, struct gate_wait, link);
+        worker->gate_opened_boot_ms = loop_boot_ms(worker->loop);
         gate_leave(wait);
         wait->fn(wait->arg);
     }
+}
+
+void gate_tick(struct worker *worker)
+{
+    int64_t boot_ms = loop_boot_ms(worker->loop);
+    if (boot_ms - worker->ticked_boot_ms > STOPPED_MS)
+        worker->steady_since_boot_ms = boot_ms;
+    worker->ticked_boot_ms = boot_ms;
+}
+
+int64_t gate_open_ms(const struct worker *worker)
+{
+    int64_t boot_ms = loop_boot_ms(worker->loop);
+    if (boot_ms - worker->ticked_boot_ms > STOPPED_MS) /* woken so lately that the tick was not yet */
+        return 0;
+    return boot_ms - MAX(worker->steady_since_boot_ms, worker->gate_opened_boot_ms);
 }

@@ -25,8 +25,6 @@
 enum {
     ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
-    TICK_MS = 250,
-    STOPPED_MS = 5000,      /* whoever did not tick for so long was stopped */
     TICKS_PER_TELLING = 20, /* jobs that wait without asking say why */
     TICKS_PER_POLL = 4,     /* whoever waits behind a full limit without a timer of its own */
     SOURCE_GRACE_MS = 10000,
@@ -282,10 +280,7 @@ static void on_done(void *arg, const char *job)
 static void on_tick(void *arg)
 {
     struct worker *worker = arg;
-    int64_t boot_ms = loop_boot_ms(worker->loop);
-    if (boot_ms - worker->ticked_boot_ms > STOPPED_MS)
-        worker->steady_since_boot_ms = boot_ms;
-    worker->ticked_boot_ms = boot_ms;
+    gate_tick(worker);
     if (!is_in_service(worker) || !provider_is_usable(worker->provider)) /* nobody's jobs leave the queue */
         crowd_forget(&worker->intake.crowd);
     if (++worker->ticks % TICKS_PER_POLL == 0) {
@@ -295,7 +290,7 @@ static void on_tick(void *arg)
     if (worker->ticks % TICKS_PER_TELLING == 0)
         observe_queue(worker);
     worker_poke(worker);
-    loop_timer_start(worker->loop, &worker->tick_timer, TICK_MS, on_tick, worker);
+    loop_timer_start(worker->loop, &worker->tick_timer, GATE_TICK_MS, on_tick, worker);
 }
 
 /* ---- beginning ---- */
@@ -459,7 +454,8 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     worker->reaper = reaper_new(worker);
     worker->rebuild = rebuild_new(worker);
     worker->rebuild_leader = rebuild_leader_new(worker);
-    worker->ticked_boot_ms = worker->steady_since_boot_ms = loop_boot_ms(worker->loop);
+    worker->ticked_boot_ms = loop_boot_ms(worker->loop);
+    worker->steady_since_boot_ms = worker->gate_opened_boot_ms = INT64_MIN / 2; /* a start is no stop */
     loop_hook_add(worker->loop, &worker->pump, pump, worker);
     on_tick(worker);
     return worker;

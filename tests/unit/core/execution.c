@@ -62,10 +62,20 @@ static const struct step process_steps[] = {
 static const struct plan process_plan = {
     .steps = process_steps, .step_count = 5, .final_from = 3, .main_ms = 100000, .final_ms = 30000};
 
+enum { LOOK_MS = 10000, LONG_MS = 1000000 };
+
+static enum execution_order tell_after_stop(struct execution *execution, enum execution_event_kind kind,
+                                            int64_t now_ms, int64_t awake_ms)
+{
+    struct execution_event event = {.kind = kind, .now_ms = now_ms, .awake_ms = awake_ms};
+    event.code = kind == EXECUTION_EVENT_STEP_BROKEN ? CODE_STREAM_BROKEN : CODE_NONE;
+    return execution_advance(execution, &event);
+}
+
 static enum execution_order tell(struct execution *execution, enum execution_event_kind kind, int64_t now_ms,
                                  enum code code)
 {
-    struct execution_event event = {.kind = kind, .now_ms = now_ms, .code = code};
+    struct execution_event event = {.kind = kind, .now_ms = now_ms, .awake_ms = LONG_MS, .code = code};
     return execution_advance(execution, &event);
 }
 
@@ -101,29 +111,46 @@ static void a_step_that_breaks_at_its_deadline_is_out_of_time(void **state)
     assert_int_equal(run.verdict, CODE_CLONE_TIMEOUT);
 }
 
-/* Who was stopped for long comes late to its deadlines: how the run ended may lie in a socket, or in the
- * sandbox, or its start was only just sent. */
-static void a_deadline_that_is_seen_late_leaves_a_moment_to_look(void **state)
+/* Who was stopped comes late to its deadlines: how the run ended may lie in a socket, or in the sandbox, or
+ * its start was only just sent. */
+static void a_deadline_in_a_stop_leaves_a_moment_to_look(void **state)
 {
     (void)state;
     struct execution run = begun(&code_plan, 1, 0);
-    assert_int_equal(tell(&run, EXECUTION_EVENT_DEADLINE, 80000, CODE_NONE), EXECUTION_ORDER_WAIT);
+    assert_int_equal(tell_after_stop(&run, EXECUTION_EVENT_DEADLINE, 80000, 0), EXECUTION_ORDER_WAIT);
     assert_int_equal(run.state, EXECUTION_RUNNING);
     assert_int_equal(run.deadline_ms, 90000);
     struct execution ended = run;
-    assert_int_equal(tell(&ended, EXECUTION_EVENT_STEP_ENDED, 80100, CODE_NONE), EXECUTION_ORDER_START);
+    assert_int_equal(tell_after_stop(&ended, EXECUTION_EVENT_STEP_ENDED, 80100, 100), EXECUTION_ORDER_START);
     assert_int_equal(ended.verdict, CODE_NONE);
     assert_int_equal(ended.step, 2);
-    assert_int_equal(tell(&run, EXECUTION_EVENT_DEADLINE, 99000, CODE_NONE), EXECUTION_ORDER_STOP); /* once */
+    struct execution again = run; /* another stop */
+    assert_int_equal(tell_after_stop(&again, EXECUTION_EVENT_DEADLINE, 99000, 0), EXECUTION_ORDER_WAIT);
+    assert_int_equal(again.deadline_ms, 109000);
+    assert_int_equal(tell_after_stop(&run, EXECUTION_EVENT_DEADLINE, 90000, LOOK_MS), EXECUTION_ORDER_STOP);
     assert_int_equal(run.verdict, CODE_RUN_TIMEOUT);
 }
 
-static void a_broken_stream_that_is_seen_late_is_followed_once_more(void **state)
+/* However little time there was between the deadline and the end of the stop, in either order. */
+static void a_deadline_near_the_end_of_a_stop_leaves_a_moment_too(void **state)
+{
+    (void)state;
+    for (int64_t awake_ms = 0; awake_ms < LOOK_MS; awake_ms += 50) {
+        struct execution run = begun(&code_plan, 1, 0);
+        int64_t deadline_ms = run.deadline_ms;
+        assert_int_equal(tell_after_stop(&run, EXECUTION_EVENT_DEADLINE, deadline_ms, awake_ms),
+                         EXECUTION_ORDER_WAIT);
+        assert_int_equal(run.deadline_ms, deadline_ms + LOOK_MS - awake_ms);
+        assert_int_equal(tell(&run, EXECUTION_EVENT_DEADLINE, run.deadline_ms, CODE_NONE),
+                         EXECUTION_ORDER_STOP);
+    }
+}
+
+static void a_broken_stream_that_is_seen_after_a_stop_is_followed_once_more(void **state)
 {
     (void)state;
     struct execution run = begun(&process_plan, 2, 0);
-    assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_BROKEN, 200000, CODE_STREAM_BROKEN),
-                     EXECUTION_ORDER_START);
+    assert_int_equal(tell_after_stop(&run, EXECUTION_EVENT_STEP_BROKEN, 200000, 0), EXECUTION_ORDER_START);
     assert_int_equal(run.step, 2);
     assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_ENDED, 200100, CODE_NONE), EXECUTION_ORDER_START);
     assert_int_equal(run.verdict, CODE_NONE);
@@ -279,6 +306,7 @@ static void expect_cell(enum situation situation, struct execution_event event, 
     char actual[80] = "-";
     if (execution_accepts(run.state, event.kind)) {
         event.now_ms = event.kind == EXECUTION_EVENT_DEADLINE ? run.deadline_ms : 10;
+        event.awake_ms = LONG_MS;
         enum execution_order order = execution_advance(&run, &event);
         char step[24] = "";
         if (order == EXECUTION_ORDER_START)
@@ -368,8 +396,11 @@ static struct execution_event next_event(struct stroll *stroll)
         stroll->now_ms = MAX(stroll->now_ms, stroll->run.deadline_ms - 2 + walk_below(walk, 5));
     else
         stroll->now_ms += walk_below(walk, 9000);
-    if (walk_one_in(walk, 200)) /* this worker was stopped */
+    event.awake_ms = LONG_MS;
+    if (walk_one_in(walk, 200)) { /* this worker was stopped */
         stroll->now_ms += walk_below(walk, 200000);
+        event.awake_ms = walk_below(walk, 2 * LOOK_MS);
+    }
     event.now_ms = stroll->now_ms;
     if (event.kind == EXECUTION_EVENT_STEP_ENDED)
         event.code = ends[walk_below(walk, ARRAY_LENGTH(ends))];
@@ -434,10 +465,9 @@ static void step_once(struct stroll *stroll, unsigned long cells[][EXECUTION_EVE
     cells[run->state][event.kind]++;
     note_event(stroll, &event);
     enum execution_order order = execution_advance(run, &event);
-    if (run->has_looked && !before.has_looked) { /* once */
-        int64_t late_ms = event.now_ms - before.deadline_ms;
-        stroll->main_until_ms = MAX(stroll->main_until_ms + late_ms, event.now_ms + 10000);
-    }
+    int64_t late_ms = event.now_ms - before.deadline_ms;
+    if (before.state == EXECUTION_RUNNING && late_ms >= 0 && event.awake_ms < LOOK_MS)
+        stroll->main_until_ms = MAX(stroll->main_until_ms + late_ms, event.now_ms + LOOK_MS - event.awake_ms);
     WALK_HOLDS(&stroll->walk, run->state >= before.state);
     WALK_HOLDS(&stroll->walk, before.verdict == CODE_NONE || run->verdict == before.verdict);
     WALK_HOLDS(&stroll->walk, before.state != EXECUTION_COLLECTING || run->verdict == before.verdict);
@@ -479,8 +509,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_used_up_budget_starts_no_further_step),
         cmocka_unit_test(a_step_that_breaks_at_its_deadline_is_out_of_time),
-        cmocka_unit_test(a_deadline_that_is_seen_late_leaves_a_moment_to_look),
-        cmocka_unit_test(a_broken_stream_that_is_seen_late_is_followed_once_more),
+        cmocka_unit_test(a_deadline_in_a_stop_leaves_a_moment_to_look),
+        cmocka_unit_test(a_deadline_near_the_end_of_a_stop_leaves_a_moment_too),
+        cmocka_unit_test(a_broken_stream_that_is_seen_after_a_stop_is_followed_once_more),
         cmocka_unit_test(an_adopted_run_goes_on_where_its_records_say),
         cmocka_unit_test(the_clock_of_an_adopted_run_goes_on),
         cmocka_unit_test(what_makes_a_job_wait_is_not_forgiven),
