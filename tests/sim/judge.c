@@ -75,6 +75,11 @@ static void on_granted(void *arg, const struct permit *permit, const struct ledg
     if (store_used(store, "g") > grant->max)
         sim_breach(sim, permit->job, "permit %s was granted as number %lld of %lld", permit->id,
                    (long long)store_used(store, "g"), (long long)grant->max);
+    /* Its question was on the way when a fault hit its worker: the attempt counts, and may never begin. */
+    const struct seat *seat = seat_of_owner(sim, permit->worker);
+    struct sim_job *job = seat && seat->state != SEAT_STOPPED ? NULL : jobs_find_key(sim, permit->job);
+    if (job)
+        job->hits++;
 }
 
 static void on_permit_gone(void *arg, const struct permit *permit, bool is_pruned)

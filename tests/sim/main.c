@@ -351,6 +351,9 @@ int main(int argc, char **argv)
         total.runs[i].options.report = &reports[i];
     if (order.seeds && !(total.known = fopen(order.seeds, "r")))
         base_die("%s: %s", order.seeds, strerror(errno));
+    /* A child that exits would set the file they share back to the line at which it was forked. */
+    if (total.known)
+        (void)setvbuf(total.known, NULL, _IONBF, 0);
     if (!order.has_seed)
         order.seed = (uint64_t)time(NULL) * 1000003u;
     if (order.count == 0)
