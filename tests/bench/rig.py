@@ -23,7 +23,7 @@ import confluent_kafka.admin
 import redis as redis_client
 import stream
 import usage
-from stack import API_KEY, PROGRAMS, ROOT, Kafka, Names, Part, Redis, wait_until
+from stack import API_KEY, PROGRAMS, ROOT, Kafka, Names, Part, Redis, free_port, http_get, wait_until
 
 BENCH_PROGRAMS = ROOT / os.environ.get("E2BW_BUILD", "build/release") / "tests/bench"
 TEMPLATE = "code-interpreter-v1"
@@ -100,17 +100,30 @@ class Subject:
     def command(self, contract: dict[str, str], names: Names, load: Load, number: int) -> list:
         return self.command_words
 
+    def loop_lag_p99_ms(self) -> float | None:
+        return None
+
 
 class OurWorker(Subject):
     def __init__(self, name: str = "e2b-worker", sets: dict[str, object] | None = None, is_lean: bool = True):
         super().__init__(name, [])
         self.sets = {"log.level": "warn", "events.lifecycle": "false"} if is_lean else {}
         self.sets.update(sets or {})
+        self.port = 0
+
+    def loop_lag_p99_ms(self) -> float | None:
+        """Of the worker that was started last: the bound below which 99 of 100 looks at its loop were."""
+        _, text = http_get(f"http://127.0.0.1:{self.port}/metrics")
+        counts = [(float(bound), int(count)) for bound, count in re.findall(
+            r'e2b_worker_loop_lag_seconds_bucket\{le="([0-9.]+)"\} (\d+)', text)]
+        all_of_them = int(re.search(r"e2b_worker_loop_lag_seconds_count (\d+)", text)[1])
+        return next((bound * 1000 for bound, count in counts if count >= 0.99 * all_of_them), None)
 
     def command(self, contract: dict[str, str], names: Names, load: Load, number: int) -> list:
         template = {"template_id": TEMPLATE, "timeout_ms": 60000, "memory_mb": 512, "cpu_count": 2, "run_mode": load.run_mode,
                     "languages": ["python"], "task_types": [TASK]}
-        values = {"mode": "production", "worker.name": f"w{number}", "http.listen": "127.0.0.1:0",
+        self.port = free_port()
+        values = {"mode": "production", "worker.name": f"w{number}", "http.listen": f"127.0.0.1:{self.port}",
                   "kafka.bootstrap_servers": contract["KAFKA_BOOTSTRAP"], "redis.url": contract["REDIS_URL"],
                   "e2b.api_url": contract["E2B_API_URL"], "e2b.sandbox_url": contract["E2B_SANDBOX_URL"],
                   "worker.max_in_flight": contract["CONCURRENCY"], "limits.global": contract["PERMITS"],
@@ -317,6 +330,7 @@ class Lane:
         measured.redis_calls = self.rig.count_calls() - self.redis_before[1]
         measured.peak_kib = sum(sampler.end() for sampler in self.samplers)
         measured.server = self.server.stats()
+        measured.loop_lag_p99_ms = self.subject.loop_lag_p99_ms()
         last_ms = max((at_ms for _, at_ms in self.came.values()), default=0)
         measured.wall_s = max(last_ms / 1000 - self.began, 1e-9)
         measured.added_ms = [(now - self.sent[key]) * 1000 - self.load.run_ms for key, (now, _) in self.came.items()]

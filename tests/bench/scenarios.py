@@ -108,10 +108,11 @@ def median(runs: list[Measured], name: str) -> float:
 def row_of(name: str, runs: list[Measured]) -> list[str]:
     return [name, f"{median(runs, 'jobs_per_s'):.0f}", f"{median(runs, 'cpu_us_per_job'):.0f}", f"{median(runs, 'cores'):.2f}",
             f"{median(runs, 'idle_kib') / KIB_PER_MIB:.1f}", f"{median(runs, 'peak_kib') / KIB_PER_MIB:.1f}",
-            f"{median(runs, 'kib_per_job'):.1f}", f"{runs[-1].server.get('connections', 0)}"]
+            f"{median(runs, 'kib_per_job'):.1f}", f"{runs[-1].server.get('connections', 0)}",
+            "" if runs[-1].loop_lag_p99_ms is None else f"{runs[-1].loop_lag_p99_ms:g}"]
 
 
-ROW = ["subject", "jobs/s", "CPU us/job", "cores", "idle MiB", "peak MiB", "KiB/job in flight", "connections"]
+ROW = ["subject", "jobs/s", "CPU us/job", "cores", "idle MiB", "peak MiB", "KiB/job in flight", "connections", "loop lag p99 ms"]
 
 
 # ---- throughput, floor, peers ----
@@ -135,9 +136,9 @@ def throughput(bench: Bench, is_tls: bool = False) -> Outcome:
     floor_us, our_us = http_us + redis_us + kafka_us, median(runs[ours.name], "cpu_us_per_job")
     rows = [row_of(name, found) for name, found in runs.items()]
     rows += [["HTTP alone", f"{statistics.median(r['jobs_per_s'] for r in http):.0f}", f"{http_us:.0f}", "", "", "",
-              f"{statistics.median(r['kib_per_slot'] for r in http):.1f}", f"{http[-1]['connections']}"],
-             ["Redis alone", f"{statistics.median(r['jobs_per_s'] for r in redis):.0f}", f"{redis_us:.1f}", "", "", "", "", ""],
-             ["floor: the three", "", f"{floor_us:.0f}", "", "", "", "", ""]]
+              f"{statistics.median(r['kib_per_slot'] for r in http):.1f}", f"{http[-1]['connections']}", ""],
+             ["Redis alone", f"{statistics.median(r['jobs_per_s'] for r in redis):.0f}", f"{redis_us:.1f}", "", "", "", "", "", ""],
+             ["floor: the three", "", f"{floor_us:.0f}", "", "", "", "", "", ""]]
     ratios = [Ratio("CPU per job, of the floor", our_us / floor_us, 1.5, 3.5),
               Ratio("cores that the worker takes", median(runs[ours.name], "cores"), 0.6, 0.95),
               Ratio("base memory, MiB", median(runs[ours.name], "idle_kib") / KIB_PER_MIB, 16, 32),
@@ -179,7 +180,7 @@ def concurrency(bench: Bench) -> Outcome:
             name = f"{label}, {in_flight} in flight"
             rows += [row_of(name, [found]),
                      [f"HTTP alone: {name}", f"{floor['jobs_per_s']:.0f}", f"{floor['cpu_us_per_job']:.0f}", "", "", "",
-                      f"{floor['kib_per_slot']:.1f}", f"{floor['connections']}"]]
+                      f"{floor['kib_per_slot']:.1f}", f"{floor['connections']}", ""]]
             kib[label, in_flight] = found.kib_per_job
             bars |= {name: found.kib_per_job, f"HTTP alone: {name}": floor["kib_per_slot"]}
             ratios.append(Ratio(f"KiB per job above the floor's: {name}", found.kib_per_job - floor["kib_per_slot"],
