@@ -46,6 +46,7 @@ class Load:
     is_tls: bool = False
     run_mode: str = "interpreter"
     tenants: int = 1
+    keeps_topics_small: bool = False  # for runs that would fill the memory they lie in
 
 
 @dataclasses.dataclass
@@ -220,11 +221,14 @@ class Lane:
 
     def begin(self) -> None:
         bootstrap, names = self.rig.kafka.bootstrap, self.names
-        stream.create_topics(bootstrap, {names.jobs(TASK): PARTITIONS, names.dlq: 1, names.control: 1, names.results + ".stats": 1,
+        stream.create_topics(bootstrap, {names.dlq: 1, names.control: 1, names.results + ".stats": 1,
                                          **{names.retry + tier: 1 for tier in ("1m", "10m", "1h")}})
         admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap, **QUIET})
-        stamped = confluent_kafka.admin.NewTopic(names.results, PARTITIONS, 1, config={"message.timestamp.type": "LogAppendTime"})
-        admin.create_topics([stamped])[names.results].result()
+        sizes = {"retention.bytes": str(32 << 20), "segment.bytes": str(8 << 20)} if self.load.keeps_topics_small else {}
+        topics = [confluent_kafka.admin.NewTopic(name, PARTITIONS, 1, config={**sizes, **settings}) for name, settings in
+                  ((names.jobs(TASK), {}), (names.results, {"message.timestamp.type": "LogAppendTime"}))]
+        for future in admin.create_topics(topics).values():
+            future.result()
         contract = {"KAFKA_BOOTSTRAP": bootstrap, "KAFKA_GROUP": names.group, "JOBS_TOPIC": names.jobs(TASK),
                     "RESULTS_TOPIC": names.results, "REDIS_URL": self.rig.redis.url + "/0", "E2B_API_KEY": API_KEY,
                     "E2B_API_URL": self.server.url, "E2B_SANDBOX_URL": self.server.url,
