@@ -108,8 +108,6 @@ void worker_stats(const struct worker *worker, struct buffer *out)
     struct groups *groups = base_alloc(2 * sizeof *groups);
     struct kafka_source_stats source = source_stats(worker);
     struct process_use use = process_use();
-    histogram(out, "e2b_worker_loop_lag_seconds", "How late the event loop was, looked at 10 times a second.",
-              &observe->loop_lag_ms);
     count_flights(worker, &groups[0], &groups[1]);
     struct worker_stats stats = {
         .worker_id = ledger_worker(worker->ledger),
