@@ -101,6 +101,10 @@ class Subject:
     def command(self, contract: dict[str, str], names: Names, load: Load, number: int) -> list:
         return self.command_words
 
+    def is_ready(self) -> bool:
+        """Beyond the partitions that it holds."""
+        return True
+
     def loop_lag_p99_ms(self) -> float | None:
         return None
 
@@ -110,11 +114,14 @@ class OurWorker(Subject):
         super().__init__(name, [])
         self.sets = {"log.level": "warn", "events.lifecycle": "false"} if is_lean else {}
         self.sets.update(sets or {})
-        self.port = 0
+        self.ports: list[int] = []
+
+    def is_ready(self) -> bool:
+        return all(http_get(f"http://127.0.0.1:{port}/readyz")[0] == 200 for port in self.ports)
 
     def loop_lag_p99_ms(self) -> float | None:
-        """Of the worker that was started last: the bound below which 99 of 100 looks at its loop were."""
-        _, text = http_get(f"http://127.0.0.1:{self.port}/metrics")
+        """Of the first worker: the bound below which 99 of 100 looks at its loop were."""
+        _, text = http_get(f"http://127.0.0.1:{self.ports[0]}/metrics")
         counts = [(float(bound), int(count)) for bound, count in re.findall(
             r'e2b_worker_loop_lag_seconds_bucket\{le="([0-9.]+)"\} (\d+)', text)]
         all_of_them = int(re.search(r"e2b_worker_loop_lag_seconds_count (\d+)", text)[1])
@@ -123,8 +130,8 @@ class OurWorker(Subject):
     def command(self, contract: dict[str, str], names: Names, load: Load, number: int) -> list:
         template = {"template_id": TEMPLATE, "timeout_ms": 60000, "memory_mb": 512, "cpu_count": 2, "run_mode": load.run_mode,
                     "languages": ["python"], "task_types": [TASK]}
-        self.port = free_port()
-        values = {"mode": "production", "worker.name": f"w{number}", "http.listen": f"127.0.0.1:{self.port}",
+        self.ports.append(free_port())
+        values = {"mode": "production", "worker.name": f"w{number}", "http.listen": f"127.0.0.1:{self.ports[-1]}",
                   "kafka.bootstrap_servers": contract["KAFKA_BOOTSTRAP"], "redis.url": contract["REDIS_URL"],
                   "e2b.api_url": contract["E2B_API_URL"], "e2b.sandbox_url": contract["E2B_SANDBOX_URL"],
                   "worker.max_in_flight": contract["CONCURRENCY"], "limits.global": contract["PERMITS"],
@@ -168,8 +175,8 @@ class Rig:
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="e2b-worker-bench-", dir=memory))
         self.kafka = self.redis = None
-        with open("/proc/sys/fs/nr_open") as most:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(int(most.read()), 200_000),) * 2)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # thousands of connections, on both sides
 
     def open(self) -> None:
         self.kafka = Kafka(self.folder / "kafka", brokers=1)
@@ -258,7 +265,8 @@ class Lane:
                 group = admin.describe_consumer_groups([self.names.group], request_timeout=5)[self.names.group].result()
                 held = [p for member in group.members if member.assignment for p in member.assignment.topic_partitions
                         if p.topic == topic]
-                return group.state.name == "STABLE" and len(held) == PARTITIONS and len(group.members) >= self.processes
+                return (group.state.name == "STABLE" and len(held) == PARTITIONS and len(group.members) >= self.processes
+                        and self.subject.is_ready())
         try:
             wait_until(is_assigned, READY_S, f"{self.subject.name} holds its partitions", 0.2)
         except AssertionError as late:
