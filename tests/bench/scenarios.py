@@ -161,7 +161,7 @@ def tls(bench: Bench) -> Outcome:
 
 
 def floor_kafka() -> Subject:
-    return Subject("Kafka alone", [BENCH_PROGRAMS / "floor_kafka"])
+    return Subject("Kafka alone", [BENCH_PROGRAMS / "floor_kafka"], is_echo=True)
 
 
 # ---- many at once ----
