@@ -7,6 +7,7 @@ import matplotlib
 
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "e2b-worker"  # the same figures give the same file
+matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text
 import matplotlib.pyplot as plt  # noqa: E402
 
 OURS, OTHERS = "#1f6f8b", "#b8b8b8"
