@@ -72,6 +72,11 @@ int64_t step_remaining_ms(const struct step_run *step)
     return MAX(step->run->execution.deadline_ms - loop_now_ms(loop_of(step->run)), 1);
 }
 
+bool step_is_out_of_time(const struct step_run *step)
+{
+    return step->run->execution.verdict == step->step->on_timeout;
+}
+
 void step_ended(struct step_run *step, enum code code)
 {
     advance(step->run, EXECUTION_EVENT_STEP_ENDED, code);

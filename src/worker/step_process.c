@@ -388,7 +388,8 @@ static void stop(struct step_run *step)
         loop_defer(step_worker(step)->loop, &state->ended, on_stopped, state);
         return;
     }
-    const char *const argv[] = {"/bin/bash", "-c", process_wrapper, "stop", state->record, NULL};
+    const char *const why = step_is_out_of_time(step) ? "timeout" : NULL;
+    const char *const argv[] = {"/bin/bash", "-c", process_wrapper, "stop", state->record, why, NULL};
     e2b_process_start(step_sandbox(step), &state->stop_call, &(struct e2b_process_options){.argv = argv},
                       ignore_output, ignore_exit);
 }

@@ -174,6 +174,22 @@ def test_stop_kills_what_does_not_listen(record):
     assert 1.5 < time.monotonic() - began < 4
 
 
+@pytest.mark.parametrize("program", ["sleep 30", "trap 'exit 5' TERM; sleep 30 & wait", "trap '' TERM; while :; do sleep 0.1; done"])
+def test_a_stop_for_the_time_is_a_timeout_to_all_who_ask(record, program):
+    call = Call(record, ["bash", "-c", program])
+    wait_for(record / "pid")
+    time.sleep(0.2)
+    stop(record, "timeout")
+    assert call.answer().report == ("timeout", 0)
+    assert run(record, "true").report == ("timeout", 0)  # a worker that comes later
+
+
+def test_a_stop_for_the_time_that_comes_too_late_changes_nothing(record):
+    assert shell(record, "exit 4").report == ("exit", 4)
+    stop(record, "timeout")
+    assert run(record, "true").report == ("exit", 4)
+
+
 def test_stop_of_what_is_just_starting(record):
     call = Call(record, ["sleep", "30"])
     while not record.exists():

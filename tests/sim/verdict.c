@@ -72,10 +72,8 @@ static bool is_expected(const struct sim_job *job, enum code code)
     if (code == job->natural || (job->other != CODE_NONE && code == job->other) ||
         (job->was_cancelled && code == CODE_CANCELLED))
         return true;
-    /* Its worker was stopped for longer than it ran; or died between ending it and saying so, and whoever
-     * adopted it found a program that a signal had ended. */
-    if (job->natural == CODE_RUN_TIMEOUT && code == (job->is_process ? CODE_SIGNALED : CODE_NONE))
-        return job->hits > 0;
+    if (job->natural == CODE_RUN_TIMEOUT && !job->is_process && code == CODE_NONE)
+        return job->hits > 0;     /* its worker was stopped for longer than it ran */
     if (code == CODE_RUN_TIMEOUT) /* E2B did not say in time how it ended */
         return job->losses > 0;
     if (!is_infrastructure(code))

@@ -149,6 +149,7 @@ struct e2b_request {
     char *text, *id; /* arguments; id: the sandbox, unless it is said otherwise */
     char *sandbox;   /* of the data plane */
     int64_t live_ms;
+    bool is_overdue;         /* of a stop: it is for the time */
     struct buffer *contents; /* of write: with `paths` */
     char **paths;
     size_t count;

@@ -173,6 +173,7 @@ static void do_stop(struct e2b_request *request)
     if (!place)
         return;
     if (program) {
+        program->is_timed_out = program->is_timed_out || (!program->has_ended && request->is_overdue);
         program_stop(program, 15);
         program_tell(program);
     }
@@ -202,7 +203,7 @@ static void keep_words(struct e2b_request *request, const char *const *argv, siz
 }
 
 /* bash -c THIS step DIR LIMIT OUT_FROM ERR_FROM OUT_KEEP ERR_KEEP MARK CPU CWD INPUT -- program args
- * bash -c THIS stop DIR; whatever else is run ends well at once. */
+ * bash -c THIS stop DIR [timeout]; whatever else is run ends well at once. */
 void e2b_process_start(struct e2b_sandbox *sandbox, struct e2b_call *call,
                        const struct e2b_process_options *options, e2b_output_fn output, e2b_exit_fn done)
 {
@@ -217,6 +218,7 @@ void e2b_process_start(struct e2b_sandbox *sandbox, struct e2b_call *call,
     const char *how = count > WORD_HOW ? options->argv[WORD_HOW] : "";
     if (strcmp(how, "stop") == 0 && count > WORD_RECORD) {
         request->id = base_strdup(options->argv[WORD_RECORD]);
+        request->is_overdue = count > WORD_RECORD + 1;
         operation_run(operation, do_stop);
     } else if (strcmp(how, "step") == 0 && count > WORD_MARK) {
         keep_words(request, options->argv, count);
