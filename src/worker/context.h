@@ -66,8 +66,10 @@ struct worker {
     struct link orders; /* of the control topic, not answered yet; control.c */
     size_t order_count;
     struct flight_runner *suspect; /* runs here, and may have killed a worker before; NULL: none */
-    int64_t steady_since_boot_ms;  /* this process was not stopped since then; CLOCK_BOOTTIME; gate.c */
-    int64_t ticked_boot_ms, gate_opened_boot_ms;
+    /* CLOCK_BOOTTIME; gate.c */
+    int64_t steady_since_boot_ms; /* this process was not stopped for seconds since then */
+    int64_t gate_opened_boot_ms;  /* ... nor for one, nor had anybody to wait at the gate */
+    int64_t ticked_boot_ms;
 
     struct turn_hook pump;
     struct timer drain_timer, tick_timer;

@@ -3,7 +3,10 @@
 
 #include "worker/context.h"
 
-enum { STOPPED_MS = 4 * GATE_TICK_MS };
+enum {
+    AWAY_MS = 4 * GATE_TICK_MS,
+    STOPPED_MS = 5000, /* long enough for others to act on it */
+};
 
 void gate_pass(struct worker *worker, struct gate_wait *wait, void (*fn)(void *arg), void *arg)
 {
@@ -37,7 +40,10 @@ void gate_turn(struct worker *worker)
 void gate_tick(struct worker *worker)
 {
     int64_t boot_ms = loop_boot_ms(worker->loop);
-    if (boot_ms - worker->ticked_boot_ms > STOPPED_MS)
+    int64_t away_ms = boot_ms - worker->ticked_boot_ms;
+    if (away_ms > AWAY_MS)
+        worker->gate_opened_boot_ms = boot_ms;
+    if (away_ms > STOPPED_MS)
         worker->steady_since_boot_ms = boot_ms;
     worker->ticked_boot_ms = boot_ms;
 }
@@ -45,7 +51,7 @@ void gate_tick(struct worker *worker)
 int64_t gate_open_ms(const struct worker *worker)
 {
     int64_t boot_ms = loop_boot_ms(worker->loop);
-    if (boot_ms - worker->ticked_boot_ms > STOPPED_MS) /* woken so lately that the tick was not yet */
+    if (boot_ms - worker->ticked_boot_ms > AWAY_MS) /* woken so lately that the tick was not yet */
         return 0;
-    return boot_ms - MAX(worker->steady_since_boot_ms, worker->gate_opened_boot_ms);
+    return boot_ms - worker->gate_opened_boot_ms;
 }

@@ -27,7 +27,7 @@ void gate_leave(struct gate_wait *wait);
 int64_t gate_open_ms(const struct worker *worker);
 
 /* For the worker. Turn: at the end of each turn, lets through who waits, if the gate is open. Tick: every
- * GATE_TICK_MS; whoever missed four was stopped. */
+ * GATE_TICK_MS; whoever missed four was away. */
 enum { GATE_TICK_MS = 250 };
 void gate_turn(struct worker *worker);
 void gate_tick(struct worker *worker);
