@@ -542,6 +542,24 @@ static void waiters_are_served_by_rank(void **state)
     assert_int_equal(scene_ask_limits(&scene->two, "poor/1", "poor", poor, 2)->verdict, LEDGER_GRANTED);
 }
 
+/* Or those who wait at one limit keep each other from another, with all places free. */
+static void a_wait_counts_from_its_beginning_at_every_limit(void **state)
+{
+    struct scene *scene = *state;
+    const struct ledger_limit shape[] = {{"n:h", 9}, {"t:x", 1}}, place[] = {{"n:k", 9}, {"g", 1}};
+    const struct ledger_limit both[] = {{"n:a", 9}, {"t:x", 1}, {"g", 1}}, late[] = {{"n:b", 9}, {"g", 1}};
+    assert_int_equal(scene_ask_limits(&scene->one, "h/1", "h", shape, 2)->verdict, LEDGER_GRANTED);
+    assert_int_equal(scene_ask_limits(&scene->one, "k/1", "k", place, 2)->verdict, LEDGER_GRANTED);
+    const struct ledger_acquired *answer = scene_ask_limits(&scene->one, "a/1", "a", both, 3);
+    assert_int_equal(answer->verdict, LEDGER_DENIED);
+    assert_text(answer->limit, "t:x");
+    world_sleep(scene->world, 20);
+    assert_int_equal(scene_ask_limits(&scene->two, "b/1", "b", late, 2)->verdict, LEDGER_DENIED);
+    desk_release(&scene->one, "permit-of-h/1", "h/1", BOTH);
+    desk_release(&scene->one, "permit-of-k/1", "k/1", BOTH);
+    assert_int_equal(scene_ask_limits(&scene->one, "a/1", "a", both, 3)->verdict, LEDGER_GRANTED);
+}
+
 static void two_workers_that_race_for_one_place_get_half_each(void **state)
 {
     struct scene *scene = *state;
@@ -682,6 +700,7 @@ int main(void)
         IN_SCENE(an_operators_limit_replaces_the_callers_and_a_cut_lowers_both),
         IN_SCENE(places_of_a_class_are_kept_for_it_and_its_rivals_do_not_block_it),
         IN_SCENE(waiters_are_served_by_rank),
+        IN_SCENE(a_wait_counts_from_its_beginning_at_every_limit),
         IN_SCENE(two_workers_that_race_for_one_place_get_half_each),
         IN_SCENE(the_create_bucket_books_for_a_second_and_then_denies),
         IN_SCENE(freed_places_and_awaited_ends_are_announced),

@@ -8,7 +8,8 @@
 -- Closes: claim and permit in one step (neither without the other); a lost answer (the same permit asked again is
 -- granted again); a claim that its owner forgot (anybody has it after `until`); a claim that an old snapshot brought
 -- back (it was written in an earlier epoch: its owner, had it lived and held it, would have asserted it); a worker that
--- takes the very place which it just freed, over and over (waiters are served by rank, not by who asks first).
+-- takes the very place which it just freed, over and over (waiters are served by rank, not by who asks first); waiters
+-- that keep each other from free places (a wait has one beginning at all limits, so ranks have one order at all of them).
 local FRESH, BOOK = 3000, 1000
 local UNLIMITED = 20000 -- what a rate without limit counts as, creates per 1000 s: see slower
 local worker, job, payload, origin, hop = A[1], A[2], A[3], A[4], tonumber(A[5])
@@ -141,8 +142,14 @@ local function rivals(Q, since, free_for)
     return count
 end
 
+local own, since = {}, now
+for i, limit in ipairs(limits) do
+    own[i] = call('HGET', L .. 'q:' .. limit[1], me)
+    since = math.min(since, own[i] and tonumber(string.match(own[i], '^%d+')) or now)
+end
+
 local registered = {}
-for _, limit in ipairs(limits) do
+for i, limit in ipairs(limits) do
     local name, max = limit[1], maximum(limit[1], limit[2])
     if warm == '' or call('SISMEMBER', L .. 'l:' .. name, warm) == 0 then
         local used, Q = call('SCARD', L .. 'l:' .. name), L .. 'q:' .. name
@@ -150,14 +157,13 @@ for _, limit in ipairs(limits) do
             if name ~= 'g' then return max - used end
             return max - (unmet_all - (unmet[its_class] or 0)) - used
         end
-        local free, own = free_for(class), call('HGET', Q, me)
-        local since = own and tonumber(string.match(own, '^%d+')) or now
+        local free = free_for(class)
         if free <= 0 or (call('HLEN', Q) > 0 and rivals(Q, since, free_for) >= free) then
             call('HSET', Q, me, string.format('%.0f:%.0f:%d:%s', since, now, weight, class))
             call('PEXPIRE', Q, 60000)
             return {'denied', name, used, used + free, 250}
         end
-        if own then registered[#registered + 1] = Q end
+        if own[i] then registered[#registered + 1] = Q end
     end
 end
 

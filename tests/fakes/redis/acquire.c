@@ -226,17 +226,28 @@ static int64_t rivals(const struct asking *asking, const struct ledger_limit *li
     return count;
 }
 
-static void wait_at(struct asking *asking, const char *limit, struct waiter *waiter)
+/* A wait has one beginning, at whatever limits it has stood: so ranks have one order at all of them. */
+static int64_t waits_since(const struct asking *asking)
+{
+    int64_t since_ms = asking->now_ms;
+    for (size_t i = 0; i < asking->acquire->limit_count; i++) {
+        const struct waiter *own = find_waiter(asking, asking->acquire->limits[i].name);
+        since_ms = own ? MIN(since_ms, own->since_ms) : since_ms;
+    }
+    return since_ms;
+}
+
+static void wait_at(struct asking *asking, const char *limit, struct waiter *waiter, int64_t since_ms)
 {
     if (!waiter) {
         waiter = base_alloc(sizeof *waiter);
         store_put(&waiter->limit, limit);
         store_put(&waiter->tenant, asking->acquire->tenant);
         store_put(&waiter->worker, asking->worker);
-        waiter->since_ms = asking->now_ms;
         list_push_back(&asking->store->waiters, &waiter->link);
     }
     store_put(&waiter->class, asking->class);
+    waiter->since_ms = since_ms;
     waiter->weight = asking->acquire->weight;
     waiter->seen_ms = asking->now_ms;
 }
@@ -245,15 +256,16 @@ static void wait_at(struct asking *asking, const char *limit, struct waiter *wai
 static bool pass_limits(struct asking *asking)
 {
     const struct ledger_acquire *acquire = asking->acquire;
+    int64_t since_ms = waits_since(asking);
     for (size_t i = 0; i < acquire->limit_count; i++) {
         const struct ledger_limit *limit = &acquire->limits[i];
         if (strncmp(limit->name, "r:", 2) == 0)
             continue;
         struct waiter *own = find_waiter(asking, limit->name);
         int64_t free = free_for(asking, limit, asking->class), used = store_used(asking->store, limit->name);
-        if (free > 0 && rivals(asking, limit, own, own ? own->since_ms : asking->now_ms) < free)
+        if (free > 0 && rivals(asking, limit, own, since_ms) < free)
             continue;
-        wait_at(asking, limit->name, own);
+        wait_at(asking, limit->name, own, since_ms);
         asking->answer->verdict = LEDGER_DENIED;
         asking->answer->limit = lend(asking, limit->name);
         asking->answer->used = used;
