@@ -61,7 +61,8 @@ struct execution {
     int64_t deadline_ms; /* the runner's one timer; retries of a step do not move it */
     int64_t main_ms;     /* the budget of the main steps: the plan's, or what is left of it */
     int64_t section_until_ms;
-    bool has_left; /* ended by LEAVE: no outcome, somebody else will bring one */
+    unsigned looks; /* at what was waiting after a stop: each moved the deadline */
+    bool has_left;  /* ended by LEAVE: no outcome, somebody else will bring one */
 };
 
 void execution_init(struct execution *execution, const struct plan *plan);

@@ -72,9 +72,9 @@ int64_t step_remaining_ms(const struct step_run *step)
     return MAX(step->run->execution.deadline_ms - loop_now_ms(loop_of(step->run)), 1);
 }
 
-bool step_is_out_of_time(const struct step_run *step)
+bool step_is_cancelled(const struct step_run *step)
 {
-    return step->run->execution.verdict == step->step->on_timeout;
+    return step->run->execution.verdict == CODE_CANCELLED;
 }
 
 void step_ended(struct step_run *step, enum code code)
@@ -277,7 +277,7 @@ static void advance(struct execution_runner *run, enum execution_event_kind kind
     bool is_ready = kind == EXECUTION_EVENT_SANDBOX_READY;
     const struct execution_event event = {.kind = kind,
                                           .now_ms = loop_now_ms(loop_of(run)),
-                                          .awake_ms = gate_open_ms(run->flight->worker),
+                                          .awake_ms = gate_awake_ms(run->flight->worker),
                                           .code = code,
                                           .first_step = is_ready ? run->first_step : 0,
                                           .main_left_ms = run->main_left_ms};
