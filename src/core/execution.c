@@ -195,6 +195,13 @@ static enum execution_order on_sandbox_gone(struct execution *execution, enum co
     return end(execution);
 }
 
+void execution_delay(struct execution *execution, int64_t ms)
+{
+    assert(execution->state == EXECUTION_RUNNING && ms >= 0);
+    execution->deadline_ms += ms;
+    execution->section_until_ms += ms;
+}
+
 bool execution_accepts(enum execution_state state, enum execution_event_kind kind)
 {
     switch (kind) {

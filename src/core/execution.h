@@ -68,6 +68,9 @@ struct execution {
 void execution_init(struct execution *execution, const struct plan *plan);
 enum execution_order execution_advance(struct execution *execution, const struct execution_event *event);
 
+/* The step's start was held back for so long: that is not its time. */
+void execution_delay(struct execution *execution, int64_t ms);
+
 /* Whether the event may come in this state; advance asserts it. */
 bool execution_accepts(enum execution_state state, enum execution_event_kind kind);
 const char *execution_state_name(enum execution_state state);

@@ -8,7 +8,13 @@
 
 #include <assert.h>
 
+enum {
+    LATE_MS = 100,
+    LATE_MAX_MS = 30000, /* with looks after stops it stays within CUSTODY_CLAIM_MARGIN_MS */
+};
+
 static void advance(struct execution_runner *run, enum execution_event_kind kind, enum code code);
+static void set_timer(struct execution_runner *run);
 
 static struct loop *loop_of(const struct execution_runner *run)
 {
@@ -139,10 +145,33 @@ static bool runs_code(const struct step *step)
     return step->verb == STEP_RUN_PROCESS || step->verb == STEP_RUN_CODE;
 }
 
+/* What a step waits for its bind or at the gate is not its time. The bind moved the claim's end; of the gate
+ * the claim knows nothing, so that code which waited there for long begins anew. Returns: false when it does.
+ */
+static bool may_start_late(struct execution_runner *run)
+{
+    struct flight_runner *flight = run->flight;
+    int64_t now_ms = loop_now_ms(loop_of(run));
+    int64_t late_ms = now_ms - run->execution.start_at_ms, gate_ms = now_ms - run->at_gate_ms;
+    if (run->execution.state != EXECUTION_RUNNING || run->execution.tries > 0 || late_ms < LATE_MS)
+        return true;
+    if (gate_ms > LATE_MAX_MS && !flight->has_begun) {
+        outcome_blame(&flight->outcome, CODE_LIMITER_NOT_READY, "start",
+                      "this worker had no valid lease for %lld ms", (long long)gate_ms);
+        advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_LIMITER_NOT_READY);
+        return false;
+    }
+    execution_delay(&run->execution, late_ms - gate_ms + MIN(gate_ms, LATE_MAX_MS));
+    set_timer(run);
+    return true;
+}
+
 static void start_now(void *arg)
 {
     struct execution_runner *run = arg;
     const struct step *step = &run->execution.plan->steps[run->execution.step];
+    if (!may_start_late(run))
+        return;
     if (runs_code(step))
         run->flight->has_begun = true;
     run->step = (struct step_run){.run = run, .step = step};
@@ -159,6 +188,7 @@ static void start_step(void *arg)
     run->waits_for_bind = needs_bind(run, step) && !run->flight->is_bound;
     if (run->waits_for_bind)
         return;
+    run->at_gate_ms = loop_now_ms(loop_of(run));
     if (step->verb == STEP_GET_FILES) /* it only reads */
         start_now(run);
     else

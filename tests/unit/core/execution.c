@@ -146,6 +146,18 @@ static void a_deadline_near_the_end_of_a_stop_leaves_a_moment_too(void **state)
     }
 }
 
+static void a_start_that_was_held_back_keeps_its_time(void **state)
+{
+    (void)state;
+    struct execution run = begun(&process_plan, 2, 0);
+    int64_t deadline_ms = run.deadline_ms;
+    execution_delay(&run, 20000);
+    assert_int_equal(run.deadline_ms, deadline_ms + 20000);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_ENDED, deadline_ms + 19000, CODE_NONE),
+                     EXECUTION_ORDER_START);
+    assert_int_equal(run.verdict, CODE_NONE);
+}
+
 static void who_stumbles_on_and_on_times_out_in_the_end(void **state)
 {
     (void)state;
@@ -535,6 +547,7 @@ int main(void)
         cmocka_unit_test(a_step_that_breaks_at_its_deadline_is_out_of_time),
         cmocka_unit_test(a_deadline_in_a_stop_leaves_a_moment_to_look),
         cmocka_unit_test(a_deadline_near_the_end_of_a_stop_leaves_a_moment_too),
+        cmocka_unit_test(a_start_that_was_held_back_keeps_its_time),
         cmocka_unit_test(who_stumbles_on_and_on_times_out_in_the_end),
         cmocka_unit_test(a_look_lasts_until_the_stream_had_its_chance),
         cmocka_unit_test(a_broken_stream_that_is_seen_after_a_stop_is_followed_once_more),
