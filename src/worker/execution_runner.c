@@ -10,6 +10,7 @@
 
 enum {
     LATE_MS = 100,
+    HELD_MAX_MS = 60000,
     LATE_MAX_MS = 30000, /* with looks after stops it stays within CUSTODY_CLAIM_MARGIN_MS */
 };
 
@@ -178,6 +179,7 @@ static void start_now(void *arg)
     run->call.arg = &run->step;
     run->call.timeout_ms = 0;
     run->is_step_active = true;
+    run->started_boot_ms = loop_boot_ms(loop_of(run));
     step_kind_of(run->step.step->verb)->start(&run->step);
 }
 
@@ -195,6 +197,25 @@ static void start_step(void *arg)
         gate_pass(run->flight->worker, &run->act, start_now, run);
 }
 
+/* A pause of this process may have begun between the decision to start and the sending of it: then the run
+ * has had so much less time than its clock says. Returns: whether that was so, and is made up for. */
+static bool was_held_back(struct execution_runner *run)
+{
+    int64_t pause_ms = gate_paused_after_ms(run->flight->worker, run->started_boot_ms);
+    run->started_boot_ms = 0;
+    if (run->execution.state != EXECUTION_RUNNING || pause_ms == 0)
+        return false;
+    if (pause_ms > HELD_MAX_MS) {
+        outcome_blame(&run->flight->outcome, CODE_STREAM_BROKEN, "start",
+                      "this worker was stopped for %lld ms as the run began", (long long)pause_ms);
+        advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_STREAM_BROKEN);
+    } else {
+        execution_delay(&run->execution, pause_ms);
+        set_timer(run);
+    }
+    return true;
+}
+
 /* A process that was not allowed to start is no slow program: the job waits for the ledger. */
 static void out_of_time(void *arg)
 {
@@ -203,7 +224,7 @@ static void out_of_time(void *arg)
         outcome_blame(&run->flight->outcome, CODE_LIMITER_NOT_READY, "bind",
                       "the ledger did not answer in time");
         advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_LIMITER_NOT_READY);
-    } else {
+    } else if (!was_held_back(run)) {
         advance(run, EXECUTION_EVENT_DEADLINE, CODE_NONE);
     }
 }

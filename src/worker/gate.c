@@ -41,11 +41,19 @@ void gate_tick(struct worker *worker)
 {
     int64_t boot_ms = loop_boot_ms(worker->loop);
     int64_t away_ms = boot_ms - worker->ticked_boot_ms;
-    if (away_ms > AWAY_MS)
-        worker->awake_since_boot_ms = boot_ms;
+    if (away_ms > AWAY_MS) {
+        worker->paused_boot_ms = worker->ticked_boot_ms;
+        worker->resumed_boot_ms = worker->awake_since_boot_ms = boot_ms;
+    }
     if (away_ms > STOPPED_MS)
         worker->steady_since_boot_ms = boot_ms;
     worker->ticked_boot_ms = boot_ms;
+}
+
+int64_t gate_paused_after_ms(const struct worker *worker, int64_t boot_ms)
+{
+    bool is_within = boot_ms >= worker->paused_boot_ms && boot_ms < worker->resumed_boot_ms;
+    return is_within ? worker->resumed_boot_ms - boot_ms : 0;
 }
 
 int64_t gate_awake_ms(const struct worker *worker)
