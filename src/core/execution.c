@@ -8,6 +8,7 @@ enum {
     BACKOFF_MS = 200,
     STOP_GRACE_MS = 5000,
     LOOK_MS = 10000, /* who wakes from a stop has read by then what was waiting */
+    LOOKS_MAX = 3,   /* or who stumbles on and on would never time anything out */
 };
 
 void execution_init(struct execution *execution, const struct plan *plan)
@@ -91,8 +92,10 @@ static enum execution_order stop(struct execution *execution, enum code code, in
 static bool looks_once_more(struct execution *execution, const struct execution_event *event)
 {
     int64_t late_ms = event->now_ms - execution->deadline_ms;
-    if (execution->state != EXECUTION_RUNNING || late_ms < 0 || event->awake_ms >= LOOK_MS)
+    if (execution->state != EXECUTION_RUNNING || late_ms < 0 || event->awake_ms >= LOOK_MS ||
+        execution->looks == LOOKS_MAX)
         return false;
+    execution->looks++;
     execution->deadline_ms = event->now_ms + LOOK_MS - event->awake_ms;
     execution->section_until_ms = MAX(execution->section_until_ms + late_ms, execution->deadline_ms);
     return true;
@@ -110,7 +113,8 @@ static enum execution_order step_over(struct execution *execution, enum code fai
     bool is_used_up = now_ms >= execution->section_until_ms;
     if (execution->state == EXECUTION_COLLECTING)
         return is_used_up ? end(execution) : start_step(execution, next, now_ms);
-    bool is_forgiven = step_of(execution)->continue_on_failure && !is_repeated(failure);
+    bool is_forgiven =
+        step_of(execution)->continue_on_failure && !is_repeated(failure) && failure != CODE_CANCELLED;
     if (failure != CODE_NONE && !is_forgiven)
         blame(execution, failure);
     else if (next < execution->plan->final_from && !is_used_up)
@@ -159,9 +163,14 @@ static enum execution_order on_step_broken(struct execution *execution, const st
     if (execution->state == EXECUTION_STOPPING)
         return collect(execution, /* from= */ 0, event->now_ms);
     if (step_of(execution)->verb != STEP_RUN_CODE && ++execution->tries < TRIES_MAX) {
-        if (event->now_ms >= execution->deadline_ms && !looks_once_more(execution, event))
+        bool is_look = looks_once_more(execution, event);
+        if (event->now_ms >= execution->deadline_ms)
             return on_deadline(execution, event);
         execution->start_at_ms = event->now_ms + (BACKOFF_MS << execution->tries);
+        if (is_look) { /* it shall not be over before it begins */
+            execution->deadline_ms = MAX(execution->deadline_ms, execution->start_at_ms + LOOK_MS / 2);
+            execution->section_until_ms = MAX(execution->section_until_ms, execution->deadline_ms);
+        }
         return EXECUTION_ORDER_START;
     }
     return step_over(execution, event->code, event);
@@ -184,6 +193,13 @@ static enum execution_order on_sandbox_gone(struct execution *execution, enum co
     if (execution->state != EXECUTION_COLLECTING)
         blame(execution, why);
     return end(execution);
+}
+
+void execution_delay(struct execution *execution, int64_t ms)
+{
+    assert(execution->state == EXECUTION_RUNNING && ms >= 0);
+    execution->deadline_ms += ms;
+    execution->section_until_ms += ms;
 }
 
 bool execution_accepts(enum execution_state state, enum execution_event_kind kind)

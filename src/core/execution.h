@@ -61,11 +61,15 @@ struct execution {
     int64_t deadline_ms; /* the runner's one timer; retries of a step do not move it */
     int64_t main_ms;     /* the budget of the main steps: the plan's, or what is left of it */
     int64_t section_until_ms;
-    bool has_left; /* ended by LEAVE: no outcome, somebody else will bring one */
+    unsigned looks; /* at what was waiting after a stop: each moved the deadline */
+    bool has_left;  /* ended by LEAVE: no outcome, somebody else will bring one */
 };
 
 void execution_init(struct execution *execution, const struct plan *plan);
 enum execution_order execution_advance(struct execution *execution, const struct execution_event *event);
+
+/* The step's start was held back for so long: that is not its time. */
+void execution_delay(struct execution *execution, int64_t ms);
 
 /* Whether the event may come in this state; advance asserts it. */
 bool execution_accepts(enum execution_state state, enum execution_event_kind kind);

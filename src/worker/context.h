@@ -68,7 +68,9 @@ struct worker {
     struct flight_runner *suspect; /* runs here, and may have killed a worker before; NULL: none */
     /* CLOCK_BOOTTIME; gate.c */
     int64_t steady_since_boot_ms; /* this process was not stopped for seconds since then */
-    int64_t gate_opened_boot_ms;  /* ... nor for one, nor had anybody to wait at the gate */
+    int64_t awake_since_boot_ms;  /* it has turned without a second's pause since then, and nobody waited at
+                                     the gate */
+    int64_t paused_boot_ms, resumed_boot_ms; /* its last such pause: from when, at least, until when */
     int64_t ticked_boot_ms;
 
     struct turn_hook pump;

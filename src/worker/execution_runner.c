@@ -8,7 +8,14 @@
 
 #include <assert.h>
 
+enum {
+    LATE_MS = 100,
+    HELD_MAX_MS = 60000,
+    LATE_MAX_MS = 30000, /* with looks after stops it stays within CUSTODY_CLAIM_MARGIN_MS */
+};
+
 static void advance(struct execution_runner *run, enum execution_event_kind kind, enum code code);
+static void set_timer(struct execution_runner *run);
 
 static struct loop *loop_of(const struct execution_runner *run)
 {
@@ -72,9 +79,9 @@ int64_t step_remaining_ms(const struct step_run *step)
     return MAX(step->run->execution.deadline_ms - loop_now_ms(loop_of(step->run)), 1);
 }
 
-bool step_is_out_of_time(const struct step_run *step)
+bool step_is_cancelled(const struct step_run *step)
 {
-    return step->run->execution.verdict == step->step->on_timeout;
+    return step->run->execution.verdict == CODE_CANCELLED;
 }
 
 void step_ended(struct step_run *step, enum code code)
@@ -139,16 +146,40 @@ static bool runs_code(const struct step *step)
     return step->verb == STEP_RUN_PROCESS || step->verb == STEP_RUN_CODE;
 }
 
+/* What a step waits for its bind or at the gate is not its time. The bind moved the claim's end; of the gate
+ * the claim knows nothing, so that code which waited there for long begins anew. Returns: false when it does.
+ */
+static bool may_start_late(struct execution_runner *run)
+{
+    struct flight_runner *flight = run->flight;
+    int64_t now_ms = loop_now_ms(loop_of(run));
+    int64_t late_ms = now_ms - run->execution.start_at_ms, gate_ms = now_ms - run->at_gate_ms;
+    if (run->execution.state != EXECUTION_RUNNING || run->execution.tries > 0 || late_ms < LATE_MS)
+        return true;
+    if (gate_ms > LATE_MAX_MS && !flight->has_begun) {
+        outcome_blame(&flight->outcome, CODE_LIMITER_NOT_READY, "start",
+                      "this worker had no valid lease for %lld ms", (long long)gate_ms);
+        advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_LIMITER_NOT_READY);
+        return false;
+    }
+    execution_delay(&run->execution, late_ms - gate_ms + MIN(gate_ms, LATE_MAX_MS));
+    set_timer(run);
+    return true;
+}
+
 static void start_now(void *arg)
 {
     struct execution_runner *run = arg;
     const struct step *step = &run->execution.plan->steps[run->execution.step];
+    if (!may_start_late(run))
+        return;
     if (runs_code(step))
         run->flight->has_begun = true;
     run->step = (struct step_run){.run = run, .step = step};
     run->call.arg = &run->step;
     run->call.timeout_ms = 0;
     run->is_step_active = true;
+    run->started_boot_ms = loop_boot_ms(loop_of(run));
     step_kind_of(run->step.step->verb)->start(&run->step);
 }
 
@@ -159,10 +190,30 @@ static void start_step(void *arg)
     run->waits_for_bind = needs_bind(run, step) && !run->flight->is_bound;
     if (run->waits_for_bind)
         return;
+    run->at_gate_ms = loop_now_ms(loop_of(run));
     if (step->verb == STEP_GET_FILES) /* it only reads */
         start_now(run);
     else
         gate_pass(run->flight->worker, &run->act, start_now, run);
+}
+
+/* A pause of this process may have begun between the decision to start and the sending of it: then the run
+ * has had so much less time than its clock says. Returns: whether that was so, and is made up for. */
+static bool was_held_back(struct execution_runner *run)
+{
+    int64_t pause_ms = gate_paused_after_ms(run->flight->worker, run->started_boot_ms);
+    run->started_boot_ms = 0;
+    if (run->execution.state != EXECUTION_RUNNING || pause_ms == 0)
+        return false;
+    if (pause_ms > HELD_MAX_MS) {
+        outcome_blame(&run->flight->outcome, CODE_STREAM_BROKEN, "start",
+                      "this worker was stopped for %lld ms as the run began", (long long)pause_ms);
+        advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_STREAM_BROKEN);
+    } else {
+        execution_delay(&run->execution, pause_ms);
+        set_timer(run);
+    }
+    return true;
 }
 
 /* A process that was not allowed to start is no slow program: the job waits for the ledger. */
@@ -173,7 +224,7 @@ static void out_of_time(void *arg)
         outcome_blame(&run->flight->outcome, CODE_LIMITER_NOT_READY, "bind",
                       "the ledger did not answer in time");
         advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_LIMITER_NOT_READY);
-    } else {
+    } else if (!was_held_back(run)) {
         advance(run, EXECUTION_EVENT_DEADLINE, CODE_NONE);
     }
 }
@@ -277,7 +328,7 @@ static void advance(struct execution_runner *run, enum execution_event_kind kind
     bool is_ready = kind == EXECUTION_EVENT_SANDBOX_READY;
     const struct execution_event event = {.kind = kind,
                                           .now_ms = loop_now_ms(loop_of(run)),
-                                          .awake_ms = gate_open_ms(run->flight->worker),
+                                          .awake_ms = gate_awake_ms(run->flight->worker),
                                           .code = code,
                                           .first_step = is_ready ? run->first_step : 0,
                                           .main_left_ms = run->main_left_ms};

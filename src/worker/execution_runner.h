@@ -17,6 +17,8 @@ struct execution_runner {
     struct e2b_call call;
     struct step_run step;
     bool is_step_active;
+    int64_t started_boot_ms;  /* the step, just before that was sent; 0: what may have been is made up for */
+    int64_t at_gate_ms;       /* since when the step might start, but for the gate */
     bool waits_for_bind;      /* the step, until the claim names the sandbox */
     struct timer timer;       /* the deadline */
     struct timer start_timer; /* a start that is to come later */

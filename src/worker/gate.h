@@ -22,9 +22,12 @@ void gate_pass(struct worker *worker, struct gate_wait *wait, void (*fn)(void *a
 /* It does not wait any more; idle: nothing. */
 void gate_leave(struct gate_wait *wait);
 
-/* For how long this worker has been able to see and to act, in ms: since it was stopped, or since somebody
- * had to wait here. What came in before may lie in a socket, unread. */
-int64_t gate_open_ms(const struct worker *worker);
+/* For how long this worker has been able to see and to act, in ms: since it made a pause of more than a
+ * second, or since somebody had to wait here. What came in before may lie in a socket, unread. */
+int64_t gate_awake_ms(const struct worker *worker);
+/* How long the last such pause went on after this moment, if it lies in it or just before it, else 0: what
+ * was to happen then may have happened so much later. */
+int64_t gate_paused_after_ms(const struct worker *worker, int64_t boot_ms);
 
 /* For the worker. Turn: at the end of each turn, lets through who waits, if the gate is open. Tick: every
  * GATE_TICK_MS; whoever missed four was away. */

@@ -13,8 +13,8 @@ static const long long STREAM_BYTES_MAX = 1LL << 50;
 static bool find_end(const char *how, enum process_end *ret)
 {
     static const char *const names[] = {
-        [PROCESS_EXITED] = "exit", [PROCESS_SIGNALED] = "signal",     [PROCESS_TIMED_OUT] = "timeout",
-        [PROCESS_LOST] = "lost",   [PROCESS_UNSTARTED] = "unstarted",
+        [PROCESS_EXITED] = "exit",      [PROCESS_SIGNALED] = "signal", [PROCESS_TIMED_OUT] = "timeout",
+        [PROCESS_CANCELLED] = "cancel", [PROCESS_LOST] = "lost",       [PROCESS_UNSTARTED] = "unstarted",
     };
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         if (strcmp(how, names[i]) == 0) {

@@ -13,7 +13,8 @@ extern const char process_wrapper[], process_driver[];
 enum process_end {
     PROCESS_EXITED,    /* number: its exit code */
     PROCESS_SIGNALED,  /* number: the signal */
-    PROCESS_TIMED_OUT, /* by its own clock in the sandbox, or stopped for it */
+    PROCESS_TIMED_OUT, /* by its own clock in the sandbox, or stopped for its time */
+    PROCESS_CANCELLED,
     PROCESS_LOST,      /* its runner died: killed from outside */
     PROCESS_UNSTARTED, /* begun, but there is no program */
 };

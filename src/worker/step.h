@@ -40,7 +40,7 @@ struct step_report *step_report(const struct step_run *step); /* the outcome's, 
 const struct job *step_job(const struct step_run *step);
 const char *step_permit(const struct step_run *step);
 int64_t step_remaining_ms(const struct step_run *step); /* until the execution's deadline; at least 1 */
-bool step_is_out_of_time(const struct step_run *step);  /* why it is stopped; else it was cancelled */
+bool step_is_cancelled(const struct step_run *step);    /* why it is stopped; else its time is over */
 
 /* Where a process step keeps its record in the sandbox. Owns: the caller. */
 char *step_process_record(const char *permit, const struct step *step);

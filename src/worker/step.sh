@@ -1,6 +1,6 @@
 # Start-or-attach, run in the sandbox as: bash -c THIS step DIR LIMIT_MS OUT_FROM ERR_FROM OUT_KEEP ERR_KEEP MARK
 #                                                          CPU_PERCENT CWD INPUT -- program args
-#                                     or: bash -c THIS stop DIR [timeout]
+#                                     or: bash -c THIS stop DIR WHY
 # The first caller that makes DIR starts the program, all others attach. Everybody then prints what the program
 # printed: of its output the first OUT_KEEP bytes as they come, and when it is over the last OUT_KEEP that were not
 # among them; of its errors likewise; beginning OUT_FROM and ERR_FROM bytes into that. Last of all comes, on stderr,
@@ -8,8 +8,8 @@
 #     MARK how number cpu_ms peak_bytes oom results out_bytes err_bytes
 # how: exit N | signal N | timeout 0 | lost 0 (its runner died: killed from outside) | unstarted 0 (begun, but there
 # is no program). -1: not measured. oom 1: the kernel killed for memory meanwhile. results 1: DIR/results has some.
-# out_bytes, err_bytes: what the program printed in all. What was stopped for its time reports timeout, however it ended:
-# whoever stopped it may not live to say so.
+# out_bytes, err_bytes: what the program printed in all. What was stopped reports WHY, which is timeout or cancel, and 0,
+# however it ended: whoever stopped it may not live to say so.
 #
 # DIR is the record. Its readers need no lock: what a file says stays true.
 #   out         the beginning of the output, only ever appended to
@@ -20,11 +20,11 @@
 #   err, err.N, err.count   the errors, likewise
 #   pid         the runner, its start time, the program's process group, the kernel's count of memory kills before
 #   status      `how` to `oom` of the report, out_bytes, err_bytes; once written, everything that is reported is there
-#   overdue     it is, or was, stopped for its time
+#   stopped     WHY
 #   frozen      there was an end, but somebody in the background still prints: of that, nothing is kept
 #   in, notice, times   standard input; what the runner's shell says; CPU times
 #   results, usage      the program's own, as E2B_WORKER_RECORD tells it
-# pid, status and the counts are one line each, written at once, and hold only with the word "end" at their end.
+# pid, status, stopped and the counts are one line each, written at once, and hold only with the word "end" at their end.
 #
 # One fork more is 1 ms more in front of every job, so most of this is builtins; an external program is called only
 # where none will do.
@@ -167,7 +167,8 @@ judge() {
     how=exit number=$code
     [[ $code -gt 128 && $notice != *"Exit $code"* ]] && how=signal number=$((code - 128))
     local passed_ms=$((${until//./} * 10 - ${from//./} * 10))
-    [[ -e $dir/overdue || ($passed_ms -ge $((limit_ms - 20)) && ($code -eq 124 || $number -eq 9)) ]] && how=timeout number=0
+    [[ $passed_ms -ge $((limit_ms - 20)) && ($code -eq 124 || $number -eq 9) ]] && how=timeout number=0
+    read_line stopped && how=${words[0]} number=0
 }
 
 # Until all that was printed is kept. A child in the background may hold the outputs for ever: then until nothing is
@@ -223,7 +224,7 @@ run() {
 
 start() {
     local name
-    for name in status notice out.count err.count; do
+    for name in status notice stopped out.count err.count; do
         printf '%140s\n' '' >"$dir/$name" # takes the room: a full disk cannot hide how it ended, nor how much it was
     done
     : >"$dir/out" >"$dir/err"
@@ -367,6 +368,7 @@ step() {
     if read_line status; then
         report "${words[@]}"
     fi
+    read_line stopped && report "${words[0]}" 0
     read_kills
     report lost 0 -1 -1 $((kills > kills_before))
 }
@@ -384,9 +386,9 @@ stop() {
         read -r -t 0.05 -u 3
     done
     group=${words[2]}
-    [[ -n $group ]] || exit 0
     read_line status && exit 0
-    [[ $2 == timeout ]] && : >"$dir/overdue"
+    echo "$2 end" 1<>"$dir/stopped"
+    [[ -n $group ]] || exit 0
     kill -TERM -- "-$group" 2>/dev/null
     for ((i = 0; i < 40; i++)); do
         read_line status && exit 0

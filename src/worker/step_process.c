@@ -138,6 +138,9 @@ static void end(struct step_run *step)
     case PROCESS_TIMED_OUT:
         code = step->step->on_timeout;
         break;
+    case PROCESS_CANCELLED:
+        code = CODE_CANCELLED;
+        break;
     case PROCESS_UNSTARTED:
         break_step(step, "the program was never started in the sandbox");
         return;
@@ -388,7 +391,7 @@ static void stop(struct step_run *step)
         loop_defer(step_worker(step)->loop, &state->ended, on_stopped, state);
         return;
     }
-    const char *const why = step_is_out_of_time(step) ? "timeout" : NULL;
+    const char *why = step_is_cancelled(step) ? "cancel" : "timeout";
     const char *const argv[] = {"/bin/bash", "-c", process_wrapper, "stop", state->record, why, NULL};
     e2b_process_start(step_sandbox(step), &state->stop_call, &(struct e2b_process_options){.argv = argv},
                       ignore_output, ignore_exit);

@@ -455,7 +455,7 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     worker->rebuild = rebuild_new(worker);
     worker->rebuild_leader = rebuild_leader_new(worker);
     worker->ticked_boot_ms = loop_boot_ms(worker->loop);
-    worker->steady_since_boot_ms = worker->gate_opened_boot_ms = INT64_MIN / 2; /* a start is no stop */
+    worker->steady_since_boot_ms = worker->awake_since_boot_ms = INT64_MIN / 2; /* a start is no stop */
     loop_hook_add(worker->loop, &worker->pump, pump, worker);
     on_tick(worker);
     return worker;

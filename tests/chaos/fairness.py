@@ -6,6 +6,8 @@ import dataclasses
 from load import BACKLOGGED
 
 WINDOW_MS, WARM_UP_MS, SEEN_MS, STEP_MS = 60_000, 8000, 2000, 1000
+DOUBT_MS = 5000  # a permit that lives on for so long without a sandbox
+DOUBT_MOST_MS = 170_000  # ... and at most, when nobody was seen to free it: a ledger may forget it
 LEAST = 0.8
 
 
@@ -24,10 +26,27 @@ class Share:
         return self.used_s >= LEAST * self.due_s
 
 
+def doubts(facts) -> list[tuple[int, int]]:
+    """When a permit stood for no sandbox: a worker died or lost an answer while it created one, and until nothing can come of
+    that any more the place is its tenant's. From when, until when."""
+    freed = {call.permit: call.at for call in facts.calls if call.op == "release" and call.verdict == "1"}
+    sandboxes = {sandbox.permit: sandbox for sandbox in facts.sandboxes.values()}
+    found = []
+    for call in facts.calls:
+        if call.op != "acquire" or call.verdict != "granted":
+            continue
+        permit = call.answer[1]
+        sandbox, until = sandboxes.get(permit), freed.get(permit, call.at + DOUBT_MOST_MS)
+        since = sandbox.ended or until if sandbox else call.at
+        if until - since > DOUBT_MS:
+            found.append((since, until))
+    return found
+
+
 def quiet_windows(facts) -> list[int]:
     """Where 60 s without a fault, and without its aftermath, begin."""
     found, at = [], facts.load_began + WARM_UP_MS
-    edges = sorted((window.began, window.recovered or window.undone) for window in facts.windows)
+    edges = sorted([*((window.began, window.recovered or window.undone) for window in facts.windows), *doubts(facts)])
     for began, over in [*edges, (facts.load_ended, facts.load_ended)]:
         while at + WINDOW_MS <= began:
             found.append(at)

@@ -560,6 +560,23 @@ static void a_wait_counts_from_its_beginning_at_every_limit(void **state)
     assert_int_equal(scene_ask_limits(&scene->one, "a/1", "a", both, 3)->verdict, LEDGER_GRANTED);
 }
 
+static void a_wait_that_nobody_kept_up_is_not_inherited(void **state)
+{
+    struct scene *scene = *state;
+    const struct ledger_limit hold[] = {{"n:h", 9}, {"g", 1}}, mine[] = {{"n:a", 9}, {"g", 1}};
+    const struct ledger_limit late[] = {{"n:b", 9}, {"g", 1}};
+    assert_int_equal(scene_ask_limits(&scene->one, "h/1", "h", hold, 2)->verdict, LEDGER_GRANTED);
+    assert_int_equal(scene_ask_limits(&scene->one, "a/1", "a", mine, 2)->verdict, LEDGER_DENIED);
+    for (int i = 0; i < 8; i++) { /* it never asks again; b keeps asking, and finds no place */
+        world_sleep(scene->world, 500);
+        assert_int_equal(scene_ask_limits(&scene->two, "b/1", "b", late, 2)->verdict, LEDGER_DENIED);
+    }
+    assert_int_equal(scene_ask_limits(&scene->one, "a/2", "a", mine, 2)->verdict, LEDGER_DENIED);
+    desk_release(&scene->one, "permit-of-h/1", "h/1", BOTH);
+    assert_int_equal(scene_ask_limits(&scene->one, "a/2", "a", mine, 2)->verdict, LEDGER_DENIED);
+    assert_int_equal(scene_ask_limits(&scene->two, "b/1", "b", late, 2)->verdict, LEDGER_GRANTED);
+}
+
 static void two_workers_that_race_for_one_place_get_half_each(void **state)
 {
     struct scene *scene = *state;
@@ -701,6 +718,7 @@ int main(void)
         IN_SCENE(places_of_a_class_are_kept_for_it_and_its_rivals_do_not_block_it),
         IN_SCENE(waiters_are_served_by_rank),
         IN_SCENE(a_wait_counts_from_its_beginning_at_every_limit),
+        IN_SCENE(a_wait_that_nobody_kept_up_is_not_inherited),
         IN_SCENE(two_workers_that_race_for_one_place_get_half_each),
         IN_SCENE(the_create_bucket_books_for_a_second_and_then_denies),
         IN_SCENE(freed_places_and_awaited_ends_are_announced),

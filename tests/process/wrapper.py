@@ -66,8 +66,8 @@ def shell(record, script, **options):
     return run(record, "bash", "-c", script, **options)
 
 
-def stop(record, *why):
-    subprocess.run(["/bin/bash", "-c", WRAPPER, "stop", str(record), *why], check=True, timeout=10)
+def stop(record, why="timeout"):
+    subprocess.run(["/bin/bash", "-c", WRAPPER, "stop", str(record), why], check=True, timeout=10)
 
 
 def wait_for(path, timeout_s=5):

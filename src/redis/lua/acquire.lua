@@ -3,7 +3,7 @@
 --   -> granted permit attempt crashes wait began | denied limit used max retry | not_ready why | elsewhere owner
 --    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox place
 --    | done status origin partition offset | stale | cancelled | conflict
--- Writes j:, and for a grant p, p:, l:, rate; a denial writes only the caller's entry in q:.
+-- Writes j:, and for a grant p, p:, l:, rate; a denial writes the caller's entry in q:, and drops there what is stale.
 --
 -- Closes: claim and permit in one step (neither without the other); a lost answer (the same permit asked again is
 -- granted again); a claim that its owner forgot (anybody has it after `until`); a claim that an old snapshot brought
@@ -145,7 +145,8 @@ end
 local own, since = {}, now
 for i, limit in ipairs(limits) do
     own[i] = call('HGET', L .. 'q:' .. limit[1], me)
-    since = math.min(since, own[i] and tonumber(string.match(own[i], '^%d+')) or now)
+    local began, seen = string.match(own[i] or '', '^(%d+):(%d+):')
+    if seen and tonumber(seen) >= now - FRESH then since = math.min(since, tonumber(began)) end
 end
 
 local registered = {}

@@ -15,13 +15,15 @@ local function look_at_waiters()
     for _, key in ipairs({'lim', 'cut'}) do
         for _, name in ipairs(call('HKEYS', L .. key)) do limits[name] = true end
     end
+    local last_seen = 0
     for name in pairs(limits) do
         local q = call('HGETALL', L .. 'q:' .. name)
         for i = 1, #q, 2 do
             local since, seen = string.match(q[i + 1], '^(%d+):(%d+):')
             if string.match(q[i], '^(.*)|') == tenant and seen and tonumber(seen) >= now - 3000 and
-                (waits_at == '' or now - tonumber(since) > waits) then
-                waits_at, waits = name, math.max(0, now - tonumber(since))
+                (waits_at == '' or now - tonumber(since) > waits or
+                 (now - tonumber(since) == waits and tonumber(seen) > last_seen)) then
+                waits_at, waits, last_seen = name, math.max(0, now - tonumber(since)), tonumber(seen)
             end
         end
     end

@@ -86,7 +86,8 @@ struct program {
     const char *at;
     struct buffer out, err;
     struct timer next, limit;
-    bool is_cut, has_ended, is_timed_out;
+    bool is_cut, has_ended;
+    const char *stopped; /* "timeout", "cancel"; NULL: it ended by itself */
     int exit_code, signal;
     char *name, *value; /* of the exception; NULL: none */
 };
@@ -149,7 +150,7 @@ struct e2b_request {
     char *text, *id; /* arguments; id: the sandbox, unless it is said otherwise */
     char *sandbox;   /* of the data plane */
     int64_t live_ms;
-    bool is_overdue;         /* of a stop: it is for the time */
+    char *why;               /* of a stop */
     struct buffer *contents; /* of write: with `paths` */
     char **paths;
     size_t count;

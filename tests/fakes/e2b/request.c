@@ -19,6 +19,7 @@ static void free_request(void *object)
     free(request->contents);
     free(request->text);
     free(request->id);
+    free(request->why);
     free(request->sandbox);
     free(request->mark);
     free(request);

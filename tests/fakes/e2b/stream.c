@@ -51,8 +51,8 @@ static void end_process(struct e2b_request *request)
 {
     const struct program *program = let_go(request);
     CLEANUP(buffer_release) struct buffer report = {0};
-    const char *how = program->is_timed_out ? "timeout" : program->signal ? "signal" : "exit";
-    int number = program->is_timed_out ? 0 : program->signal ? program->signal : program->exit_code;
+    const char *how = program->stopped ? program->stopped : program->signal ? "signal" : "exit";
+    int number = program->stopped ? 0 : program->signal ? program->signal : program->exit_code;
     buffer_append_format(&report, "%s %s %d 7 1024 0 0 %zu %zu\n", request->mark, how, number,
                          program->out.length, program->err.length);
     say(request, E2B_OUTPUT_STDERR, buffer_bytes(&report));
@@ -134,7 +134,7 @@ void e2b_code_run(struct e2b_sandbox *sandbox, struct e2b_call *call, const stru
 static void on_limit(void *arg)
 {
     struct program *program = arg;
-    program->is_timed_out = true;
+    program->stopped = "timeout";
     program_stop(program, 9);
     program_tell(program);
 }
@@ -173,7 +173,8 @@ static void do_stop(struct e2b_request *request)
     if (!place)
         return;
     if (program) {
-        program->is_timed_out = program->is_timed_out || (!program->has_ended && request->is_overdue);
+        if (!program->has_ended)
+            program->stopped = strcmp(request->why, "cancel") == 0 ? "cancel" : "timeout";
         program_stop(program, 15);
         program_tell(program);
     }
@@ -203,7 +204,7 @@ static void keep_words(struct e2b_request *request, const char *const *argv, siz
 }
 
 /* bash -c THIS step DIR LIMIT OUT_FROM ERR_FROM OUT_KEEP ERR_KEEP MARK CPU CWD INPUT -- program args
- * bash -c THIS stop DIR [timeout]; whatever else is run ends well at once. */
+ * bash -c THIS stop DIR WHY; whatever else is run ends well at once. */
 void e2b_process_start(struct e2b_sandbox *sandbox, struct e2b_call *call,
                        const struct e2b_process_options *options, e2b_output_fn output, e2b_exit_fn done)
 {
@@ -216,9 +217,9 @@ void e2b_process_start(struct e2b_sandbox *sandbox, struct e2b_call *call,
     while (options->argv[count])
         count++;
     const char *how = count > WORD_HOW ? options->argv[WORD_HOW] : "";
-    if (strcmp(how, "stop") == 0 && count > WORD_RECORD) {
+    if (strcmp(how, "stop") == 0 && count > WORD_RECORD + 1) {
         request->id = base_strdup(options->argv[WORD_RECORD]);
-        request->is_overdue = count > WORD_RECORD + 1;
+        request->why = base_strdup(options->argv[WORD_RECORD + 1]);
         operation_run(operation, do_stop);
     } else if (strcmp(how, "step") == 0 && count > WORD_MARK) {
         keep_words(request, options->argv, count);

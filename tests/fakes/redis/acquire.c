@@ -232,7 +232,8 @@ static int64_t waits_since(const struct asking *asking)
     int64_t since_ms = asking->now_ms;
     for (size_t i = 0; i < asking->acquire->limit_count; i++) {
         const struct waiter *own = find_waiter(asking, asking->acquire->limits[i].name);
-        since_ms = own ? MIN(since_ms, own->since_ms) : since_ms;
+        if (own && own->seen_ms >= asking->now_ms - STORE_FRESH_MS)
+            since_ms = MIN(since_ms, own->since_ms);
     }
     return since_ms;
 }

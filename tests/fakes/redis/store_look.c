@@ -99,13 +99,16 @@ static void look_at_waiters(const struct store *store, const char *job, int64_t 
                             struct ledger_claim *ret)
 {
     const char *tenant = arena_strndup(arena, job, strcspn(job, "/"));
+    int64_t last_seen_ms = 0;
     LIST_EACH(&store->waiters, link)
     {
         const struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
         int64_t waits_ms = now_ms - waiter->since_ms;
         if (strcmp(waiter->tenant, tenant) != 0 || waiter->seen_ms < now_ms - STORE_FRESH_MS ||
-            (ret->waits_at[0] != '\0' && waits_ms <= ret->waits_ms))
+            (ret->waits_at[0] != '\0' &&
+             (waits_ms < ret->waits_ms || (waits_ms == ret->waits_ms && waiter->seen_ms <= last_seen_ms))))
             continue;
+        last_seen_ms = waiter->seen_ms;
         ret->waits_at = lend(arena, waiter->limit);
         ret->waits_ms = MAX(0, waits_ms);
     }

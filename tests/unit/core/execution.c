@@ -62,7 +62,7 @@ static const struct step process_steps[] = {
 static const struct plan process_plan = {
     .steps = process_steps, .step_count = 5, .final_from = 3, .main_ms = 100000, .final_ms = 30000};
 
-enum { LOOK_MS = 10000, LONG_MS = 1000000 };
+enum { LOOK_MS = 10000, LOOKS_MAX = 3, LONG_MS = 1000000 };
 
 static enum execution_order tell_after_stop(struct execution *execution, enum execution_event_kind kind,
                                             int64_t now_ms, int64_t awake_ms)
@@ -144,6 +144,39 @@ static void a_deadline_near_the_end_of_a_stop_leaves_a_moment_too(void **state)
         assert_int_equal(tell(&run, EXECUTION_EVENT_DEADLINE, run.deadline_ms, CODE_NONE),
                          EXECUTION_ORDER_STOP);
     }
+}
+
+static void a_start_that_was_held_back_keeps_its_time(void **state)
+{
+    (void)state;
+    struct execution run = begun(&process_plan, 2, 0);
+    int64_t deadline_ms = run.deadline_ms;
+    execution_delay(&run, 20000);
+    assert_int_equal(run.deadline_ms, deadline_ms + 20000);
+    assert_int_equal(tell(&run, EXECUTION_EVENT_STEP_ENDED, deadline_ms + 19000, CODE_NONE),
+                     EXECUTION_ORDER_START);
+    assert_int_equal(run.verdict, CODE_NONE);
+}
+
+static void who_stumbles_on_and_on_times_out_in_the_end(void **state)
+{
+    (void)state;
+    struct execution run = begun(&code_plan, 1, 0);
+    int64_t deadline_ms = run.deadline_ms, now_ms = deadline_ms;
+    for (int i = 0; i < LOOKS_MAX; i++, now_ms = run.deadline_ms)
+        assert_int_equal(tell_after_stop(&run, EXECUTION_EVENT_DEADLINE, now_ms, 100), EXECUTION_ORDER_WAIT);
+    assert_int_equal(tell_after_stop(&run, EXECUTION_EVENT_DEADLINE, now_ms, 100), EXECUTION_ORDER_STOP);
+    assert_true(now_ms <= deadline_ms + LOOKS_MAX * LOOK_MS);
+}
+
+static void a_look_lasts_until_the_stream_had_its_chance(void **state)
+{
+    (void)state;
+    struct execution run = begun(&process_plan, 2, 0);
+    int64_t now_ms = run.deadline_ms;
+    assert_int_equal(tell_after_stop(&run, EXECUTION_EVENT_STEP_BROKEN, now_ms, LOOK_MS - 1),
+                     EXECUTION_ORDER_START);
+    assert_true(run.deadline_ms >= run.start_at_ms + LOOK_MS / 2);
 }
 
 static void a_broken_stream_that_is_seen_after_a_stop_is_followed_once_more(void **state)
@@ -465,9 +498,12 @@ static void step_once(struct stroll *stroll, unsigned long cells[][EXECUTION_EVE
     cells[run->state][event.kind]++;
     note_event(stroll, &event);
     enum execution_order order = execution_advance(run, &event);
-    int64_t late_ms = event.now_ms - before.deadline_ms;
-    if (before.state == EXECUTION_RUNNING && late_ms >= 0 && event.awake_ms < LOOK_MS)
-        stroll->main_until_ms = MAX(stroll->main_until_ms + late_ms, event.now_ms + LOOK_MS - event.awake_ms);
+    WALK_HOLDS(&stroll->walk, run->looks <= LOOKS_MAX);
+    if (run->looks > before.looks) {
+        int64_t late_ms = event.now_ms - before.deadline_ms;
+        WALK_HOLDS(&stroll->walk, late_ms >= 0 && event.awake_ms < LOOK_MS);
+        stroll->main_until_ms = MAX(stroll->main_until_ms + late_ms, event.now_ms + LOOK_MS);
+    }
     WALK_HOLDS(&stroll->walk, run->state >= before.state);
     WALK_HOLDS(&stroll->walk, before.verdict == CODE_NONE || run->verdict == before.verdict);
     WALK_HOLDS(&stroll->walk, before.state != EXECUTION_COLLECTING || run->verdict == before.verdict);
@@ -511,6 +547,9 @@ int main(void)
         cmocka_unit_test(a_step_that_breaks_at_its_deadline_is_out_of_time),
         cmocka_unit_test(a_deadline_in_a_stop_leaves_a_moment_to_look),
         cmocka_unit_test(a_deadline_near_the_end_of_a_stop_leaves_a_moment_too),
+        cmocka_unit_test(a_start_that_was_held_back_keeps_its_time),
+        cmocka_unit_test(who_stumbles_on_and_on_times_out_in_the_end),
+        cmocka_unit_test(a_look_lasts_until_the_stream_had_its_chance),
         cmocka_unit_test(a_broken_stream_that_is_seen_after_a_stop_is_followed_once_more),
         cmocka_unit_test(an_adopted_run_goes_on_where_its_records_say),
         cmocka_unit_test(the_clock_of_an_adopted_run_goes_on),
