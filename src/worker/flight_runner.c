@@ -516,6 +516,10 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         enter_queue(runner);
         return;
     case FLIGHT_ORDER_SET_ASIDE:
+        if (runner->entry.sequence == 0) { /* held, then asked for out of turn: now it stands in line */
+            enter_queue(runner);
+            return;
+        }
         queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
         set_timer(runner);
         return;

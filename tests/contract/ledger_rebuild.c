@@ -707,6 +707,22 @@ static void an_earlier_copy_of_a_parked_job_cannot_be_asserted(void **state)
     assert_text(desk_look(&scene->one, "acme/1")->state, "running");
 }
 
+/* Another record of the job waited for its turn for long, and nobody has yet said that the job runs. */
+static void a_copy_that_is_parked_in_a_rebuild_voids_no_run(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    scene_empty(scene);
+    desk_park(&scene->one, "", "acme/1", 1);
+    desk_park(&scene->two, "", "acme/1", 1);
+    struct ledger_assertion run = desk_claim("acme/1", "p1");
+    assert_int_equal(desk_assert(&scene->one, &run), LEDGER_OK);
+    scene_open(scene);
+    assert_text(desk_look(&scene->two, "acme/1")->state, "running");
+    desk_park(&scene->two, "", "acme/2", 1);
+    assert_text(desk_look(&scene->two, "acme/2")->state, "parked");
+}
+
 static void a_leader_is_told_how_far_behind_a_snapshot_is(void **state)
 {
     struct scene *scene = *state;
@@ -852,6 +868,7 @@ int main(void)
         IN_SCENE(a_listed_run_of_an_old_snapshot_keeps_what_is_known_of_it),
         IN_SCENE(a_crash_that_an_old_snapshot_counted_stays_counted),
         IN_SCENE(an_earlier_copy_of_a_parked_job_cannot_be_asserted),
+        IN_SCENE(a_copy_that_is_parked_in_a_rebuild_voids_no_run),
         IN_SCENE(a_leader_is_told_how_far_behind_a_snapshot_is),
         IN_SCENE(a_clock_that_steps_means_a_rebuild_and_its_times_do_not_last),
         IN_SCENE(a_rebuild_waits_until_who_asserts_nothing_holds_nothing),

@@ -121,12 +121,13 @@ def given_up(claim, state=IDLE, hop=0):
 
 
 def release_claim(ledger, me, permit, state, hop=0, is_uncounted=False):
-    """release.lua, its first half: in any state of the ledger. parked: where nobody runs the job, whoever had it."""
+    """release.lua, its first half: in any state of the ledger. parked: where nobody runs the job, whoever had it, as
+    far as one can know."""
     c = ledger.claim or Claim(IDLE, epoch=0)
     mine = c.state == RUNNING and c.permit == permit and is_callers(ledger, me, c.owner)
     if mine and is_uncounted:
         c = c._replace(attempt=max(0, c.attempt - 1))
-    if state == PARKED and (mine or c.state in (IDLE, PARKED)):
+    if state == PARKED and (mine or c.state in (IDLE, PARKED) and ledger.state == READY):
         return ledger._replace(claim=given_up(c, PARKED, max(hop, c.hop)))
     return ledger._replace(claim=given_up(c)) if mine else ledger
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_MS = 1000 };
+enum { LOOK_MS = 1000, TEND_MS = 10000 /* in which a worker that was stopped looks after its sandboxes */ };
 
 /* A permit, as it was granted. */
 struct grant {
@@ -134,13 +134,14 @@ static void on_moved(void *arg, const struct place *place)
     check_cover(sim, place, "is extended");
 }
 
-/* Whose permit it is under, could have extended it. */
+/* Whose permit it is under, could have extended it, and had a moment to. */
 static bool is_tended(struct sim *sim, const struct place *place)
 {
     struct store *store = fake_redis_store(sim->redis);
     const struct permit *permit = store_find_permit(store, place->permit);
     const struct seat *seat = permit ? seat_of_owner(sim, permit->worker) : NULL;
-    return seat && seat->state != SEAT_STOPPED && store_is_alive(store, permit->worker, redis_now_ms(sim));
+    return seat && seat->state != SEAT_STOPPED && sim_now_ms(sim) >= seat->up_since_ms + TEND_MS &&
+           store_is_alive(store, permit->worker, redis_now_ms(sim));
 }
 
 static void on_ended(void *arg, const struct place *place, const char *why)

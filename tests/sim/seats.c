@@ -117,12 +117,12 @@ static void on_continue(void *arg)
     virtual_loop_continue(seat->process->loop, &seat->process->random);
 }
 
-/* Longer than it may itself believe in its lease: others may take over. */
 static void note_stop(struct seat *seat, int64_t ms)
 {
+    seat->up_since_ms = sim_now_ms(seat->sim) + ms;
     sim_trace(seat->sim, NULL, "%s is stopped for %lld ms", seat->process->name, (long long)ms);
     seat->state = SEAT_STOPPED;
-    if (ms > 4000)
+    if (ms > 4000) /* longer than it may itself believe in its lease: others may take over */
         seat_hit(seat, /* is_lost= */ false);
     loop_timer_start(seat->sim->loop, &seat->back, ms, on_continue, seat);
 }

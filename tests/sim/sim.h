@@ -108,7 +108,8 @@ struct seat {
     struct timer poison;
     int64_t stop_ms; /* ... then for so long; 0: it is killed there */
     int64_t looks_until_ms;
-    bool is_wanted; /* it is to be there, once all is well */
+    int64_t up_since_ms; /* when it goes on after its last stop */
+    bool is_wanted;      /* it is to be there, once all is well */
 };
 
 struct sim_job {

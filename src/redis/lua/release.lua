@@ -5,7 +5,8 @@
 -- permit must name the caller. In any state of the ledger: that a sandbox is dead stays true. What the leader of a
 -- rebuild has asserted as nobody's, from a list that was older, is the caller's too.
 -- parked: a copy of the record with this hop is in Kafka. That stays true as well, whatever became of the claim, so it
--- is written where nobody runs the job: an earlier copy that is read again is stale.
+-- is written where nobody runs the job: an earlier copy that is read again is stale. In a rebuild nobody can know that
+-- but who ran it: a run that is asserted after it would be void, and begin again.
 local worker, permit, job = A[1], A[2], A[3]
 local function is_callers(owner)
     return owner == worker or (owner == '' and call('HGET', L .. 'led', 'state') == 'rebuilding')
@@ -16,7 +17,8 @@ if job ~= '' then
     local is_mine = c[1] == 'running' and c[3] == permit and is_callers(c[2])
     local hop = math.max(tonumber(A[5]), tonumber(c[5] or 0))
     if is_mine and A[8] == '1' then call('HSET', J, 'attempt', math.max(0, tonumber(c[4] or 0) - 1)) end
-    if A[4] == 'parked' and (is_mine or not c[1] or c[1] == 'idle' or c[1] == 'parked') then
+    local is_free = (not c[1] or c[1] == 'idle' or c[1] == 'parked') and not not_ready()
+    if A[4] == 'parked' and (is_mine or is_free) then
         call('HSET', J, 'hop', hop)
         give_up(J, 'parked', A[6])
     elseif is_mine then

@@ -294,7 +294,8 @@ void store_park(struct store *store, const char *worker, const char *id, const c
 {
     struct claim *claim = store_need_claim(store, job, now_ms);
     bool is_mine = is_run_of(store, claim, worker, id);
-    if (!is_mine && claim->state != CLAIM_NONE && claim->state != CLAIM_IDLE && claim->state != CLAIM_PARKED)
+    bool is_free = claim->state == CLAIM_NONE || claim->state == CLAIM_IDLE || claim->state == CLAIM_PARKED;
+    if (!is_mine && (!is_free || store_not_ready(store, now_ms)))
         return;
     claim->hop = MAX(claim->hop, hop);
     store_give_up(claim, CLAIM_PARKED, now_ms + delay_ms + STORE_DAY_MS);
