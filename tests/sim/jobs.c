@@ -123,6 +123,8 @@ static void push(struct sim *sim, int topic, struct sim_job *job, struct bytes v
     struct sim_partition *partition = &to->at[number];
     const struct kafka_record record = {.topic = to->name, .key = {"key", 3}, .value = value};
     add_record(partition, (struct sim_record){.job = job, .is_order = topic == CONTROL_TOPIC});
+    if (job && topic != CONTROL_TOPIC)
+        job->records++;
     int64_t offset = kafka_world_push(sim->kafka, number, &record);
     assert(offset == partition->count - 1);
     sim_trace(sim, job ? job->key : NULL, "record %s/%d/%lld: %.*s", to->name, number, (long long)offset,

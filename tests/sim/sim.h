@@ -118,10 +118,10 @@ struct sim_job {
     enum code natural;    /* how it ends when nothing goes wrong */
     enum code other;      /* ... when another record of the same id comes first; NONE: there is none */
     bool is_process, is_never, is_poison, was_cancelled;
-    int hits;   /* faults that may have cost it an attempt */
-    int losses; /* ... and its sandbox: its program may begin anew */
-    int starts, results;
-    int64_t last_hop; /* the highest of its copies in the retry topics */
+    int hits;                     /* faults that may have cost it an attempt */
+    int losses;                   /* ... and its sandbox: its program may begin anew */
+    int starts, results, records; /* records: that callers published, with this id */
+    int64_t last_hop;             /* the highest of its copies in the retry topics */
     enum code verdict;
     uint64_t first_hash; /* of the first result's bytes */
     bool is_flagged;     /* possible_repeat in one of them */

@@ -107,7 +107,10 @@ static void judge_result(struct sim *sim, struct sim_job *job, struct bytes valu
         return;
     }
     sim->report->repeats++;
-    if (code != job->verdict)
+    /* While Redis is away from one worker, which publishes without a seal, another record of the job may have
+     * gone to a worker that sees Redis: told of, and no more can be done. */
+    bool is_accepted = job->is_flagged && job->records > 1;
+    if (code != job->verdict && !is_accepted)
         sim_breach(sim, job->key, "two verdicts: %s, then %s", name_of(job->verdict), name_of(code));
     if (hash != job->first_hash && !job->is_flagged)
         sim_breach(sim, job->key, "a second result with other bytes (%s), and nobody says that it may be one",
