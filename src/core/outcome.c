@@ -226,6 +226,8 @@ void outcome_release(struct outcome *outcome)
     for (size_t i = 0; i < outcome->warning_count; i++)
         free(TAKE(outcome->warnings[i]));
     outcome->warning_count = 0;
+    free(TAKE(outcome->attempts));
+    outcome->attempt_count = outcome->attempt_room = 0;
 }
 
 /* ---- Outcomes: use ---- */
@@ -317,11 +319,29 @@ static size_t text_memory(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
+struct attempt_report *outcome_attempt(struct outcome *outcome)
+{
+    size_t place = MIN(outcome->attempt_count, (size_t)OUTCOME_ATTEMPTS_MAX - 1);
+    if (place == outcome->attempt_room) {
+        outcome->attempts =
+            base_realloc(outcome->attempts, ++outcome->attempt_room * sizeof *outcome->attempts);
+        outcome->attempts[place] = (struct attempt_report){0};
+    }
+    return &outcome->attempts[place];
+}
+
+void outcome_count_attempt(struct outcome *outcome)
+{
+    assert(outcome->attempt_room > 0);
+    outcome->attempt_count = MIN(outcome->attempt_count + 1, OUTCOME_ATTEMPTS_MAX);
+}
+
 size_t outcome_memory(const struct outcome *outcome)
 {
     size_t bytes = capture_memory(&outcome->out) + capture_memory(&outcome->err);
     bytes += outcome->result_bytes + outcome->result_count * (sizeof *outcome->results + 1);
     bytes += outcome->artifact_count * sizeof *outcome->artifacts;
+    bytes += outcome->attempt_room * sizeof *outcome->attempts;
     for (size_t i = 0; i < outcome->artifact_count; i++)
         bytes += text_memory(outcome->artifacts[i].path) + outcome->artifacts[i].content.capacity;
     bytes += text_memory(outcome->user_name) + text_memory(outcome->user_value) +

@@ -87,8 +87,8 @@ struct outcome {
     int64_t artifact_bytes;
     struct step_report *steps; /* plan->step_count of them, in the job's arena */
     size_t step_count;
-    struct attempt_report attempts[OUTCOME_ATTEMPTS_MAX];
-    size_t attempt_count;
+    struct attempt_report *attempts; /* grow as they come: most jobs have one */
+    size_t attempt_count, attempt_room;
     struct timing timing;
     struct usage usage;
     int64_t nano_usd, wasted_nano_usd, sandbox_ms;
@@ -107,6 +107,10 @@ void outcome_blame(struct outcome *outcome, enum code code, const char *stage, c
     PRINTF_LIKE(4, 5);
 void outcome_warn(struct outcome *outcome, const char *format, ...) PRINTF_LIKE(2, 3);
 void outcome_add_result(struct outcome *outcome, struct bytes json);
+/* Of the attempt under way, which is not counted yet; zeroed at first. Returns: never NULL; borrowed until
+ * the next is asked for. Past the bound each takes the last one's place. */
+struct attempt_report *outcome_attempt(struct outcome *outcome) MUST_USE;
+void outcome_count_attempt(struct outcome *outcome);
 void outcome_set_exception(struct outcome *outcome, const char *name, const char *value,
                            const char *traceback);
 /* Takes content's bytes. Returns: false when a bound was reached; it is counted as dropped then, and content

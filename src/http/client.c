@@ -228,6 +228,18 @@ static void init_curl(void)
         base_die("curl_global_init failed");
 }
 
+/* curl would search the environment for every request: where it names none, once is enough. */
+static bool find_proxy(void)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        const char *value = getenv(names[i]);
+        if (value && value[0] != '\0')
+            return true;
+    }
+    return false;
+}
+
 struct http_client *http_client_new(struct loop *loop, const struct http_client_options *options)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT; /* the one global: curl's own */
@@ -239,6 +251,7 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     client->options.ca_file = base_strdup(options->ca_file);
     if (client->options.connect_ms <= 0)
         client->options.connect_ms = DEFAULT_CONNECT_MS;
+    client->has_proxy = find_proxy();
     list_init(&client->live);
     list_init(&client->queued);
     list_init(&client->dead);

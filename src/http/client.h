@@ -7,10 +7,11 @@
  * flight. One client is one pool of connections with one policy (version, limits); make several where the
  * policies differ. It knows nothing of E2B: whoever uses it judges statuses and bodies.
  *
- * It follows no redirects, speaks http and https only, and asks for no compression. It repeats nothing on its
- * own but what was never sent: a connection that could not be opened is tried three times within the
- * deadline. `was_sent` is exact in the safe direction: false means that not a byte of the request has
- * left. */
+ * It follows no redirects, speaks http and https only, asks for no compression, and goes through the proxies
+ * that the environment names (http_proxy, https_proxy, all_proxy; no_proxy) when it is made. It repeats
+ * nothing on its own but what was never sent: a connection that could not be opened is tried three times
+ * within the deadline. `was_sent` is exact in the safe direction: false means that not a byte of the request
+ * has left. */
 
 struct loop;
 struct http_client;

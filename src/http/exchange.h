@@ -22,6 +22,7 @@ struct http_client {
     bool is_in_curl; /* curl is on the stack: nothing may be added to it or removed */
     bool is_closing;
     bool is_limited;                    /* max_connections is in force */
+    bool has_proxy;                     /* the environment names one, for some host */
     struct http_client_options options; /* its texts are ours */
     struct link live;                   /* all exchanges that have a caller */
     struct link queued;                 /* to be added when curl has returned (by `place`) */

@@ -31,7 +31,8 @@ static void note_found(struct flight_runner *runner, const struct ledger_acquire
     if (answer->verdict == LEDGER_SEALED) {
         buffer_clear(&runner->sealed);
         buffer_append(&runner->sealed, answer->record.data, answer->record.length);
-        (void)snprintf(runner->found_place, sizeof runner->found_place, "%s", answer->place);
+        if (!runner->found_place || strcmp(runner->found_place, answer->place) != 0)
+            runner->found_place = arena_strdup(&runner->arena, answer->place);
     }
 }
 

@@ -22,12 +22,6 @@ static struct loop *loop_of(const struct flight_runner *runner)
     return runner->worker->loop;
 }
 
-static struct attempt_report *this_attempt(struct flight_runner *runner)
-{
-    struct outcome *outcome = &runner->outcome;
-    return &outcome->attempts[MIN(outcome->attempt_count, OUTCOME_ATTEMPTS_MAX - 1)];
-}
-
 /* ---- beginning and dropping ---- */
 
 static void begin(struct flight_runner *runner, bool is_adopted)
@@ -44,7 +38,8 @@ static void begin(struct flight_runner *runner, bool is_adopted)
     execution_runner_init(runner->run, runner, &runner->plan);
     runner->retry_after_ms = 0;
     runner->run_began_ms = runner->collect_began_ms = 0;
-    *this_attempt(runner) = (struct attempt_report){.n = runner->flight.attempt, .is_adopted = is_adopted};
+    *outcome_attempt(&runner->outcome) =
+        (struct attempt_report){.n = runner->flight.attempt, .is_adopted = is_adopted};
 }
 
 void flight_attempt_execute(struct flight_runner *runner)
@@ -207,8 +202,8 @@ void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_err
     timing->create_ms = runner->is_attached ? 0 : custody->created_ms - runner->granted_ms;
     if (timing->started_unix_ms < 0)
         timing->started_unix_ms = loop_unix_ms(loop_of(runner)) - (now_ms - custody->created_ms);
-    (void)snprintf(this_attempt(runner)->sandbox_id, sizeof this_attempt(runner)->sandbox_id, "%s",
-                   custody->sandbox_id);
+    (void)snprintf(outcome_attempt(&runner->outcome)->sandbox_id,
+                   sizeof outcome_attempt(&runner->outcome)->sandbox_id, "%s", custody->sandbox_id);
     bind_claim(runner);
     if (runner->is_attached) {
         execution_runner_resume(runner->run, custody->sandbox,
@@ -248,7 +243,7 @@ void flight_runner_note_stage(struct flight_runner *runner, enum execution_state
 static void account(struct flight_runner *runner, enum code code)
 {
     struct outcome *outcome = &runner->outcome;
-    struct attempt_report *report = this_attempt(runner);
+    struct attempt_report *report = outcome_attempt(&runner->outcome);
     struct custody_runner *custody = runner->custody;
     report->code = code;
     if (custody && custody->created_ms > 0) {
@@ -259,7 +254,7 @@ static void account(struct flight_runner *runner, enum code code)
         if (code_is_retried(code))
             outcome->wasted_nano_usd += report->nano_usd;
     }
-    outcome->attempt_count = MIN(outcome->attempt_count + 1, OUTCOME_ATTEMPTS_MAX);
+    outcome_count_attempt(outcome);
 }
 
 /* The machine decides, the sentence is ours. */

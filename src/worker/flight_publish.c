@@ -8,6 +8,7 @@
 #include "worker/results.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ enum {
     SEALED_MAX_BYTES = 64 * 1024,     /* what the ledger keeps of a result */
     SEALED_HEADROOM_BYTES = 2 * 1024, /* headers beside the value */
     SMALL_MAX_BYTES = 16 * 1024,
+    PLACE_SIZE = 300,          /* a topic's name has 249 characters at most */
     WHOLE_MAX_BYTES = 8 << 20, /* transactional: what the ledger keeps is what is published */
 };
 
@@ -112,8 +114,8 @@ static bool parse_place(char *text, struct kafka_place *ret)
 
 bool flight_publish_is_copy(struct flight_runner *runner)
 {
-    return results_are_transactional(runner->worker) && runner->found_place[0] != '\0' &&
-           strcmp(runner->found_place, flight_publish_place(runner)) != 0;
+    return results_are_transactional(runner->worker) && runner->found_place &&
+           runner->found_place[0] != '\0' && strcmp(runner->found_place, flight_publish_place(runner)) != 0;
 }
 
 static void answer_place(struct flight_runner *runner, bool is_finished)
@@ -138,8 +140,8 @@ static void on_place(struct kafka_place_call *call, const struct error *error, b
 void flight_publish_ask_place(struct flight_runner *runner)
 {
     struct kafka_place place;
-    char text[FLIGHT_PLACE_SIZE];
-    memcpy(text, runner->found_place, sizeof text);
+    char text[PLACE_SIZE];
+    (void)snprintf(text, sizeof text, "%s", runner->found_place ? runner->found_place : "");
     buffer_release(&runner->sealed);
     if (runner->worker->source && parse_place(text, &place))
         kafka_source_ask_place(runner->worker->source, &runner->place_call, &place, on_place);

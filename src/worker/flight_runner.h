@@ -19,7 +19,6 @@ struct custody_runner;
 
 enum {
     FLIGHT_SEALED_UNTIL_MS = 360000, /* librdkafka's delivery timeout, and a minute */
-    FLIGHT_PLACE_SIZE = 300,         /* a topic's name has 249 characters at most */
 };
 
 enum park_reason { PARK_NOT_BEFORE, PARK_TENANT_SHARE };
@@ -37,10 +36,10 @@ struct flight_runner {
     struct timer timer;
     struct ledger_call ledger_call; /* acquire, seal; peek while it waits */
     struct ledger_call bind_call;
-    struct kafka_place_call place_call;  /* FOUND_SEALED for another record: is that one finished? */
-    char found_place[FLIGHT_PLACE_SIZE]; /* ... which is this, as the ledger has it */
-    const char *own_place;               /* of this record, likewise; in the arena; NULL: not said yet */
-    struct gate_wait gate;               /* to publish */
+    struct kafka_place_call place_call; /* FOUND_SEALED for another record: is that one finished? */
+    const char *found_place; /* ... which is this, as the ledger has it; in the arena; NULL: none */
+    const char *own_place;   /* of this record, likewise; NULL: not said yet */
+    struct gate_wait gate;   /* to publish */
     struct kafka_send send;
     struct custody_runner *custody;                         /* borrowed; NULL: none */
     struct execution_runner *run;                           /* owned; NULL: no attempt under way */

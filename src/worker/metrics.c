@@ -179,8 +179,8 @@ static void dollars(struct buffer *out, const char *name, const char *help, int6
 
 static void histogram(struct buffer *out, const char *name, const char *help, const struct histogram *values)
 {
-    static const double bounds_s[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
-                                      2.5,   5,    10,    30,   60,  300,  1800};
+    static const double bounds_s[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                                      1,     2.5,    5,     10,   30,    60,   300, 1800};
     head(out, name, "histogram", help);
     for (size_t i = 0; i < ARRAY_LENGTH(bounds_s); i++)
         buffer_append_format(
@@ -334,6 +334,8 @@ static void append_durations(struct buffer *out, const struct observe *observe)
 static void append_process(struct buffer *out, const struct observe *observe)
 {
     struct process_use use = process_use();
+    histogram(out, "e2b_worker_loop_lag_seconds", "How late the event loop was, looked at 10 times a second.",
+              &observe->loop_lag_ms);
     seconds(out, "e2b_worker_loop_lag_max_seconds", "gauge",
             "How late the event loop was at most since the last statistics (stats.interval_ms).",
             observe->loop_lag_max_ms);

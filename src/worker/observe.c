@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAG_CHECK_MS = 500 };
+enum { LAG_CHECK_MS = 100 };
 
 /* ---- events ---- */
 
@@ -339,7 +339,9 @@ static void on_lag_check(void *arg)
 {
     struct observe *observe = arg;
     int64_t now_ms = loop_now_ms(observe->worker->loop);
-    observe->loop_lag_max_ms = MAX(observe->loop_lag_max_ms, now_ms - observe->lag_checked_ms - LAG_CHECK_MS);
+    int64_t lag_ms = MAX(now_ms - observe->lag_checked_ms - LAG_CHECK_MS, 0);
+    observe->loop_lag_max_ms = MAX(observe->loop_lag_max_ms, lag_ms);
+    histogram_add(&observe->loop_lag_ms, lag_ms);
     observe->lag_checked_ms = now_ms;
     loop_timer_start(observe->worker->loop, &observe->lag_timer, LAG_CHECK_MS, on_lag_check, observe);
 }

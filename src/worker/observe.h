@@ -17,7 +17,7 @@ struct observe {
     int64_t accepted, attempts, adopted, retries, hops, cancels, duplicates, diverted, repeats;
     int64_t creates, create_failures, kills, kill_failures, doubts, reaped, freed;
     int64_t nano_usd, wasted_nano_usd;
-    struct histogram queued_ms, permit_wait_ms, create_ms, run_ms, total_ms, kill_ms;
+    struct histogram queued_ms, permit_wait_ms, create_ms, run_ms, total_ms, kill_ms, loop_lag_ms;
     int64_t started_unix_ms;
     int64_t loop_lag_max_ms, lag_checked_ms;
     struct timer stats_timer, lag_timer;

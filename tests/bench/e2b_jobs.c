@@ -1,13 +1,12 @@
 /* The cost of libe2b alone: create, run, kill, JOBS times, CONCURRENCY at a time. Prints one JSON line with
- * the CPU per job and the memory per job in flight. Compare with a bare curl loop against the same server.
+ * the CPU per job and the memory per job in flight. Compare with floor_http against the same server.
  *
  *   e2b_jobs API_URL SANDBOX_URL JOBS CONCURRENCY [CA_FILE] */
-#include <e2b/e2b.h>
+#include "usage.h"
 
+#include <e2b/e2b.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 #include <uv.h>
 
 struct bench {
@@ -83,24 +82,6 @@ static void begin(struct job *job)
                        on_created);
 }
 
-static long memory_kib(const char *name)
-{
-    char line[128];
-    long kib = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    while (status && fgets(line, sizeof line, status))
-        if (!strncmp(line, name, strlen(name)))
-            kib = strtol(line + strlen(name), NULL, 10);
-    if (status)
-        fclose(status);
-    return kib;
-}
-
-static double seconds(const struct timeval *time)
-{
-    return (double)time->tv_sec + (double)time->tv_usec / 1e6;
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 5) {
@@ -115,23 +96,21 @@ int main(int argc, char **argv)
                                                                                   .ca_file = argv[5],
                                                                                   .api_connections = 64});
     struct job *slots = calloc((size_t)concurrency, sizeof *slots);
-    long idle_kib = memory_kib("VmRSS:");
-    uint64_t start_ns = uv_hrtime();
+    long idle_kib = usage_memory_kib("VmRSS:");
+    struct usage start = usage_now();
     for (long i = 0; i < concurrency && bench.left > 0; i++) {
         slots[i].bench = &bench;
         slots[i].call.arg = &slots[i];
         begin(&slots[i]);
     }
     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
-    double wall_s = (double)(uv_hrtime() - start_ns) / 1e9;
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    double user_s = seconds(&usage.ru_utime), system_s = seconds(&usage.ru_stime);
+    struct usage used = usage_since(&start);
     printf("{\"name\":\"libe2b\",\"jobs\":%ld,\"concurrency\":%ld,\"failed\":%ld,\"outputs\":%ld,\"wall_s\":%"
            ".3f,"
            "\"user_us_per_job\":%.1f,\"system_us_per_job\":%.1f,\"rss_kib_per_slot\":%.1f}\n",
-           jobs, concurrency, bench.failed, bench.outputs, wall_s, user_s / (double)jobs * 1e6,
-           system_s / (double)jobs * 1e6, (double)(memory_kib("VmHWM:") - idle_kib) / (double)concurrency);
+           jobs, concurrency, bench.failed, bench.outputs, used.wall_s, used.user_s / (double)jobs * 1e6,
+           used.system_s / (double)jobs * 1e6,
+           (double)(usage_memory_kib("VmHWM:") - idle_kib) / (double)concurrency);
     free(slots);
     uv_loop_close(uv_default_loop());
     return bench.failed ? 1 : 0;

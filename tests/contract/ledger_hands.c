@@ -601,7 +601,7 @@ static void an_onlooker_is_no_worker(void **state)
 
 static const struct ledger_acquired *create(struct desk *desk, const char *job, int64_t milli, int64_t burst)
 {
-    char permit[32];
+    char permit[40];
     snprintf(permit, sizeof permit, "permit-of-%s", job);
     struct ledger_acquire wish = desk_wish(job, permit);
     wish.create_milli_per_s = milli;

@@ -61,10 +61,12 @@ static void fill(struct outcome *outcome)
     outcome_add_result(outcome, (struct bytes){bundle, strlen(bundle)});
     outcome->steps = steps;
     outcome->step_count = 2;
-    outcome->attempts[0] =
+    *outcome_attempt(outcome) =
         (struct attempt_report){.n = 1, .sandbox_id = "sb1", .code = CODE_SANDBOX_LOST, .ms = 9};
-    outcome->attempts[1] = (struct attempt_report){.n = 2, .ms = 800, .nano_usd = 40000, .is_adopted = true};
-    outcome->attempt_count = 2;
+    outcome_count_attempt(outcome);
+    *outcome_attempt(outcome) =
+        (struct attempt_report){.n = 2, .ms = 800, .nano_usd = 40000, .is_adopted = true};
+    outcome_count_attempt(outcome);
     outcome->timing = (struct timing){1, 2, 3, 4, 5, 6, 21, 1700000000000, 1700000000021};
     outcome->usage = (struct usage){12, 4096, 0, "sandbox"};
     outcome->nano_usd = 40000;

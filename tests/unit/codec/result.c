@@ -62,8 +62,9 @@ static void a_succeeded_result_is_as_the_contract_says(void **state)
     outcome.timing = (struct timing){1, 2, 3, 4, 5, -1, 15, 1700000000000, 1700000000015};
     outcome.usage =
         (struct usage){.cpu_ms = 9, .peak_memory_bytes = -1, .disk_bytes = -1, .source = "sandbox"};
-    outcome.attempts[0] = (struct attempt_report){.n = 1, .sandbox_id = "sb1", .ms = 1001, .nano_usd = 32500};
-    outcome.attempt_count = 1;
+    *outcome_attempt(&outcome) =
+        (struct attempt_report){.n = 1, .sandbox_id = "sb1", .ms = 1001, .nano_usd = 32500};
+    outcome_count_attempt(&outcome);
     static struct step_report steps[] = {{.name = "run", .ms = 5}};
     outcome.steps = steps;
     outcome.step_count = 1;
@@ -239,11 +240,12 @@ static void fill_hostile(struct random *random, struct outcome *outcome, struct 
         outcome_add_result(outcome, (struct bytes){"{\"text\":\"0123456789\"}", 21});
         outcome_warn(outcome, "%s", body);
     }
-    outcome->attempt_count = random_below(random, OUTCOME_ATTEMPTS_MAX + 1);
-    for (size_t i = 0; i < outcome->attempt_count; i++) {
-        outcome->attempts[i] = (struct attempt_report){
+    for (size_t i = random_below(random, OUTCOME_ATTEMPTS_MAX + 1); i > 0; i--) {
+        struct attempt_report *attempt = outcome_attempt(outcome);
+        *attempt = (struct attempt_report){
             .n = INT64_MAX, .ms = INT64_MAX, .nano_usd = INT64_MAX, .code = CODE_DEPENDENCY_INSTALL_FAILED};
-        memset(outcome->attempts[i].sandbox_id, 1, sizeof outcome->attempts[i].sandbox_id - 1);
+        memset(attempt->sandbox_id, 1, sizeof attempt->sandbox_id - 1);
+        outcome_count_attempt(outcome);
     }
     outcome->steps = steps;
     outcome->step_count = 40;

@@ -342,6 +342,21 @@ static void artifacts_are_bounded_and_hashed(void **state)
     outcome_release(&outcome);
 }
 
+static void attempts_grow_up_to_their_bound(void **state)
+{
+    (void)state;
+    struct outcome outcome;
+    outcome_init(&outcome, &limits);
+    for (int64_t n = 1; n <= OUTCOME_ATTEMPTS_MAX + 3; n++) {
+        outcome_attempt(&outcome)->n = n;
+        outcome_count_attempt(&outcome);
+    }
+    assert_int_equal(outcome.attempt_count, OUTCOME_ATTEMPTS_MAX);
+    assert_int_equal(outcome.attempts[0].n, 1);
+    assert_int_equal(outcome.attempts[OUTCOME_ATTEMPTS_MAX - 1].n, OUTCOME_ATTEMPTS_MAX + 3);
+    outcome_release(&outcome);
+}
+
 static void a_new_attempt_forgets_all_but_attempts_costs_and_warnings(void **state)
 {
     (void)state;
@@ -363,13 +378,14 @@ static void a_new_attempt_forgets_all_but_attempts_costs_and_warnings(void **sta
     outcome_blame(&outcome, CODE_SANDBOX_LOST, "run", "gone");
     outcome.provider_status = 502;
     outcome.exit_code = 1;
-    outcome.attempts[outcome.attempt_count++] = (struct attempt_report){.n = 1, .code = CODE_SANDBOX_LOST};
+    *outcome_attempt(&outcome) = (struct attempt_report){.n = 1, .code = CODE_SANDBOX_LOST};
+    outcome_count_attempt(&outcome);
     outcome.nano_usd = 77;
     outcome.timing.queued_ms = 5;
     outcome.timing.run_ms = 6;
     assert_true(outcome_memory(&outcome) > empty_memory + 64 * 2);
     outcome_clear_attempt(&outcome);
-    assert_int_equal(outcome_memory(&outcome), empty_memory);
+    assert_int_equal(outcome_memory(&outcome), empty_memory + sizeof(struct attempt_report));
     assert_int_equal(outcome.code, CODE_NONE);
     assert_text(outcome.message, "");
     assert_int_equal(outcome.provider_status, 0);
@@ -411,6 +427,7 @@ int main(void)
         cmocka_unit_test(warnings_are_bounded_and_said_once),
         cmocka_unit_test(results_are_bounded_in_number_and_bytes),
         cmocka_unit_test(artifacts_are_bounded_and_hashed),
+        cmocka_unit_test(attempts_grow_up_to_their_bound),
         cmocka_unit_test(a_new_attempt_forgets_all_but_attempts_costs_and_warnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

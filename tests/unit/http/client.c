@@ -33,6 +33,11 @@ static void on_pool_closed(void *arg)
     loop_free(world->loop, NULL, NULL);
 }
 
+static void on_nothing(void *arg)
+{
+    (void)arg;
+}
+
 static struct world *world_new(const struct http_client_options *options)
 {
     struct world *world = base_alloc(sizeof *world);
@@ -117,6 +122,24 @@ static void answers_with_headers_and_keeps_the_connection(void **state)
     assert_int_equal(world->connections, 1);
     assert_int_equal(http_client_connections(world->client), 1);
     world_free(world);
+}
+
+/* The server is the proxy: a name that no resolver knows leads to it. */
+static void goes_through_the_proxy_of_the_environment(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"http_proxy", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        struct world *world = world_new(&(struct http_client_options){0});
+        http_client_close(world->client, on_nothing, world);
+        setenv(names[i], server_url(world->server), /* overwrite= */ 1);
+        world->client = http_client_new(world->loop, &(struct http_client_options){0});
+        world->answer = server_says(404, "X-Kind: sort\r\n", "body");
+        start(world, &(struct http_request){.url = "http://nowhere.invalid/x", .timeout_ms = 5000});
+        run_until(world, "[404 sent body sort]");
+        unsetenv(names[i]);
+        world_free(world);
+    }
 }
 
 static void follows_no_redirect(void **state)
@@ -220,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_with_headers_and_keeps_the_connection),
+        cmocka_unit_test(goes_through_the_proxy_of_the_environment),
         cmocka_unit_test(follows_no_redirect),
         cmocka_unit_test(speaks_http_only),
         cmocka_unit_test(silence_ends_it_and_a_pause_is_no_silence),

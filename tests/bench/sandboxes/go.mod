@@ -1,0 +1,3 @@
+module sandboxes
+
+go 1.19
