@@ -506,6 +506,16 @@ static void acquire(struct flight_runner *runner, enum flight_state from)
     flight_acquire(runner);
 }
 
+static void set_aside(struct flight_runner *runner)
+{
+    if (runner->entry.sequence == 0) { /* held, then asked for out of turn: now it stands in line */
+        enter_queue(runner);
+        return;
+    }
+    queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
+    set_timer(runner);
+}
+
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)
 {
     worker_count_active(runner->worker, &runner->is_counted, is_active(runner->flight.state));
@@ -516,12 +526,7 @@ static void obey(struct flight_runner *runner, enum flight_state from, enum flig
         enter_queue(runner);
         return;
     case FLIGHT_ORDER_SET_ASIDE:
-        if (runner->entry.sequence == 0) { /* held, then asked for out of turn: now it stands in line */
-            enter_queue(runner);
-            return;
-        }
-        queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
-        set_timer(runner);
+        set_aside(runner);
         return;
     case FLIGHT_ORDER_SLEEP:
         fall_asleep(runner);
