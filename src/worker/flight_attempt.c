@@ -202,8 +202,8 @@ void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_err
     timing->create_ms = runner->is_attached ? 0 : custody->created_ms - runner->granted_ms;
     if (timing->started_unix_ms < 0)
         timing->started_unix_ms = loop_unix_ms(loop_of(runner)) - (now_ms - custody->created_ms);
-    (void)snprintf(outcome_attempt(&runner->outcome)->sandbox_id,
-                   sizeof outcome_attempt(&runner->outcome)->sandbox_id, "%s", custody->sandbox_id);
+    struct attempt_report *report = outcome_attempt(&runner->outcome);
+    (void)snprintf(report->sandbox_id, sizeof report->sandbox_id, "%s", custody->sandbox_id);
     bind_claim(runner);
     if (runner->is_attached) {
         execution_runner_resume(runner->run, custody->sandbox,
@@ -243,7 +243,7 @@ void flight_runner_note_stage(struct flight_runner *runner, enum execution_state
 static void account(struct flight_runner *runner, enum code code)
 {
     struct outcome *outcome = &runner->outcome;
-    struct attempt_report *report = outcome_attempt(&runner->outcome);
+    struct attempt_report *report = outcome_attempt(outcome);
     struct custody_runner *custody = runner->custody;
     report->code = code;
     if (custody && custody->created_ms > 0) {

@@ -32,7 +32,6 @@ PARTITIONS = 8
 CODE = "print('hello')\n" + "x = 1\n" * 8
 JOB_ID = re.compile(rb'"job_id": ?"([^"]+)"')
 READY_S, RESULT_S = 90, 240
-QUIET = {"log_level": 0}
 
 
 @dataclasses.dataclass
@@ -63,8 +62,6 @@ class Measured:
     added_ms: list[float] = dataclasses.field(default_factory=list)
     server: dict = dataclasses.field(default_factory=dict)
     statuses: dict[str, int] = dataclasses.field(default_factory=dict)
-    by_worker: dict[str, int] = dataclasses.field(default_factory=dict)
-    by_tenant: dict[str, int] = dataclasses.field(default_factory=dict)
     loop_lag_p99_ms: float | None = None
     problems: list[str] = dataclasses.field(default_factory=list)
 
@@ -187,12 +184,12 @@ class Rig:
     def warm_up(self) -> None:
         """A broker's first group and first producer make it create topics of its own: not in anybody's time."""
         stream.create_topics(self.kafka.bootstrap, {"warm": PARTITIONS})
-        producer = confluent_kafka.Producer({"bootstrap.servers": self.kafka.bootstrap, "enable.idempotence": True, **QUIET})
+        producer = confluent_kafka.Producer({"bootstrap.servers": self.kafka.bootstrap, "enable.idempotence": True, **stream.QUIET})
         for number in range(2000):
             producer.produce("warm", b"x" * 300, partition=number % PARTITIONS)
         producer.flush(30)
         reader = confluent_kafka.Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": "warm",
-                                           "auto.offset.reset": "earliest", **QUIET})
+                                           "auto.offset.reset": "earliest", **stream.QUIET})
         reader.subscribe(["warm"])
         wait_until(lambda: reader.consume(500, 0.5), 30, "the broker serves a group")
         reader.commit(asynchronous=False)
@@ -223,7 +220,7 @@ class Lane:
         self.parts: list[Part] = []
         self.sent: dict[bytes, float] = {}
         self.came: dict[bytes, tuple[float, int]] = {}  # wall clocks, in seconds and ms: here, at the broker
-        self.order: list[bytes] = []
+        self.order: list[bytes] = []  # results as they came, where their order is looked at
 
     # ---- begin ----
 
@@ -231,7 +228,7 @@ class Lane:
         bootstrap, names = self.rig.kafka.bootstrap, self.names
         stream.create_topics(bootstrap, {names.dlq: 1, names.control: 1, names.results + ".stats": 1,
                                          **{names.retry + tier: 1 for tier in ("1m", "10m", "1h")}})
-        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap, **stream.QUIET})
         sizes = {"retention.bytes": str(32 << 20), "segment.bytes": str(8 << 20)} if self.load.keeps_topics_small else {}
         topics = [confluent_kafka.admin.NewTopic(name, PARTITIONS, 1, config={**sizes, **settings}) for name, settings in
                   ((names.jobs(TASK), {}), (names.results, {"message.timestamp.type": "LogAppendTime"}))]
@@ -252,7 +249,7 @@ class Lane:
             "fetch.queue.backoff.ms": 5, "fetch.wait.max.ms": 100, "socket.nagle.disable": True})
         self.reader.consume(1, 0.2)
         self.producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap, "linger.ms": 0 if self.load.rate else 5,
-                                                  "acks": "all", "socket.nagle.disable": True, **QUIET})
+                                                  "acks": "all", "socket.nagle.disable": True, **stream.QUIET})
         self.make_jobs()
 
     def wait_assigned(self, admin) -> None:
@@ -323,7 +320,8 @@ class Lane:
             self.measured.problems.append(f"{key.decode()} has two results")
             return
         self.came[key] = now, message.timestamp()[1]
-        self.order.append(value if self.load.tenants > 1 else b"")
+        if self.load.tenants > 1:
+            self.order.append(value)
         status = re.search(rb'"status": ?"([a-z_]+)"', value)
         name = status[1].decode() if status else "?"
         self.measured.statuses[name] = self.measured.statuses.get(name, 0) + 1
