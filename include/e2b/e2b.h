@@ -107,7 +107,7 @@ struct e2b_client_options {
                               * for E2B's own domains, https://<port>-<id>.<domain> for others */
     const char *user_agent;  /* NULL: "libe2b/<version>" */
     const char *ca_file;     /* PEM; NULL: the system's */
-    int api_connections;     /* at most, to the control plane; 0: 16 */
+    int api_connections;     /* at most, to the control plane; 0: 64 */
     int envd_connections;    /* at most, HTTP/2 ones to the shared data host; 0: 32 */
     size_t max_answer_bytes; /* of an answer that is collected whole (lists, errors); 0: 8 MiB */
     size_t max_line_bytes;   /* of one event in a stream; 0: 16 MiB */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    API_CONNECTIONS = 16,
+    API_CONNECTIONS = 64,
     ENVD_CONNECTIONS = 32,
     API_LOST_MS = 20000,
     MAX_ANSWER_BYTES = 8 << 20,

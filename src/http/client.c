@@ -6,19 +6,26 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum {
     DEFAULT_CONNECT_MS = 10000,
     POOL_SIZE = 128, /* idle easy handles kept; each is about 6 KiB */
+    LEAST_KEPT = 16, /* connections */
+    SOCKETS_AT_FIRST = 64,
     KICKS_IN_A_TURN = 64,
 };
 
-/* One descriptor that curl wants watched. */
+/* One descriptor that curl uses. A connection stays watched for reading between two requests: every change of
+ * what is watched costs two system calls. But only one that a request was sent on: of others curl does not
+ * tell when it closes them, and the number may be another's by then. */
 struct http_socket {
     struct http_client *client; /* borrowed */
     curl_socket_t fd;
-    struct watch *watch;
-    int events; /* as curl asked last */
+    struct watch *watch; /* NULL: not yet */
+    int wanted;          /* as curl asked last; 0: nothing */
+    bool is_proven;      /* a request was sent on it */
 };
 
 /* ---- exchanges come and go ---- */
@@ -37,17 +44,53 @@ static void recycle(struct http_exchange *exchange)
     client->pooled++;
 }
 
+static void on_due(void *arg);
+
 static void take_from_curl(struct http_exchange *exchange)
 {
-    if (exchange->is_added)
-        curl_multi_remove_handle(exchange->client->multi, exchange->easy);
+    struct http_client *client = exchange->client;
+    if (!exchange->is_added)
+        return;
+    curl_multi_remove_handle(client->multi, exchange->easy);
     exchange->is_added = false;
+    client->added--;
+    if (!list_is_empty(&client->queued) && !client->is_closing)
+        loop_defer(client->loop, &client->kick, on_due, client);
 }
 
-/* What piled up while curl was on the stack. */
-static void flush(void *arg)
+/* Requests wait here for a connection rather than in curl, which would take each of them up twice. A host
+ * that may speak HTTP/2 gets them all: curl knows how many share a connection. */
+static bool has_room(const struct http_client *client)
 {
-    struct http_client *client = arg;
+    return !client->is_single || !client->options.is_always_limited ||
+           client->added < client->options.max_connections;
+}
+
+/* So many connections are kept as were in use at once: of curl's own rule, four for each request in flight,
+ * little is left between two bursts. */
+static void keep_connections(struct http_client *client)
+{
+    if (client->options.max_idle > 0 || client->added <= client->most_added)
+        return;
+    client->most_added = client->added;
+    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)MAX(client->most_added, LEAST_KEPT));
+}
+
+static void add_now(struct http_client *client, struct http_exchange *exchange)
+{
+    exchange->state = EXCHANGE_RUNNING;
+    exchange->is_added = true;
+    exchange->opened = 0;
+    client->added++;
+    keep_connections(client);
+    CURLMcode code = curl_multi_add_handle(client->multi, exchange->easy);
+    if (code != CURLM_OK)
+        base_die("curl_multi_add_handle: %s", curl_multi_strerror(code));
+}
+
+/* What piled up while curl was on the stack, or had enough to do. */
+static void flush(struct http_client *client)
+{
     struct link *link;
     if (client->is_in_curl)
         return;
@@ -56,23 +99,19 @@ static void flush(void *arg)
         take_from_curl(exchange);
         recycle(exchange);
     }
-    while ((link = list_pop_front(&client->queued)))
-        client_add(LIST_OBJECT(link, struct http_exchange, place));
+    while (has_room(client) && (link = list_pop_front(&client->queued)))
+        add_now(client, LIST_OBJECT(link, struct http_exchange, place));
 }
 
 void client_add(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
-    if (client->is_in_curl) {
-        exchange->state = EXCHANGE_QUEUED;
-        list_push_back(&client->queued, &exchange->place);
+    if (!client->is_in_curl && list_is_empty(&client->queued) && has_room(client)) {
+        add_now(client, exchange);
         return;
     }
-    exchange->state = EXCHANGE_RUNNING;
-    exchange->is_added = true;
-    CURLMcode code = curl_multi_add_handle(client->multi, exchange->easy);
-    if (code != CURLM_OK)
-        base_die("curl_multi_add_handle: %s", curl_multi_strerror(code));
+    exchange->state = EXCHANGE_QUEUED;
+    list_push_back(&client->queued, &exchange->place);
 }
 
 void client_remove(struct http_exchange *exchange)
@@ -116,41 +155,103 @@ static void drive(struct http_client *client, curl_socket_t fd, int events)
     reap(client);
 }
 
+/* ---- descriptors ---- */
+
+static struct http_socket **place_of(struct http_client *client, curl_socket_t fd)
+{
+    size_t index = (size_t)fd;
+    if (index >= client->socket_count) {
+        size_t count = 2 * index + SOCKETS_AT_FIRST;
+        client->sockets = base_realloc(client->sockets, count * sizeof(struct http_socket *));
+        memset(client->sockets + client->socket_count, 0,
+               (count - client->socket_count) * sizeof(struct http_socket *));
+        client->socket_count = count;
+    }
+    return &client->sockets[index];
+}
+
+static void forget_socket(struct http_client *client, curl_socket_t fd)
+{
+    struct http_socket *socket = TAKE(*place_of(client, fd));
+    if (!socket)
+        return;
+    if (socket->watch)
+        watch_close(socket->watch);
+    free(socket);
+}
+
+static struct http_socket *socket_of(struct http_client *client, curl_socket_t fd)
+{
+    struct http_socket **place = place_of(client, fd);
+    if (!*place) {
+        *place = base_alloc(sizeof **place);
+        **place = (struct http_socket){.client = client, .fd = fd};
+    }
+    return *place;
+}
+
+void client_opened(struct http_client *client, curl_socket_t fd)
+{
+    forget_socket(client, fd);
+    client->connections++;
+}
+
+void client_sent_first(struct http_client *client, curl_socket_t fd)
+{
+    socket_of(client, fd)->is_proven = true;
+}
+
+int client_close_socket(void *arg, curl_socket_t fd)
+{
+    forget_socket(arg, fd);
+    return close(fd);
+}
+
 /* A socket with a pending error is readable and writable to curl: so it sees the error itself, and knows a
  * lost connection from a failed one. The loop has stopped such a watch; curl may still want it. */
 static void on_socket_ready(void *arg, int events, int error)
 {
     struct http_socket *socket = arg;
     int seen = (events & WATCH_READ ? CURL_CSELECT_IN : 0) | (events & WATCH_WRITE ? CURL_CSELECT_OUT : 0);
+    if (socket->wanted == 0) {
+        watch_set(socket->watch, 0); /* its server closes it: curl finds out when it takes it */
+        return;
+    }
     if (error < 0) {
         seen = CURL_CSELECT_IN | CURL_CSELECT_OUT | CURL_CSELECT_ERR;
         watch_set(socket->watch, 0);
-        watch_set(socket->watch, socket->events);
+        watch_set(socket->watch, socket->wanted);
     }
     drive(socket->client, socket->fd, seen);
 }
 
+static void let_rest(struct http_client *client, curl_socket_t fd)
+{
+    struct http_socket *socket = *place_of(client, fd);
+    if (!socket)
+        return;
+    if (!socket->is_proven) {
+        forget_socket(client, fd);
+        return;
+    }
+    if (socket->watch && socket->wanted != WATCH_READ)
+        watch_set(socket->watch, 0);
+    socket->wanted = 0;
+}
+
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
 {
-    (void)easy;
+    (void)easy, (void)known;
     struct http_client *client = arg;
-    struct http_socket *socket = known;
     if (what == CURL_POLL_REMOVE) {
-        if (socket) {
-            watch_close(socket->watch);
-            free(socket);
-            curl_multi_assign(client->multi, fd, NULL);
-        }
+        let_rest(client, fd);
         return 0;
     }
-    if (!socket) {
-        socket = base_alloc(sizeof *socket);
-        *socket = (struct http_socket){.client = client, .fd = fd};
+    struct http_socket *socket = socket_of(client, fd);
+    if (!socket->watch)
         socket->watch = loop_watch_new(client->loop, fd, on_socket_ready, socket);
-        curl_multi_assign(client->multi, fd, socket);
-    }
-    socket->events = (what & CURL_POLL_IN ? WATCH_READ : 0) | (what & CURL_POLL_OUT ? WATCH_WRITE : 0);
-    watch_set(socket->watch, socket->events);
+    socket->wanted = (what & CURL_POLL_IN ? WATCH_READ : 0) | (what & CURL_POLL_OUT ? WATCH_WRITE : 0);
+    watch_set(socket->watch, socket->wanted);
     return 0;
 }
 
@@ -207,8 +308,9 @@ void client_unpause(struct http_exchange *exchange)
     reap(client);
 }
 
-void client_lift_limit(struct http_client *client)
+void client_met_http1(struct http_client *client)
 {
+    client->is_single = true;
     if (!client->is_limited || client->options.is_always_limited)
         return;
     client->is_limited = false;
@@ -289,6 +391,7 @@ static void destroy(void *arg)
     loop_defer_cancel(client->loop, &client->kick);
     free((char *)client->options.user_agent);
     free((char *)client->options.ca_file);
+    free(client->sockets);
     void (*closed)(void *) = client->closed;
     void *closed_arg = client->closed_arg;
     free(client);

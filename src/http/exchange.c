@@ -26,7 +26,9 @@ static int on_socket_opened(void *arg, curl_socket_t fd, curlsocktype purpose)
     struct http_exchange *exchange = arg;
     unsigned lost_ms = exchange->client->options.lost_ms;
     (void)purpose;
-    exchange->client->connections++;
+    client_opened(exchange->client, fd);
+    exchange->opened++;
+    exchange->opened_fd = fd;
     if (lost_ms > 0)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
     return CURL_SOCKOPT_OK;
@@ -50,6 +52,9 @@ static int on_before_sending(void *arg, char *primary_ip, char *local_ip, int pr
         exchange->failure = HTTP_EXPIRED;
         return CURL_PREREQFUNC_ABORT;
     }
+    if (exchange->opened == 1) /* of several that were tried curl does not say which it took */
+        client_sent_first(exchange->client, exchange->opened_fd);
+    exchange->opened = 0;
     exchange->was_sent = true;
     exchange->heard_ms = loop_now_ms(exchange->client->loop);
     return CURL_PREREQFUNC_OK;
@@ -244,7 +249,7 @@ void exchange_ended(struct http_exchange *exchange, CURLcode result)
     long version = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &version);
     if (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1)
-        client_lift_limit(exchange->client);
+        client_met_http1(exchange->client);
     int64_t pause_ms = (int64_t)RETRY_MS << exchange->tries;
     if (failure == HTTP_UNREACHABLE && exchange->tries + 1 < CONNECT_TRIES &&
         loop_now_ms(loop) + pause_ms < exchange->deadline_ms) {
@@ -287,6 +292,9 @@ static void set_static_options(struct http_exchange *exchange)
         curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_opened);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA,
+                     exchange->client); /* a connection outlives the exchange */
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_wants_body);

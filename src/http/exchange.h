@@ -22,6 +22,7 @@ struct http_client {
     bool is_in_curl; /* curl is on the stack: nothing may be added to it or removed */
     bool is_closing;
     bool is_limited;                    /* max_connections is in force */
+    bool is_single;                     /* the host speaks HTTP/1.1: a connection for each request */
     bool has_proxy;                     /* the environment names one, for some host */
     struct http_client_options options; /* its texts are ours */
     struct link live;                   /* all exchanges that have a caller */
@@ -29,7 +30,10 @@ struct http_client {
     struct link dead;                   /* to be removed when curl has returned (by `place`) */
     struct http_exchange *pool;
     int pooled;
+    int added, most_added; /* exchanges that curl has; at once, ever */
     int64_t connections;
+    struct http_socket **sockets; /* by descriptor; NULL: not curl's */
+    size_t socket_count;
     void (*closed)(void *);
     void *closed_arg;
 };
@@ -56,6 +60,8 @@ struct http_exchange {
     struct task resume;
     int64_t deadline_ms, idle_ms, heard_ms, retry_ms, send_before_boot_ms;
     int tries;
+    int opened; /* sockets, in this try; the last one is opened_fd */
+    curl_socket_t opened_fd;
     int status;
     enum http_failure failure; /* decided by us, over whatever curl says */
     const struct bytes *pieces;
@@ -79,6 +85,10 @@ void client_add(struct http_exchange *exchange);
 void client_remove(struct http_exchange *exchange); /* and back into the pool, when curl allows */
 struct http_exchange *client_take(struct http_client *client) MUST_USE; /* from the pool */
 void client_unpause(struct http_exchange *exchange);
-void client_lift_limit(struct http_client *client);
+void client_met_http1(struct http_client *client);
+/* Connections, as curl's callbacks tell of them. */
+void client_opened(struct http_client *client, curl_socket_t fd);
+void client_sent_first(struct http_client *client, curl_socket_t fd); /* its first request goes out */
+int client_close_socket(void *client, curl_socket_t fd);
 
 #endif

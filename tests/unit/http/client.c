@@ -230,6 +230,57 @@ static void limits_connections_only_while_they_are_shared(void **state)
     }
 }
 
+/* The next one takes the connection that a cancelled one had occupied. */
+static void waits_for_a_free_connection(void **state)
+{
+    (void)state;
+    struct world *world =
+        world_new(&(struct http_client_options){.max_connections = 1, .is_always_limited = true});
+    world->answer = server_says(200, NULL, "first");
+    start(world, &(struct http_request){0});
+    run_until(world, "first");
+    world->answer = (struct server_answer){.then = SERVER_HANGS};
+    start(world, &(struct http_request){0});
+    struct http_exchange *occupant = world->exchange;
+    start(world, &(struct http_request){0});
+    struct http_exchange *gives_up = world->exchange;
+    start(world, &(struct http_request){0});
+    start(world, &(struct http_request){.timeout_ms = 50});
+    run_until(world, "[0 failed  -]7"); /* it was never sent */
+    assert_int_equal(world->asked, 2);
+    world->answer = server_says(200, NULL, "next");
+    http_exchange_cancel(gives_up);
+    http_exchange_cancel(occupant);
+    run_until(world, "next");
+    assert_int_equal(world->asked, 3);
+    assert_int_equal(http_client_connections(world->client), 2); /* the cancelled one took its own along */
+    world_free(world);
+}
+
+/* A connection at rest is watched; that its server closes it is no reason to turn and turn. */
+static void rests_when_an_idle_connection_is_closed(void **state)
+{
+    (void)state;
+    struct world *world = world_new(&(struct http_client_options){0});
+    uv_timer_t alarm;
+    int turns = 0;
+    world->answer = server_says(200, NULL, "first");
+    world->answer.then = SERVER_CLOSES;
+    start(world, &(struct http_request){0});
+    run_until(world, "first");
+    uv_timer_init(&world->uv, &alarm);
+    uv_timer_start(&alarm, on_alarm, 100, 0);
+    for (; uv_is_active((uv_handle_t *)&alarm); turns++)
+        uv_run(&world->uv, UV_RUN_ONCE);
+    assert_in_range(turns, 1, 20);
+    uv_close((uv_handle_t *)&alarm, NULL);
+    world->answer = server_says(200, NULL, "second");
+    start(world, &(struct http_request){0});
+    run_until(world, "second");
+    assert_int_equal(world->connections, 2);
+    world_free(world);
+}
+
 static void reads_dates(void **state)
 {
     (void)state;
@@ -250,6 +301,8 @@ int main(void)
         cmocka_unit_test(a_pause_holds_and_a_resume_lets_go),
         cmocka_unit_test(a_connection_that_cannot_be_opened_is_tried_three_times),
         cmocka_unit_test(limits_connections_only_while_they_are_shared),
+        cmocka_unit_test(waits_for_a_free_connection),
+        cmocka_unit_test(rests_when_an_idle_connection_is_closed),
         cmocka_unit_test(reads_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
