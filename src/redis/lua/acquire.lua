@@ -97,34 +97,42 @@ if warm ~= '' then
     old_limits = p[2]
 end
 
+local function values(hash, names)
+    return #names > 0 and call('HMGET', L .. hash, unpack(names)) or {}
+end
+
 -- An operator's value replaces the caller's; a cut lowers either until its end.
-local function maximum(limit, max)
-    max = tonumber(call('HGET', L .. 'lim', limit) or max) or tonumber(max)
-    local cut = call('HGET', L .. 'cut', limit)
-    if cut then
-        local to, ends = string.match(cut, '^(%d+):(%d+)$')
+local named, maxima = {}, {}
+for i = 15, #A, 2 do named[#named + 1] = A[i] end
+local replaced, cuts = values('lim', named), values('cut', named)
+for i, limit in ipairs(named) do
+    local asked = tonumber(A[14 + 2 * i])
+    local max = tonumber(replaced[i] or asked) or asked
+    if cuts[i] then
+        local to, ends = string.match(cuts[i], '^(%d+):(%d+)$')
         if ends and tonumber(ends) > now then max = math.min(max, tonumber(to)) else call('HDEL', L .. 'cut', limit) end
     end
-    return max
+    maxima[limit] = max
 end
 
 local limits, class, unmet, unmet_all = {}, '', {}, 0
-for i = 15, #A, 2 do
-    local kind, name = string.sub(A[i], 1, 2), string.sub(A[i], 3)
+for _, limit in ipairs(named) do
+    local kind, name = string.sub(limit, 1, 2), string.sub(limit, 3)
     if kind == 'r:' then
-        unmet[name] = math.max(0, maximum(A[i], A[i + 1]) - call('SCARD', L .. 'l:c:' .. name))
+        unmet[name] = math.max(0, maxima[limit] - call('SCARD', L .. 'l:c:' .. name))
         unmet_all = unmet_all + unmet[name]
     else
-        limits[#limits + 1] = {A[i], A[i + 1]}
+        limits[#limits + 1] = limit
         if kind == 'c:' then class = name end
     end
 end
 
 -- Places that waiters of better rank may take. A waiter whose class is kept out by another's reserve is no rival:
 -- otherwise it and the class with the reserve would keep each other from the last places.
-local me, mine = tenant .. '|' .. worker, call('SCARD', L .. 'l:n:' .. tenant) / weight
+local me = tenant .. '|' .. worker
 local function rivals(Q, since, free_for)
     local count, by_class, q = 0, {}, call('HGETALL', Q)
+    local mine = call('SCARD', L .. 'l:n:' .. tenant) / weight
     for i = 1, #q, 2 do
         if q[i] ~= me then
             local began, seen, its_weight, its_class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
@@ -142,24 +150,26 @@ local function rivals(Q, since, free_for)
     return count
 end
 
+local queues = {}
+for i, limit in ipairs(limits) do queues[i] = L .. 'q:' .. limit end
+local is_queue = #queues > 0 and call('EXISTS', unpack(queues)) > 0
 local own, since = {}, now
-for i, limit in ipairs(limits) do
-    own[i] = call('HGET', L .. 'q:' .. limit[1], me)
+for i, Q in ipairs(is_queue and queues or {}) do
+    own[i] = call('HGET', Q, me)
     local began, seen = string.match(own[i] or '', '^(%d+):(%d+):')
     if seen and tonumber(seen) >= now - FRESH then since = math.min(since, tonumber(began)) end
 end
 
 local registered = {}
-for i, limit in ipairs(limits) do
-    local name, max = limit[1], maximum(limit[1], limit[2])
+for i, name in ipairs(limits) do
     if warm == '' or call('SISMEMBER', L .. 'l:' .. name, warm) == 0 then
-        local used, Q = call('SCARD', L .. 'l:' .. name), L .. 'q:' .. name
+        local max, used, Q = maxima[name], call('SCARD', L .. 'l:' .. name), queues[i]
         local function free_for(its_class)
             if name ~= 'g' then return max - used end
             return max - (unmet_all - (unmet[its_class] or 0)) - used
         end
         local free = free_for(class)
-        if free <= 0 or (call('HLEN', Q) > 0 and rivals(Q, since, free_for) >= free) then
+        if free <= 0 or (is_queue and call('HLEN', Q) > 0 and rivals(Q, since, free_for) >= free) then
             call('HSET', Q, me, string.format('%.0f:%.0f:%d:%s', since, now, weight, class))
             call('PEXPIRE', Q, 60000)
             return {'denied', name, used, used + free, 250}
@@ -190,16 +200,15 @@ for _, Q in ipairs(registered) do call('HDEL', Q, me) end
 attempt = attempt + 1
 call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', origin, 'hop', hop,
      'attempt', attempt, 'until', now + wait + claim_life, 'epoch', epoch)
-call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted', 'followed')
+if state then call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted', 'followed') end
 call('PEXPIRE', J, WEEK)
 local all, has = old_limits and {old_limits} or {}, {}
 for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end
 for _, limit in ipairs(limits) do
-    if not has[limit[1]] then all[#all + 1] = limit[1] end
-    call('SADD', L .. 'l:' .. limit[1], permit)
+    if not has[limit] then all[#all + 1] = limit end
+    call('SADD', L .. 'l:' .. limit, permit)
 end
 call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
-local P = L .. 'p:' .. permit
-call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch)
-if not old_limits then call('HSET', P, 'born', now) end
+local P, born = L .. 'p:' .. permit, old_limits and {} or {'born', now}
+call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch, unpack(born))
 return {'granted', permit, attempt, crashes, wait, began}

@@ -6,13 +6,13 @@
 -- owner learns by its seal that it is too late, and no second result is published.
 local job = A[1]
 local J = L .. 'j:' .. job
-if call('HGET', J, 'state') == 'done' then return 'ok' end
-local status = A[2] ~= '' and A[2] or call('HGET', J, 'status') or ''
+local c = call('HMGET', J, 'state', 'status', 'watch')
+if c[1] == 'done' then return 'ok' end
+local status = A[2] ~= '' and A[2] or c[2] or ''
 call('HSET', J, 'state', 'done', 'status', status, 'partition', A[3], 'offset', A[4])
 call('DEL', L .. 'o:' .. job)
-local watched = call('HDEL', J, 'watch')
 call('HDEL', J, 'owner', 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'hop', 'attempt', 'crashes',
-     'cancel', 'taken', 'counted', 'epoch', 'began', 'place', 'moved')
-if watched == 1 then call('PUBLISH', L .. 'ev', 'done ' .. job) end
+     'cancel', 'taken', 'counted', 'epoch', 'began', 'place', 'moved', 'watch')
+if c[3] then call('PUBLISH', L .. 'ev', 'done ' .. job) end
 call('PEXPIRE', J, A[5])
 return 'ok'

@@ -35,9 +35,10 @@ local function is_alive(worker)
     return ends and tonumber(ends) > now
 end
 
--- The only way out for a permit: all its records go together, so that every l: stays a subset of p.
-local function drop(permit)
-    local limits = call('HGET', L .. 'p:' .. permit, 'limits')
+-- The only way out for a permit: all its records go together, so that every l: stays a subset of p. limits: as its
+-- record has them, where the caller has read it.
+local function drop(permit, limits)
+    limits = limits or call('HGET', L .. 'p:' .. permit, 'limits')
     if limits then
         for name in string.gmatch(limits, '%S+') do call('SREM', L .. 'l:' .. name, permit) end
     end
@@ -47,9 +48,11 @@ local function drop(permit)
 end
 
 -- A claim that somebody runs or publishes, and its bytes, which it never outlives: what was sealed would be lost.
-local function keep(job)
+-- record: the bytes, where they are new.
+local function keep(job, record)
+    local O, ttl = L .. 'o:' .. job, WEEK + 60000
     call('PEXPIRE', L .. 'j:' .. job, WEEK)
-    call('PEXPIRE', L .. 'o:' .. job, WEEK + 60000)
+    if record then call('SET', O, record, 'PX', ttl) else call('PEXPIRE', O, ttl) end
 end
 
 -- A claim that nobody runs any more, free for the next attempt, or for a copy of its record.

@@ -25,11 +25,11 @@ if job ~= '' then
         give_up(J, 'idle', A[6])
     end
 end
-local p = call('HMGET', L .. 'p:' .. permit, 'worker', 'job')
+local p = call('HMGET', L .. 'p:' .. permit, 'worker', 'job', 'limits')
 if A[7] == '1' or not is_callers(p[1]) then return 0 end
 if p[1] == '' and p[2] ~= '' then -- nor shall anybody adopt it
     local c = call('HMGET', L .. 'j:' .. p[2], 'state', 'owner', 'permit')
     if c[1] == 'running' and c[2] == '' and c[3] == permit then give_up(L .. 'j:' .. p[2], 'idle', DAY) end
 end
-call('PUBLISH', L .. 'ev', 'free ' .. drop(permit))
+call('PUBLISH', L .. 'ev', 'free ' .. drop(permit, p[3]))
 return 1

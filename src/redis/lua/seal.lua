@@ -30,6 +30,5 @@ call('HDEL', J, 'taken', 'counted', 'place')
 if A[9] ~= '' and not string.find(' ' .. (c[6] or '') .. ' ', ' ' .. A[9] .. ' ', 1, true) then
     call('HSET', J, 'place', A[9])
 end
-call('SET', O, record)
-keep(job)
+keep(job, record)
 return 'ok'
