@@ -79,14 +79,20 @@ char *arena_strndup(struct arena *arena, const char *text, size_t length)
     return copy;
 }
 
+/* Mostly there is room in the chunk: it is written once then. */
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args;
+    struct arena_chunk *chunk = arena->chunks;
+    size_t room = chunk ? chunk->size - chunk->used : 0;
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(room > 0 ? (char *)chunk->data + chunk->used : NULL, room, format, args);
     va_end(args);
     assert(length >= 0);
+    bool is_written = (size_t)length < room;
     char *text = reserve(arena, (size_t)length + 1);
+    if (is_written && arena->chunks == chunk)
+        return text;
     va_start(args, format);
     (void)vsnprintf(text, (size_t)length + 1, format, args);
     va_end(args);

@@ -45,6 +45,22 @@ char *base_strndup(const char *text, size_t length)
     return copy;
 }
 
+size_t base_int_text(int64_t value, char ret[INT_TEXT_SIZE])
+{
+    char digits[INT_TEXT_SIZE];
+    char *first = digits + sizeof digits - 1;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    *first = '\0';
+    do
+        *--first = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        *--first = '-';
+    size_t length = (size_t)(digits + sizeof digits - 1 - first);
+    memcpy(ret, first, length + 1);
+    return length;
+}
+
 char *base_printf(const char *format, ...)
 {
     char *text = NULL;

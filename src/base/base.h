@@ -37,6 +37,9 @@ void *base_alloc(size_t size) MUST_USE; /* zeroed */
 void *base_realloc(void *memory, size_t size) MUST_USE;
 char *base_strdup(const char *text) MUST_USE; /* NULL gives NULL */
 char *base_strndup(const char *text, size_t length) MUST_USE;
+enum { INT_TEXT_SIZE = 21 };
+/* In decimal, with a NUL. Returns: the length. */
+size_t base_int_text(int64_t value, char ret[INT_TEXT_SIZE]);
 char *base_printf(const char *format, ...) PRINTF_LIKE(1, 2) MUST_USE;
 
 /* For locals that own: CLEANUP(base_freep) char *text = ...; */

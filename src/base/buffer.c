@@ -58,20 +58,35 @@ void buffer_append_text(struct buffer *buffer, const char *text)
 
 void buffer_append_byte(struct buffer *buffer, char byte)
 {
-    buffer_append(buffer, &byte, 1);
+    if (buffer->length + 2 > buffer->capacity)
+        buffer_reserve(buffer, 1);
+    buffer->data[buffer->length++] = byte;
+    buffer->data[buffer->length] = '\0';
 }
 
+void buffer_append_int(struct buffer *buffer, int64_t value)
+{
+    char text[INT_TEXT_SIZE];
+    buffer_append(buffer, text, base_int_text(value, text));
+}
+
+/* Mostly there is room: it is written once then. */
 void buffer_append_format(struct buffer *buffer, const char *format, ...)
 {
     va_list args;
+    buffer_reserve(buffer, 0);
+    size_t room = buffer->capacity - buffer->length;
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(buffer->data + buffer->length, room, format, args);
     va_end(args);
     assert(length >= 0);
-    buffer_reserve(buffer, (size_t)length);
-    va_start(args, format);
-    (void)vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, args);
-    va_end(args);
+    if ((size_t)length >= room) {
+        buffer->data[buffer->length] = '\0';
+        buffer_reserve(buffer, (size_t)length);
+        va_start(args, format);
+        (void)vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, args);
+        va_end(args);
+    }
     buffer->length += (size_t)length;
 }
 

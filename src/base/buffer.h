@@ -23,6 +23,7 @@ void buffer_reserve(struct buffer *buffer,
 void buffer_append(struct buffer *buffer, const void *data, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_append_byte(struct buffer *buffer, char byte);
+void buffer_append_int(struct buffer *buffer, int64_t value); /* in decimal */
 void buffer_append_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_drop_front(struct buffer *buffer,
                        size_t length); /* the first `length` bytes go, the rest moves down */

@@ -3,8 +3,6 @@
 #include "base/base64.h"
 #include "base/utf8.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static void before_value(struct writer *writer)
@@ -136,24 +134,20 @@ void writer_bool(struct writer *writer, bool value)
 
 void writer_int(struct writer *writer, int64_t value)
 {
-    char text[32];
-    int length = snprintf(text, sizeof text, "%" PRId64, value);
     before_value(writer);
-    buffer_append(writer->out, text, (size_t)length);
+    buffer_append_int(writer->out, value);
 }
 
 void writer_milli(struct writer *writer, int64_t milli)
 {
-    char text[40];
-    int length = snprintf(text, sizeof text, "%s%" PRIu64 ".%03u", milli < 0 ? "-" : "",
-                          (uint64_t)(milli < 0 ? -milli : milli) / 1000,
-                          (unsigned)((milli < 0 ? -milli : milli) % 1000));
-    while (text[length - 1] == '0')
-        length--;
-    if (text[length - 1] == '.')
-        length--;
+    uint64_t size = milli < 0 ? 0 - (uint64_t)milli : (uint64_t)milli;
+    unsigned rest = (unsigned)(size % 1000);
+    char decimals[] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10), (char)('0' + rest % 10)};
     before_value(writer);
-    buffer_append(writer->out, text, (size_t)length);
+    if (milli < 0)
+        buffer_append_byte(writer->out, '-');
+    buffer_append_int(writer->out, (int64_t)(size / 1000));
+    buffer_append(writer->out, decimals, rest == 0 ? 0 : rest % 100 == 0 ? 2 : rest % 10 == 0 ? 3 : 4);
 }
 
 void writer_base64(struct writer *writer, struct bytes data)

@@ -1,21 +1,20 @@
-/* A growing list of words, written by hiredis. */
+/* A command as it goes on the wire: "*COUNT", then "$LENGTH" and the bytes of each word. hiredis would copy
+ * every word three times, and print its length with printf: 3 % of the worker's CPU. */
 #include "redis/command.h"
 
-#include <hiredis/hiredis.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
+
+static const char line_end[] = "\r\n";
 
 void command_bytes(struct command *command, struct bytes bytes)
 {
-    if (command->count == command->capacity) {
-        command->capacity = MAX(command->capacity * 2, 32);
-        command->words = base_realloc(command->words, sizeof *command->words * (size_t)command->capacity);
-        command->lengths =
-            base_realloc(command->lengths, sizeof *command->lengths * (size_t)command->capacity);
-    }
-    command->words[command->count] = bytes.length > 0 ? bytes.data : "";
-    command->lengths[command->count++] = bytes.length;
+    struct buffer *words = &command->words;
+    buffer_append_byte(words, '$');
+    buffer_append_int(words, (int64_t)bytes.length);
+    buffer_append(words, line_end, 2);
+    buffer_append(words, bytes.data, bytes.length);
+    buffer_append(words, line_end, 2);
+    command->count++;
 }
 
 void command_text(struct command *command, const char *text)
@@ -25,30 +24,30 @@ void command_text(struct command *command, const char *text)
 
 void command_int(struct command *command, int64_t value)
 {
-    command_text(command, arena_printf(&command->arena, "%" PRId64, value));
+    char text[INT_TEXT_SIZE];
+    command_bytes(command, (struct bytes){.data = text, .length = base_int_text(value, text)});
 }
 
 void command_script(struct command *command, enum script_name script, const char *prefix)
 {
+    buffer_reserve(&command->words, 1024); /* most of them are shorter */
     command_text(command, "EVALSHA");
     command_text(command, scripts[script].sha1);
     command_text(command, "1");
     command_text(command, prefix);
 }
 
+/* hiredis searches in what it is given as in a text: a NUL follows, as in every buffer. */
 struct bytes command_format(struct command *command)
 {
-    char *wire = NULL;
-    int length = redisFormatCommandArgv(&wire, command->count, command->words, command->lengths);
-    if (length < 0)
-        base_die("out of memory writing a Redis command");
-    /* hiredis may have an allocator of its own: hand out memory that free(3) takes. It also searches in what
-     * it is given back as in a text, so a NUL follows. */
-    struct bytes bytes = {.data = base_strndup(wire, (size_t)length), .length = (size_t)length};
-    redisFreeCommand(wire);
-    arena_release(&command->arena);
-    free(command->words);
-    free(command->lengths);
+    struct buffer wire = {0};
+    buffer_reserve(&wire, command->words.length + 32);
+    buffer_append_byte(&wire, '*');
+    buffer_append_int(&wire, command->count);
+    buffer_append(&wire, line_end, 2);
+    buffer_append(&wire, command->words.data, command->words.length);
+    buffer_release(&command->words);
     *command = (struct command){0};
-    return bytes;
+    size_t length = wire.length;
+    return (struct bytes){.data = buffer_take(&wire), .length = length};
 }

@@ -1,16 +1,13 @@
 #ifndef REDIS_COMMAND_H
 #define REDIS_COMMAND_H
-#include "base/arena.h"
+#include "base/buffer.h"
 #include "redis/script.h"
 
-/* Builds one Redis command. Texts and bytes are borrowed until command_format; numbers are written into the
- * command. Zero is an empty command. */
+/* Builds one Redis command: an array of bulk strings (RESP), word by word. Zero is an empty command. */
 
 struct command {
-    struct arena arena;
-    const char **words;
-    size_t *lengths;
-    int count, capacity;
+    struct buffer words; /* as they go on the wire */
+    int64_t count;
 };
 
 void command_text(struct command *command, const char *text);
