@@ -27,7 +27,7 @@ def parse(words: list[str]):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)} (all); and soak, which is only run by its name")
     parser.add_argument("--short", action="store_true", help="few jobs, once: as CI runs it")
-    parser.add_argument("--repeats", type=int, default=3, help="of each measurement; medians count (3)")
+    parser.add_argument("--repeats", type=int, help="of each measurement; medians count (3; latency 5)")
     parser.add_argument("--no-peers", action="store_true", help="without the workers of ../shared/bench")
     parser.add_argument("--minutes", type=float, default=60, help="of the soak (60)")
     parser.add_argument("--write", action="store_true", help="keeps what was measured in tests/bench/RESULTS.md, with pictures")
