@@ -34,7 +34,8 @@ class Ratio:
 
 @dataclasses.dataclass
 class Outcome:
-    """columns: of the table; each row begins with a subject's name. bars: what the picture shows: title, unit, {name: value}."""
+    """columns: of the table; each row begins with a subject's name. bars: what the picture shows: title, unit, {name: value}.
+    pictures: further ones by their names, as SVG."""
     name: str
     about: str
     columns: list[str]
@@ -42,6 +43,7 @@ class Outcome:
     ratios: list[Ratio]
     bars: list[tuple[str, str, dict[str, float]]]
     problems: list[str] = dataclasses.field(default_factory=list)
+    pictures: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Bench:
