@@ -12,9 +12,12 @@ sys.dont_write_bytecode = True
 
 import report  # noqa: E402
 import usage  # noqa: E402
+from flame import profile  # noqa: E402
 from rig import Rig  # noqa: E402
 from scenarios import SCENARIOS, Bench  # noqa: E402
 from soak import soak  # noqa: E402
+
+BY_NAME = ("soak", "profile")
 
 ABOUT = """Measures the worker on this machine, beside the same work done by bare C programs (the floor) and, where
 ../shared/bench is there, beside the workers that others would write: real Kafka, real Redis, a server that answers E2B's
@@ -25,16 +28,17 @@ told); 1: one is, or a job was lost; 2: wrong words; 130: interrupted. Everythin
 def parse(words: list[str]):
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=ABOUT,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)} (all); and soak, which is only run by its name")
+    parser.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)} (all); and, only run by their names, soak and "
+                        "profile: where the worker's CPU goes, by perf, with a flame graph (results/flame.svg)")
     parser.add_argument("--short", action="store_true", help="few jobs, once: as CI runs it")
-    parser.add_argument("--repeats", type=int, default=3, help="of each measurement; medians count (3)")
+    parser.add_argument("--repeats", type=int, help="of each measurement; medians count (3; latency 5)")
     parser.add_argument("--no-peers", action="store_true", help="without the workers of ../shared/bench")
     parser.add_argument("--minutes", type=float, default=60, help="of the soak (60)")
     parser.add_argument("--write", action="store_true", help="keeps what was measured in tests/bench/RESULTS.md, with pictures")
     options = parser.parse_args(words)
-    unknown = [name for name in options.scenario if name not in (*SCENARIOS, "soak")]
+    unknown = [name for name in options.scenario if name not in (*SCENARIOS, *BY_NAME)]
     if unknown:
-        parser.error(f"no scenario {', '.join(unknown)}: there are {', '.join([*SCENARIOS, 'soak'])}")
+        parser.error(f"no scenario {', '.join(unknown)}: there are {', '.join([*SCENARIOS, *BY_NAME])}")
     return options
 
 
@@ -50,9 +54,10 @@ def main(words: list[str]) -> int:
     try:
         rig.open()
         bench = Bench(rig, options.short, options.repeats, not options.no_peers)
+        scenarios = {**SCENARIOS, "soak": lambda bench: soak(bench, options.minutes), "profile": profile}
         for name in options.scenario or SCENARIOS:
             tell(name)
-            outcomes.append(soak(bench, options.minutes) if name == "soak" else SCENARIOS[name](bench))
+            outcomes.append(scenarios[name](bench))
             print("\n" + report.show(outcomes[-1]), flush=True)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -44,8 +44,9 @@ RATIO_COLUMNS = ["ratio", "measured", "goal", "met"]
 
 
 def show(outcome: Outcome) -> str:
-    parts = [f"== {outcome.name}: {outcome.about}", table(outcome.columns, outcome.rows), "",
-             table(RATIO_COLUMNS, ratio_rows(outcome.ratios))]
+    parts = [f"== {outcome.name}: {outcome.about}", table(outcome.columns, outcome.rows)]
+    if outcome.ratios:
+        parts += ["", table(RATIO_COLUMNS, ratio_rows(outcome.ratios))]
     parts += [f"PROBLEM: {problem}" for problem in outcome.problems]
     parts += [f"BEYOND ITS LIMIT: {ratio.name} is {ratio.value:.2f}, the limit {ratio.limit:g}"
               for ratio in outcome.ratios if not ratio.meets(ratio.limit)]
@@ -72,8 +73,13 @@ def write(outcomes: list[Outcome], notes: pathlib.Path) -> pathlib.Path:
              f"{usage.machine()}; {datetime.date.today().isoformat()}.", ""]
     for outcome in outcomes:
         parts += [f"## {outcome.name}", "", outcome.about[0].upper() + outcome.about[1:] + ".", "",
-                  markdown(outcome.columns, outcome.rows), "", markdown(RATIO_COLUMNS, ratio_rows(outcome.ratios)), "",
-                  f"![{outcome.name}](results/{outcome.name}.svg)", ""]
+                  markdown(outcome.columns, outcome.rows), ""]
+        if outcome.ratios:
+            parts += [markdown(RATIO_COLUMNS, ratio_rows(outcome.ratios)), ""]
+        parts += [f"![{outcome.name}](results/{outcome.name}.svg)", ""]
+        for name, svg in outcome.pictures.items():
+            (HERE / "results" / f"{name}.svg").write_text(svg)
+            parts += [f"![{name}](results/{name}.svg)", ""]
         parts += [f"Problem: {problem}." for problem in outcome.problems]
     if notes.exists():
         parts.append(notes.read_text())

@@ -34,7 +34,8 @@ class Ratio:
 
 @dataclasses.dataclass
 class Outcome:
-    """columns: of the table; each row begins with a subject's name. bars: what the picture shows: title, unit, {name: value}."""
+    """columns: of the table; each row begins with a subject's name. bars: what the picture shows: title, unit, {name: value}.
+    pictures: further ones by their names, as SVG."""
     name: str
     about: str
     columns: list[str]
@@ -42,13 +43,16 @@ class Outcome:
     ratios: list[Ratio]
     bars: list[tuple[str, str, dict[str, float]]]
     problems: list[str] = dataclasses.field(default_factory=list)
+    pictures: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Bench:
     """What the scenarios share: the rig, how much time there is, the peers that are there."""
 
-    def __init__(self, rig: Rig, is_short: bool, repeats: int, with_peers: bool):
-        self.rig, self.is_short, self.repeats = rig, is_short, 1 if is_short else repeats
+    def __init__(self, rig: Rig, is_short: bool, repeats: int | None, with_peers: bool):
+        """repeats: None: as many as each scenario wants."""
+        self.rig, self.is_short = rig, is_short
+        self.repeats, self.latency_repeats = (1, 1) if is_short else (repeats or 3, repeats or 5)
         self.peers = find_peers(rig.tell) if with_peers else []
         self.problems: list[str] = []
 
@@ -197,7 +201,7 @@ def concurrency(bench: Bench) -> Outcome:
 def latency(bench: Bench) -> Outcome:
     jobs, sleep_ms = (200, 50) if bench.is_short else (2000, 50)
     found: dict[str, list[Measured]] = {"e2b-worker": [], "Kafka alone": []}
-    for _ in range(bench.repeats):
+    for _ in range(bench.latency_repeats):
         load = Load(jobs=jobs, in_flight=IN_FLIGHT, run_ms=sleep_ms, rate=20)
         server = bench.rig.server(load)
         try:
@@ -218,7 +222,7 @@ def latency(bench: Bench) -> Outcome:
     bars = [(f"added time, {label}", "ms", {name: at(name, share) for name in found}) for label, share in
             (("p50", 0.5), ("p99", 0.99))]
     about = f"{jobs} jobs at 20 a second, {sleep_ms} ms in the sandbox, one job of each subject after the other; " \
-            f"from sending a job to its result, less the sandbox's time; median of {bench.repeats}"
+            f"from sending a job to its result, less the sandbox's time; median of {bench.latency_repeats}"
     return bench.settle(Outcome("latency", about, ["subject", "p50 ms", "p90 ms", "p99 ms", "CPU us/job"], rows, ratios, bars))
 
 
