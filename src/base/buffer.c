@@ -44,7 +44,8 @@ void buffer_reserve(struct buffer *buffer, size_t more)
 
 void buffer_append(struct buffer *buffer, const void *data, size_t length)
 {
-    buffer_reserve(buffer, length);
+    if (!buffer->data || length >= buffer->capacity - buffer->length)
+        buffer_reserve(buffer, length);
     if (length > 0)
         memcpy(buffer->data + buffer->length, data, length);
     buffer->length += length;
@@ -58,7 +59,7 @@ void buffer_append_text(struct buffer *buffer, const char *text)
 
 void buffer_append_byte(struct buffer *buffer, char byte)
 {
-    if (buffer->length + 2 > buffer->capacity)
+    if (buffer->capacity - buffer->length < 2)
         buffer_reserve(buffer, 1);
     buffer->data[buffer->length++] = byte;
     buffer->data[buffer->length] = '\0';

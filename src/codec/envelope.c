@@ -172,11 +172,20 @@ void envelope_write(const struct envelope *envelope, struct envelope_headers *re
  * all names and values in that order, then the value. Text when its parts are text, and safe for bytes. */
 static const char magic[] = "record1 ";
 
+static void append_sizes(struct buffer *out, size_t first, size_t second)
+{
+    buffer_append_int(out, (int64_t)first);
+    buffer_append_byte(out, ' ');
+    buffer_append_int(out, (int64_t)second);
+    buffer_append_byte(out, '\n');
+}
+
 void record_pack(const struct header *headers, size_t count, struct bytes value, struct buffer *out)
 {
-    buffer_append_format(out, "%s%zu %zu\n", magic, count, value.length);
+    buffer_append_text(out, magic);
+    append_sizes(out, count, value.length);
     for (size_t i = 0; i < count; i++)
-        buffer_append_format(out, "%zu %zu\n", strlen(headers[i].name), headers[i].value.length);
+        append_sizes(out, strlen(headers[i].name), headers[i].value.length);
     for (size_t i = 0; i < count; i++) {
         buffer_append_text(out, headers[i].name);
         buffer_append(out, headers[i].value.data, headers[i].value.length);

@@ -380,9 +380,10 @@ static void write_cut_warning(struct encoding *encoding)
 static void write_count_warning(struct writer *writer, size_t count, const char *what)
 {
     char text[96];
+    if (count == 0)
+        return;
     (void)snprintf(text, sizeof text, "%zu %s", count, what);
-    if (count > 0)
-        writer_text(writer, text);
+    writer_text(writer, text);
 }
 
 static void write_warnings(struct encoding *encoding)

@@ -62,13 +62,35 @@ static uint64_t zero_bytes(uint64_t word)
     return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
 }
 
-/* Whether eight bytes need no escape: none below 0x20, no quote, no backslash. */
-static bool is_plain(const unsigned char *p)
+static uint64_t word_at(const unsigned char *p)
 {
     uint64_t word;
     memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* Whether eight bytes need no escape: none below 0x20, no quote, no backslash. */
+static bool is_plain(uint64_t word)
+{
     uint64_t controls = (word - 0x2020202020202020u) & ~word & 0x8080808080808080u;
     return !(controls | zero_bytes(word ^ 0x2222222222222222u) | zero_bytes(word ^ 0x5c5c5c5c5c5c5c5cu));
+}
+
+/* Whether all of it stands for itself, as most of what is written does: ASCII without controls, quotes and
+ * backslashes. */
+static bool is_plain_ascii(struct bytes text)
+{
+    const unsigned char *p = text.data;
+    size_t i = 0;
+    for (; text.length - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        uint64_t word = word_at(p + i);
+        if ((word & 0x8080808080808080u) || !is_plain(word))
+            return false;
+    }
+    for (; i < text.length; i++)
+        if (p[i] < 0x20 || p[i] >= 0x80 || p[i] == '"' || p[i] == '\\')
+            return false;
+    return true;
 }
 
 /* `text` is valid UTF-8 without NUL. */
@@ -79,7 +101,7 @@ static void append_quoted(struct buffer *out, struct bytes text)
     buffer_reserve(out, text.length + 2);
     buffer_append_byte(out, '"');
     for (size_t i = 0; i < text.length; i++) {
-        while (text.length - i > 8 && is_plain(p + i))
+        while (text.length - i > 8 && is_plain(word_at(p + i)))
             i += 8;
         if (p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
             continue;
@@ -95,8 +117,13 @@ static void append_quoted(struct buffer *out, struct bytes text)
 void writer_bytes(struct writer *writer, struct bytes text)
 {
     before_value(writer);
-    bool is_clean = text.length == 0 || (!memchr(text.data, '\0', text.length) && utf8_is_valid(text));
-    if (is_clean) {
+    if (is_plain_ascii(text)) {
+        buffer_append_byte(writer->out, '"');
+        buffer_append(writer->out, text.data, text.length);
+        buffer_append_byte(writer->out, '"');
+        return;
+    }
+    if (!memchr(text.data, '\0', text.length) && utf8_is_valid(text)) {
         append_quoted(writer->out, text);
         return;
     }

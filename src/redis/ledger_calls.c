@@ -4,7 +4,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { IDLE_TTL_MS = 24 * 3600 * 1000, MOST_LIMITS = 64, LARGEST_RECORD_BYTES = 16 * 1024 * 1024 };
+enum {
+    IDLE_TTL_MS = 24 * 3600 * 1000,
+    MOST_LIMITS = 64,
+    LARGEST_RECORD_BYTES = 16 * 1024 * 1024,
+    BATCH_BYTES = 16 * 1024, /* some fifty: a script keeps everybody else waiting for as long as it runs */
+};
 
 /* ---- requests ---- */
 
@@ -79,9 +84,12 @@ static void on_reply(void *arg, const struct error *error, const struct redisRep
     request_end(arg, error, reply);
 }
 
+/* Whoever asks finds done what was said before; bind and seal find nothing that depends on it. */
 void ledger_request_send(struct ledger_request *request, struct command *command)
 {
     struct ledger *ledger = request->ledger;
+    if (request->script != SCRIPT_BIND && request->script != SCRIPT_SEAL)
+        ledger_flush_batches(ledger);
     struct bytes wire = command_format(command);
     if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_reply, request))
         fail_later(request);
@@ -414,17 +422,72 @@ static void command_begin(struct ledger *ledger, struct command *command, enum s
     command_script(command, script, ledger->prefix);
 }
 
+static void flush(struct ledger *ledger, struct command *batch, const char *what)
+{
+    if (batch->count > 0)
+        background_add(ledger->background, what, command_format(batch));
+}
+
+void ledger_flush_batches(struct ledger *ledger)
+{
+    flush(ledger, &ledger->dones, "done");
+    flush(ledger, &ledger->releases, "release");
+    loop_defer_cancel(ledger->options.loop, &ledger->batch_task);
+}
+
+static void on_batch_task(void *arg)
+{
+    ledger_flush_batches(arg);
+}
+
+/* A batch to append to. Returns: whether it has just begun. */
+static bool batch_join(struct ledger *ledger, struct command *batch, enum script_name script)
+{
+    if (batch->words.length > BATCH_BYTES)
+        ledger_flush_batches(ledger);
+    loop_defer(ledger->options.loop, &ledger->batch_task, on_batch_task, ledger);
+    if (batch->count > 0)
+        return false;
+    command_begin(ledger, batch, script);
+    return true;
+}
+
 void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
                  int64_t offset, int64_t ttl_ms)
 {
+    struct command *command = &ledger->dones;
+    (void)batch_join(ledger, command, SCRIPT_DONE);
+    command_text(command, job);
+    command_text(command, status);
+    command_int(command, partition);
+    command_int(command, offset);
+    command_int(command, ttl_ms);
+}
+
+struct release {
+    const char *permit, *job, *state;
+    int64_t hop, ttl_ms;
+    bool keeps_permit, is_uncounted;
+};
+
+static void add_release(struct command *command, const struct release *release)
+{
+    command_text(command, release->permit);
+    command_text(command, release->job);
+    command_text(command, release->state);
+    command_int(command, release->hop);
+    command_int(command, release->ttl_ms);
+    command_int(command, release->keeps_permit ? 1 : 0);
+    command_int(command, release->is_uncounted ? 1 : 0);
+}
+
+static void release_now(struct ledger *ledger, const char *what, const struct release *release)
+{
     struct command command;
-    command_begin(ledger, &command, SCRIPT_DONE);
-    command_text(&command, job);
-    command_text(&command, status);
-    command_int(&command, partition);
-    command_int(&command, offset);
-    command_int(&command, ttl_ms);
-    background_add(ledger->background, "done", command_format(&command));
+    command_begin(ledger, &command, SCRIPT_RELEASE);
+    command_text(&command, ledger->worker);
+    add_release(&command, release);
+    background_add(ledger->background, what, command_format(&command));
 }
 
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what)
@@ -432,17 +495,21 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
     assert(job || !(what & LEDGER_RELEASE_CLAIM));
     if (what & LEDGER_RELEASE_PERMIT)
         (void)permits_remove(&ledger->permits, permit);
-    struct command command;
-    command_begin(ledger, &command, SCRIPT_RELEASE);
-    command_text(&command, ledger->worker);
-    command_text(&command, permit);
-    command_text(&command, what & LEDGER_RELEASE_CLAIM ? job : "");
-    command_text(&command, "idle");
-    command_int(&command, 0); /* the hop stays */
-    command_int(&command, IDLE_TTL_MS);
-    command_int(&command, what & LEDGER_RELEASE_PERMIT ? 0 : 1);
-    command_int(&command, what & LEDGER_UNCOUNT ? 1 : 0);
-    background_add(ledger->background, "release", command_format(&command));
+    const struct release release = {
+        .permit = permit,
+        .job = what & LEDGER_RELEASE_CLAIM ? job : "",
+        .state = "idle",
+        .ttl_ms = IDLE_TTL_MS,
+        .keeps_permit = !(what & LEDGER_RELEASE_PERMIT),
+        .is_uncounted = (what & LEDGER_UNCOUNT) != 0,
+    };
+    if (what & LEDGER_RELEASE_CLAIM) {
+        release_now(ledger, "release", &release);
+        return;
+    }
+    if (batch_join(ledger, &ledger->releases, SCRIPT_RELEASE))
+        command_text(&ledger->releases, ledger->worker);
+    add_release(&ledger->releases, &release);
 }
 
 void ledger_let_go(struct ledger *ledger, const char *permit)
@@ -452,17 +519,13 @@ void ledger_let_go(struct ledger *ledger, const char *permit)
 
 void ledger_park(struct ledger *ledger, const char *permit, const char *job, int64_t hop, int64_t delay_ms)
 {
-    struct command command;
-    command_begin(ledger, &command, SCRIPT_RELEASE);
-    command_text(&command, ledger->worker);
-    command_text(&command, permit);
-    command_text(&command, job);
-    command_text(&command, "parked");
-    command_int(&command, hop);
-    command_int(&command, delay_ms + IDLE_TTL_MS);
-    command_int(&command, 1); /* the permit stays */
-    command_int(&command, 0); /* the attempt counts */
-    background_add(ledger->background, "park", command_format(&command));
+    release_now(ledger, "park",
+                &(struct release){.permit = permit,
+                                  .job = job,
+                                  .state = "parked",
+                                  .hop = hop,
+                                  .ttl_ms = delay_ms + IDLE_TTL_MS,
+                                  .keeps_permit = true});
 }
 
 void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
@@ -497,5 +560,6 @@ void ledger_cut(struct ledger *ledger, const char *limit, int64_t max, int64_t t
 
 size_t ledger_background_count(const struct ledger *ledger)
 {
-    return background_count(ledger->background);
+    return background_count(ledger->background) + (ledger->dones.count > 0 ? 1 : 0) +
+           (ledger->releases.count > 0 ? 1 : 0);
 }

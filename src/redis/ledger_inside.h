@@ -22,6 +22,9 @@ struct ledger {
     struct hints *hints; /* NULL: an onlooker */
     struct pulse *pulse;
     struct background *background;
+    /* Many of these come in one turn of the loop: each of the two becomes one command at its end. */
+    struct command dones, releases; /* empty: none is waiting */
+    struct task batch_task;
     struct permits permits;
     struct link requests;
     enum ledger_state state;
@@ -78,6 +81,8 @@ struct ledger_request *ledger_request_word(struct ledger *ledger, struct ledger_
 void ledger_request_send(struct ledger_request *request, struct command *command);
 /* ... or not: the answer is NOT_NOW. */
 void ledger_request_refuse(struct ledger_request *request);
+/* What waits for the end of the turn goes into the background now. */
+void ledger_flush_batches(struct ledger *ledger);
 /* Everybody who waits falls silent. */
 void ledger_requests_silence(struct ledger *ledger);
 

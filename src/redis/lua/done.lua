@@ -1,18 +1,20 @@
--- done: job, status|'', partition, offset, ttl -> ok; '' keeps the status that was sealed
+-- done: [job, status|'', partition, offset, ttl]... -> ok; '' keeps the status that was sealed
 -- Writes j:, whether it is there or not, deletes o:, tells watchers. The first delivery's place is kept.
 --
 -- By anyone who had the record delivered, or read it in Kafka, in any state of the ledger and of the claim: that there
 -- is a result stays true. A claim that runs nevertheless was made by a ledger that had forgotten the verdict: its
 -- owner learns by its seal that it is too late, and no second result is published.
-local job = A[1]
-local J = L .. 'j:' .. job
-local c = call('HMGET', J, 'state', 'status', 'watch')
-if c[1] == 'done' then return 'ok' end
-local status = A[2] ~= '' and A[2] or c[2] or ''
-call('HSET', J, 'state', 'done', 'status', status, 'partition', A[3], 'offset', A[4])
-call('DEL', L .. 'o:' .. job)
-call('HDEL', J, 'owner', 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'hop', 'attempt', 'crashes',
-     'cancel', 'taken', 'counted', 'epoch', 'began', 'place', 'moved', 'watch')
-if c[3] then call('PUBLISH', L .. 'ev', 'done ' .. job) end
-call('PEXPIRE', J, A[5])
+local function done(job, status, partition, offset, ttl)
+    local J = L .. 'j:' .. job
+    local c = call('HMGET', J, 'state', 'status', 'watch')
+    if c[1] == 'done' then return end
+    if status == '' then status = c[2] or '' end
+    call('HSET', J, 'state', 'done', 'status', status, 'partition', partition, 'offset', offset)
+    call('DEL', L .. 'o:' .. job)
+    call('HDEL', J, 'owner', 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'hop', 'attempt', 'crashes',
+         'cancel', 'taken', 'counted', 'epoch', 'began', 'place', 'moved', 'watch')
+    if c[3] then call('PUBLISH', L .. 'ev', 'done ' .. job) end
+    call('PEXPIRE', J, ttl)
+end
+for i = 1, #A, 5 do done(A[i], A[i + 1], A[i + 2], A[i + 3], A[i + 4]) end
 return 'ok'

@@ -1,4 +1,4 @@
--- release: worker, permit|'', job|'', idle|parked, hop, ttl, keep 0|1, uncount 0|1 -> 1 (the permit is gone) | 0
+-- release: worker, [permit|'', job|'', idle|parked, hop, ttl, keep 0|1, uncount 0|1]... -> how many permits are gone
 -- Writes j:, and drops the permit unless keep (a create in doubt keeps its place); tells who waits for its limits.
 --
 -- Closes: a worker that was stopped and wakes after its sandbox was adopted must not free the adopter's place: the
@@ -7,29 +7,39 @@
 -- parked: a copy of the record with this hop is in Kafka. That stays true as well, whatever became of the claim, so it
 -- is written where nobody runs the job: an earlier copy that is read again is stale. In a rebuild nobody can know that
 -- but who ran it: a run that is asserted after it would be void, and begin again.
-local worker, permit, job = A[1], A[2], A[3]
+local worker = A[1]
 local function is_callers(owner)
     return owner == worker or (owner == '' and call('HGET', L .. 'led', 'state') == 'rebuilding')
 end
-if job ~= '' then
+
+local function release_claim(permit, job, to, hop, ttl, is_uncounted)
     local J = L .. 'j:' .. job
     local c = call('HMGET', J, 'state', 'owner', 'permit', 'attempt', 'hop')
     local is_mine = c[1] == 'running' and c[3] == permit and is_callers(c[2])
-    local hop = math.max(tonumber(A[5]), tonumber(c[5] or 0))
-    if is_mine and A[8] == '1' then call('HSET', J, 'attempt', math.max(0, tonumber(c[4] or 0) - 1)) end
+    if is_mine and is_uncounted then call('HSET', J, 'attempt', math.max(0, tonumber(c[4] or 0) - 1)) end
     local is_free = (not c[1] or c[1] == 'idle' or c[1] == 'parked') and not not_ready()
-    if A[4] == 'parked' and (is_mine or is_free) then
-        call('HSET', J, 'hop', hop)
-        give_up(J, 'parked', A[6])
+    if to == 'parked' and (is_mine or is_free) then
+        call('HSET', J, 'hop', math.max(tonumber(hop), tonumber(c[5] or 0)))
+        give_up(J, 'parked', ttl)
     elseif is_mine then
-        give_up(J, 'idle', A[6])
+        give_up(J, 'idle', ttl)
     end
 end
-local p = call('HMGET', L .. 'p:' .. permit, 'worker', 'job', 'limits')
-if A[7] == '1' or not is_callers(p[1]) then return 0 end
-if p[1] == '' and p[2] ~= '' then -- nor shall anybody adopt it
-    local c = call('HMGET', L .. 'j:' .. p[2], 'state', 'owner', 'permit')
-    if c[1] == 'running' and c[2] == '' and c[3] == permit then give_up(L .. 'j:' .. p[2], 'idle', DAY) end
+
+local function release_permit(permit)
+    local p = call('HMGET', L .. 'p:' .. permit, 'worker', 'job', 'limits')
+    if not is_callers(p[1]) then return 0 end
+    if p[1] == '' and p[2] ~= '' then -- nor shall anybody adopt it
+        local c = call('HMGET', L .. 'j:' .. p[2], 'state', 'owner', 'permit')
+        if c[1] == 'running' and c[2] == '' and c[3] == permit then give_up(L .. 'j:' .. p[2], 'idle', DAY) end
+    end
+    call('PUBLISH', L .. 'ev', 'free ' .. drop(permit, p[3]))
+    return 1
 end
-call('PUBLISH', L .. 'ev', 'free ' .. drop(permit, p[3]))
-return 1
+
+local gone = 0
+for i = 2, #A, 7 do
+    if A[i + 1] ~= '' then release_claim(A[i], A[i + 1], A[i + 2], A[i + 3], A[i + 4], A[i + 6] == '1') end
+    if A[i + 5] ~= '1' then gone = gone + release_permit(A[i]) end
+end
+return gone
