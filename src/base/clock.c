@@ -29,14 +29,33 @@ int64_t clock_unix_ms(void)
     return read_ms(CLOCK_REALTIME);
 }
 
+#define LAST_UNIX_MS INT64_C(253402300799999) /* of the years with four digits */
+
+static char *digits(char *text, int value, int count)
+{
+    for (int i = count; i-- > 0; value /= 10)
+        text[i] = (char)('0' + value % 10);
+    return text + count;
+}
+
+/* By hand, since strftime and printf were 1.4 % of the worker's instructions. */
 void clock_format(int64_t unix_ms, char text[CLOCK_TEXT_SIZE])
 {
+    unix_ms = MAX(0, MIN(unix_ms, LAST_UNIX_MS)); /* who is further off has no clock */
     time_t seconds = (time_t)(unix_ms / 1000);
     struct tm utc;
     if (!gmtime_r(&seconds, &utc))
         base_die("no calendar date for %lld ms", (long long)unix_ms);
-    size_t length = strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(text + length, CLOCK_TEXT_SIZE - length, ".%03dZ", (int)(unix_ms % 1000));
+    const int parts[] = {utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec};
+    char *at = digits(text, utc.tm_year + 1900, 4);
+    for (size_t i = 0; i < ARRAY_LENGTH(parts); i++) {
+        *at++ = "--T::"[i];
+        at = digits(at, parts[i], 2);
+    }
+    *at++ = '.';
+    at = digits(at, (int)(unix_ms % 1000), 3);
+    *at++ = 'Z';
+    *at = '\0';
 }
 
 /* ".123456" -> 123; leaves *text behind the digits. */

@@ -286,8 +286,10 @@ static void set_static_options(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->reason);
     if (options->user_agent)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
-    if (!exchange->client->has_proxy)
+    if (!exchange->client->has_proxy) {
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    }
     if (options->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_opened);

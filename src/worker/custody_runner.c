@@ -351,9 +351,13 @@ static void take_over_names(struct custody_runner *runner, struct flight_runner 
 {
     const struct plan *plan = &flight->plan;
     struct buffer limits = {0};
-    for (size_t i = 0; i < plan->limit_count; i++)
-        if (strncmp(plan->limits[i].name, "r:", 2) != 0)
-            buffer_append_format(&limits, "%s%s", limits.length > 0 ? " " : "", plan->limits[i].name);
+    for (size_t i = 0; i < plan->limit_count; i++) {
+        if (strncmp(plan->limits[i].name, "r:", 2) == 0)
+            continue;
+        if (limits.length > 0)
+            buffer_append_byte(&limits, ' ');
+        buffer_append_text(&limits, plan->limits[i].name);
+    }
     runner->flight = flight;
     runner->plan = plan;
     runner->tenant = base_strdup(flight->job.tenant_id);

@@ -25,6 +25,12 @@ static void rfc3339_is_read_and_written(void **state)
     char text[CLOCK_TEXT_SIZE];
     clock_format(1795248930123, text);
     assert_text(text, "2026-11-21T08:15:30.123Z");
+    clock_format(1709164800004, text);
+    assert_text(text, "2024-02-29T00:00:00.004Z");
+    clock_format(INT64_MIN, text);
+    assert_text(text, "1970-01-01T00:00:00.000Z");
+    clock_format(INT64_MAX, text);
+    assert_text(text, "9999-12-31T23:59:59.999Z");
 }
 
 static void what_is_no_rfc3339_is_refused(void **state)
