@@ -47,6 +47,7 @@ struct slot {
     size_t length; /* of the answer */
     char answer[ANSWER_BYTES];
     char id[64];
+    double began_ms;            /* when its create was asked for */
     struct curl_slist lines[2]; /* the sandbox's own, before execute_lines */
     char id_line[128], token_line[LINE_BYTES];
 };
@@ -54,6 +55,7 @@ struct slot {
 /* What the environment says. */
 struct settings {
     long run_ms, api_connections, buffer_bytes, pipe_wait;
+    long rate;    /* jobs begun a second; 0: as fast as they go */
     long version; /* CURL_HTTP_VERSION_NONE: curl's own choice */
 };
 
@@ -69,7 +71,11 @@ struct bench {
     char create_body[CODE_BYTES], execute_body[CODE_BYTES];
     struct curl_slist *create_lines, *execute_lines, *kill_lines;
     struct slot *slots;
-    long jobs, concurrency, begun, active, errors, connections;
+    struct slot **waiting; /* slots whose next job is not due yet */
+    long waiting_count;
+    double first_ms;  /* when the first job was begun */
+    double *added_ms; /* of each job: until its run had ended, less the run */
+    long jobs, concurrency, begun, active, errors, connections, run_count;
 };
 
 static void die(const char *what)
@@ -136,9 +142,7 @@ static int on_curl_close(void *arg, curl_socket_t fd)
 
 static int64_t now_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)usage_exact_ms();
 }
 
 static int on_curl_timer(CURLM *multi, long delay_ms, void *arg)
@@ -200,6 +204,14 @@ static void send_step(struct slot *slot, enum step step)
         die("floor_http: curl_multi_add_handle");
 }
 
+/* When the next job is to begin. */
+static double next_ms(const struct bench *bench)
+{
+    return bench->settings.rate > 0
+               ? bench->first_ms + (double)bench->begun * 1000 / (double)bench->settings.rate
+               : 0;
+}
+
 static void begin(struct slot *slot)
 {
     struct bench *bench = slot->bench;
@@ -207,8 +219,20 @@ static void begin(struct slot *slot)
         bench->active--;
         return;
     }
+    slot->began_ms = usage_exact_ms();
+    if (slot->began_ms < next_ms(bench)) {
+        bench->waiting[bench->waiting_count++] = slot;
+        return;
+    }
     bench->begun++;
     send_step(slot, STEP_CREATE);
+}
+
+/* Slots that wait for the time of their next job, and whose time has come. */
+static void begin_due(struct bench *bench)
+{
+    while (bench->waiting_count > 0 && (bench->begun == bench->jobs || usage_exact_ms() >= next_ms(bench)))
+        begin(bench->waiting[--bench->waiting_count]);
 }
 
 /* ---- Answers ---- */
@@ -280,6 +304,9 @@ static void answered(struct slot *slot, CURLcode result)
         complain(slot, result, status);
     }
     if (slot->step == STEP_EXECUTE)
+        bench->added_ms[bench->run_count++] =
+            usage_exact_ms() - slot->began_ms - (double)bench->settings.run_ms;
+    if (slot->step == STEP_EXECUTE)
         send_step(slot, STEP_KILL); /* after a bad answer too: the sandbox is there */
     else if (slot->step == STEP_CREATE && is_good)
         send_step(slot, STEP_EXECUTE);
@@ -349,10 +376,13 @@ static bool run(struct bench *bench)
             return false;
         wake_ms = bench->api.due_ms < wake_ms ? bench->api.due_ms : wake_ms;
         wake_ms = bench->sandboxes.due_ms < wake_ms ? bench->sandboxes.due_ms : wake_ms;
+        if (bench->waiting_count > 0 && next_ms(bench) < (double)wake_ms)
+            wake_ms = (int64_t)next_ms(bench);
         int count =
             epoll_wait(bench->epoll, events, EVENTS, wake_ms > time_ms ? (int)(wake_ms - time_ms) : 0);
         for (int i = 0; i < count; i++)
             on_event(bench, &events[i]);
+        begin_due(bench);
         if (count > 0)
             heard_ms = now_ms();
     }
@@ -375,7 +405,8 @@ static bool read_settings(struct settings *settings, bool is_https)
     return usage_number_of("RUN_MS", 0, 3600000, &settings->run_ms) &&
            usage_number_of("API_CONNECTIONS", 1, 1000000, &settings->api_connections) &&
            usage_number_of("BUFFER_BYTES", 1024, 1 << 19, &settings->buffer_bytes) &&
-           usage_number_of("PIPEWAIT", 0, 1, &settings->pipe_wait);
+           usage_number_of("PIPEWAIT", 0, 1, &settings->pipe_wait) &&
+           usage_number_of("RATE", 1, 1000000, &settings->rate);
 }
 
 static bool read_words(struct bench *bench, int argc, char **argv)
@@ -459,7 +490,9 @@ static void open_bench(struct bench *bench)
     bench->epoll = epoll_create1(EPOLL_CLOEXEC);
     bench->share = curl_share_init();
     bench->slots = calloc((size_t)bench->concurrency, sizeof *bench->slots);
-    if (bench->epoll < 0 || !bench->share || !bench->slots)
+    bench->waiting = calloc((size_t)bench->concurrency, sizeof(struct slot *));
+    bench->added_ms = calloc((size_t)bench->jobs, sizeof *bench->added_ms);
+    if (bench->epoll < 0 || !bench->share || !bench->slots || !bench->waiting || !bench->added_ms)
         die("floor_http");
     curl_share_setopt(bench->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     write_requests(bench);
@@ -480,6 +513,8 @@ static void close_bench(struct bench *bench)
     curl_slist_free_all(bench->execute_lines);
     curl_slist_free_all(bench->kill_lines);
     free(bench->slots);
+    free(bench->waiting);
+    free(bench->added_ms);
     free(bench->watches);
     close(bench->epoll);
     curl_global_cleanup();
@@ -491,11 +526,14 @@ static void print(const struct bench *bench, const struct usage *used, long idle
     long peak_kib = usage_memory_kib("VmHWM:");
     printf("{\"name\":\"floor_http\",\"jobs\":%ld,\"concurrency\":%ld,\"errors\":%ld,\"wall_s\":%.3f,"
            "\"jobs_per_s\":%.0f,\"user_us_per_job\":%.1f,\"system_us_per_job\":%.1f,\"cpu_us_per_job\":%.1f,"
-           "\"rss_idle_kib\":%ld,\"rss_peak_kib\":%ld,\"kib_per_slot\":%.1f,\"connections\":%ld}\n",
+           "\"rss_idle_kib\":%ld,\"rss_peak_kib\":%ld,\"kib_per_slot\":%.1f,\"connections\":%ld,"
+           "\"added_p50_ms\":%.3f,\"added_p90_ms\":%.3f,\"added_p99_ms\":%.3f}\n",
            bench->jobs, bench->concurrency, bench->errors, used->wall_s, jobs / used->wall_s,
            used->user_s / jobs * 1e6, used->system_s / jobs * 1e6,
            (used->user_s + used->system_s) / jobs * 1e6, idle_kib, peak_kib,
-           (double)(peak_kib - idle_kib) / (double)bench->concurrency, bench->connections);
+           (double)(peak_kib - idle_kib) / (double)bench->concurrency, bench->connections,
+           usage_at(bench->added_ms, bench->run_count, 0.5), usage_at(bench->added_ms, bench->run_count, 0.9),
+           usage_at(bench->added_ms, bench->run_count, 0.99));
 }
 
 static int explain(void)
@@ -507,7 +545,8 @@ static int explain(void)
                     "  API_CONNECTIONS=N   connections for create and kill, at most\n"
                     "  BUFFER_BYTES=N      curl's buffer for an answer\n"
                     "  HTTP_VERSION=1.1|2  2 for https only; without it curl chooses\n"
-                    "  PIPEWAIT=1          waits for an HTTP/2 connection to share\n");
+                    "  PIPEWAIT=1          waits for an HTTP/2 connection to share\n"
+                    "  RATE=N              jobs begun a second, at most\n");
     return 2;
 }
 
@@ -524,6 +563,7 @@ int main(int argc, char **argv)
     open_bench(&bench);
     struct usage start = usage_now();
     bench.active = bench.concurrency;
+    bench.first_ms = usage_exact_ms();
     for (long i = 0; i < bench.concurrency; i++)
         begin(&bench.slots[i]);
     if (!run(&bench)) {
@@ -532,6 +572,7 @@ int main(int argc, char **argv)
         bench.errors += left;
     }
     struct usage used = usage_since(&start);
+    qsort(bench.added_ms, (size_t)bench.run_count, sizeof *bench.added_ms, usage_by_size);
     print(&bench, &used, idle_kib);
     close_bench(&bench);
     return bench.errors ? 1 : 0;

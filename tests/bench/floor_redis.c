@@ -1,7 +1,7 @@
 /* The floor of a job's Redis part: one permit taken and given back, JOBS times, IN_FLIGHT jobs at a time,
  * pipelined on one connection. Prints one JSON line; exit code 1 when an answer was wrong.
  *
- *   floor_redis PORT JOBS IN_FLIGHT
+ *   [RATE=N] floor_redis PORT JOBS IN_FLIGHT
  *
  * What could be cheaper is not done by a worker that keeps its limits: two scripts a job, a lease each. What
  * a client can save is saved: a command is written once and only its digits change; an answer is a number and
@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <hiredis/hiredis.h>
+#include <unistd.h>
 
 #define KEY "e2b-bench:permits"
 
@@ -39,12 +40,16 @@ struct slot {
     long job;
     enum step step;
     bool is_over;
+    double began_ms;
 };
 
 struct bench {
     redisContext *redis;
     struct command commands[STEP_COUNT];
     long jobs, in_flight, begun, ended, bad;
+    long rate; /* jobs begun a second; 0: as fast as they go */
+    double first_ms;
+    double *added_ms; /* of each job: both its round trips */
 };
 
 /* ---- Commands ---- */
@@ -105,11 +110,21 @@ static void read_numbers_only(redisContext *redis)
 
 /* ---- The run ---- */
 
+static void wait_until_due(const struct bench *bench)
+{
+    double wait_ms = bench->first_ms + (double)bench->begun * 1000 / (double)bench->rate - usage_exact_ms();
+    if (wait_ms > 0)
+        usleep((useconds_t)(wait_ms * 1000));
+}
+
 static void begin(struct bench *bench, struct slot *slot)
 {
     slot->is_over = bench->begun == bench->jobs;
     if (slot->is_over)
         return;
+    if (bench->rate > 0)
+        wait_until_due(bench);
+    slot->began_ms = usage_exact_ms();
     slot->job = bench->begun++;
     slot->step = TAKE;
     append(bench, slot);
@@ -124,7 +139,7 @@ static void answered(struct bench *bench, struct slot *slot, bool is_good)
         append(bench, slot);
         return;
     }
-    bench->ended++;
+    bench->added_ms[bench->ended++] = usage_exact_ms() - slot->began_ms;
     begin(bench, slot);
 }
 
@@ -132,6 +147,7 @@ static void answered(struct bench *bench, struct slot *slot, bool is_good)
  * turns. redisGetReply sends what was appended when it finds nothing more to read. */
 static bool run(struct bench *bench, struct slot *slots)
 {
+    bench->first_ms = usage_exact_ms();
     for (long i = 0; i < bench->in_flight; i++)
         begin(bench, &slots[i]);
     for (long i = 0; bench->ended < bench->jobs; i = i + 1 < bench->in_flight ? i + 1 : 0) {
@@ -161,10 +177,13 @@ static bool open_redis(struct bench *bench, int port)
 static void print(const struct bench *bench, const struct usage *used)
 {
     double jobs = (double)bench->jobs;
+    qsort(bench->added_ms, (size_t)bench->ended, sizeof *bench->added_ms, usage_by_size);
     printf("{\"name\":\"floor_redis\",\"jobs\":%ld,\"in_flight\":%ld,\"bad\":%ld,\"wall_s\":%.3f,"
-           "\"jobs_per_s\":%.0f,\"cpu_us_per_job\":%.2f}\n",
+           "\"jobs_per_s\":%.0f,\"cpu_us_per_job\":%.2f,"
+           "\"added_p50_ms\":%.3f,\"added_p90_ms\":%.3f,\"added_p99_ms\":%.3f}\n",
            bench->jobs, bench->in_flight, bench->bad, used->wall_s, jobs / used->wall_s,
-           (used->user_s + used->system_s) / jobs * 1e6);
+           (used->user_s + used->system_s) / jobs * 1e6, usage_at(bench->added_ms, bench->ended, 0.5),
+           usage_at(bench->added_ms, bench->ended, 0.9), usage_at(bench->added_ms, bench->ended, 0.99));
 }
 
 int main(int argc, char **argv)
@@ -173,14 +192,18 @@ int main(int argc, char **argv)
     long port;
     if (argc != 4 || !usage_number(argv[1], 1, 65535, &port) ||
         !usage_number(argv[2], 1, 1000000000, &bench.jobs) ||
-        !usage_number(argv[3], 1, MOST_PERMITS, &bench.in_flight)) {
+        !usage_number(argv[3], 1, MOST_PERMITS, &bench.in_flight) ||
+        !usage_number_of("RATE", 1, 1000000, &bench.rate)) {
         fprintf(stderr, "usage: floor_redis PORT JOBS IN_FLIGHT\n"
                         "Takes a permit and gives it back, JOBS times, IN_FLIGHT jobs at a time, on one\n"
-                        "connection to Redis on 127.0.0.1. Prints one JSON line.\n");
+                        "connection to Redis on 127.0.0.1; RATE=N: one at a time, N jobs a second at most.\n"
+                        "Prints one JSON line.\n");
         return 2;
     }
+    bench.in_flight = bench.rate > 0 ? 1 : bench.in_flight;
     struct slot *slots = calloc((size_t)bench.in_flight, sizeof *slots);
-    bool is_open = slots && open_redis(&bench, (int)port);
+    bench.added_ms = calloc((size_t)bench.jobs, sizeof *bench.added_ms);
+    bool is_open = slots && bench.added_ms && open_redis(&bench, (int)port);
     struct usage start = usage_now();
     bool is_done = is_open && run(&bench, slots);
     struct usage used = usage_since(&start);
@@ -192,5 +215,6 @@ int main(int argc, char **argv)
     if (bench.redis)
         redisFree(bench.redis);
     free(slots);
+    free(bench.added_ms);
     return is_done && bench.bad == 0 ? 0 : 1;
 }

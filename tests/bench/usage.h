@@ -65,6 +65,25 @@ static inline bool usage_number(const char *text, long least, long most, long *r
     return true;
 }
 
+static inline double usage_exact_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+static inline int usage_by_size(const void *one, const void *other)
+{
+    double a = *(const double *)one, b = *(const double *)other;
+    return a < b ? -1 : a > b;
+}
+
+/* Of sorted values: the one that a share of them does not exceed; 0 of none. */
+static inline double usage_at(const double *values, long count, double share)
+{
+    return count > 0 ? values[(long)(share * (double)(count - 1))] : 0;
+}
+
 /* As above for a variable of the environment; one that is not set, or empty, leaves *ret as it is. */
 static inline bool usage_number_of(const char *variable, long least, long most, long *ret)
 {
