@@ -307,6 +307,15 @@ void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char 
     line_add(queue, &entry->aside->aside[entry->priority], entry);
 }
 
+/* Off its line already. Returns: false when nothing is left that the limit keeps. */
+static bool free_entry(struct queue *queue, struct queue_limit *limit, struct queue_entry *entry)
+{
+    entry->aside = NULL;
+    entry->is_freed = true;
+    make_ready(queue, entry);
+    return limit_lost_one(queue, limit);
+}
+
 void queue_free_limit(struct queue *queue, const char *limit, size_t count)
 {
     struct queue_limit *found = tree_find(&queue->limits, limit);
@@ -316,12 +325,22 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
     for (size_t i = 0; i < PRIORITY_COUNT; i++)
         lines[i] = &found->aside[i];
     for (; count > 0; count--) {
-        struct queue_entry *entry = take(queue, lines, &queue->frees);
-        entry->aside = NULL;
-        entry->is_freed = true;
-        make_ready(queue, entry);
-        if (!limit_lost_one(queue, found))
+        if (!free_entry(queue, found, take(queue, lines, &queue->frees)))
             return;
+    }
+}
+
+void queue_free_tenant(struct queue *queue, const char *limit, const char *tenant_id)
+{
+    struct queue_limit *found = tree_find(&queue->limits, limit);
+    for (size_t i = 0; found && i < PRIORITY_COUNT; i++) {
+        struct lane *lane = tree_find(&found->aside[i].lanes, tenant_id);
+        if (!lane)
+            continue;
+        struct queue_entry *entry = entry_at(heap_first(&lane->entries));
+        line_remove(&found->aside[i], entry);
+        (void)free_entry(queue, found, entry);
+        return;
     }
 }
 

@@ -166,6 +166,7 @@ struct ledger_acquired {
     int64_t attempt, crashes;
     bool has_begun; /* GRANTED: an earlier attempt was bound, and condemned */
     int64_t wait_ms, retry_ms, used, max;
+    const char *first; /* DENIED: the limit has room, but this tenant's job here comes first; "": none does */
     const char *sandbox, *mode, *plan; /* ADOPT; sandbox "": unbound */
     int64_t run_until_ms;              /* ADOPT: what is left of the run's clock, from now */
     struct bytes record;               /* SEALED; length 0: the bytes are lost */

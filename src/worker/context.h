@@ -83,6 +83,10 @@ struct worker {
     char why[2048]; /* of the last worker_is_ready */
 };
 
+enum {
+    WORKER_ASKING_MAX = 8 /* flights that ask for one full limit at a time; the rest waits behind them */
+};
+
 /* One job that may have killed its worker runs at a time; others of the kind wait behind this name. */
 #define WORKER_SUSPECT_LIMIT "suspect"
 void worker_enter_suspect(struct worker *worker, struct flight_runner *runner); /* no suspect: nothing */

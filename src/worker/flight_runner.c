@@ -210,14 +210,19 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 static void on_timer(void *arg);
 
 /* Until it is due it does not run, but a verdict is sealed, and another's run is looked after. */
-static void set_timer(struct flight_runner *runner)
+static void set_timer_in(struct flight_runner *runner, int64_t delay_ms)
 {
     const struct flight *flight = &runner->flight;
     bool is_to_run =
         flight->refusal == CODE_NONE && (flight->state == FLIGHT_QUEUED || flight->next == FLIGHT_QUEUED);
-    int64_t delay_ms = flight->delay_ms, due_ms = is_to_run ? flight_park_due_ms(runner) : 0;
+    int64_t due_ms = is_to_run ? flight_park_due_ms(runner) : 0;
     delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
     loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
+}
+
+static void set_timer(struct flight_runner *runner)
+{
+    set_timer_in(runner, runner->flight.delay_ms);
 }
 
 static void on_timer(void *arg)
@@ -513,7 +518,9 @@ static void set_aside(struct flight_runner *runner)
         return;
     }
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
-    set_timer(runner);
+    /* Each one's poll lets the next of them ask: many of them need not poll more often than a few. */
+    size_t crowd = queue_aside_count(runner->worker->queue, runner->denied_by) / WORKER_ASKING_MAX;
+    set_timer_in(runner, runner->flight.delay_ms * (int64_t)(1 + crowd));
 }
 
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)

@@ -23,7 +23,6 @@
 #include <string.h>
 
 enum {
-    ASKING_MAX = 8, /* flights that ask for one full limit at a time; the rest waits behind them */
     FREED_BY_HINT = 2,
     TICKS_PER_TELLING = 20, /* jobs that wait without asking say why */
     TICKS_PER_POLL = 4,     /* whoever waits behind a full limit without a timer of its own */
@@ -111,9 +110,9 @@ static bool may_begin(const struct worker *worker)
 static const char *full_limit(const struct worker *worker, const struct flight_runner *runner)
 {
     for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
-        if (queue_aside_count(worker->queue, runner->plan.limits[i].name) >= ASKING_MAX)
+        if (queue_aside_count(worker->queue, runner->plan.limits[i].name) >= WORKER_ASKING_MAX)
             return runner->plan.limits[i].name;
-    return queue_aside_count(worker->queue, LIMIT_KEY_CREATE_RATE) >= ASKING_MAX ? LIMIT_KEY_CREATE_RATE
+    return queue_aside_count(worker->queue, LIMIT_KEY_CREATE_RATE) >= WORKER_ASKING_MAX ? LIMIT_KEY_CREATE_RATE
                                                                                  : NULL;
 }
 

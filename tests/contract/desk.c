@@ -77,10 +77,10 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         return;
     }
     heard->answer = *answer;
-    const char **texts[] = {&heard->answer.permit, &heard->answer.owner,  &heard->answer.limit,
-                            &heard->answer.why,    &heard->answer.mode,   &heard->answer.sandbox,
-                            &heard->answer.plan,   &heard->answer.status, &heard->answer.origin,
-                            &heard->answer.place};
+    const char **texts[] = {&heard->answer.permit,  &heard->answer.owner, &heard->answer.limit,
+                            &heard->answer.first,   &heard->answer.why,   &heard->answer.mode,
+                            &heard->answer.sandbox, &heard->answer.plan,  &heard->answer.status,
+                            &heard->answer.origin,  &heard->answer.place};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         assert_non_null(*texts[i]);
         snprintf(heard->texts[i], DESK_TEXT, "%s", *texts[i]);

@@ -10,7 +10,7 @@ enum { DESK_TEXT = 160 };
 struct heard {
     bool is_error;
     struct ledger_acquired answer; /* its texts point into this struct */
-    char texts[10][DESK_TEXT];
+    char texts[11][DESK_TEXT];
     char record[4096];
 };
 

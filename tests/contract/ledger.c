@@ -542,6 +542,31 @@ static void waiters_are_served_by_rank(void **state)
     assert_int_equal(scene_ask_limits(&scene->two, "poor/1", "poor", poor, 2)->verdict, LEDGER_GRANTED);
 }
 
+/* Whoever asks out of turn while there is room hears whose turn it is, if that one waits in the same worker.
+ */
+static void who_comes_first_is_told(void **state)
+{
+    struct scene *scene = *state;
+    const struct ledger_limit rich[] = {{"n:rich", 9}, {"g", 3}}, poor[] = {{"n:poor", 9}, {"g", 3}};
+    const struct ledger_limit modest[] = {{"n:modest", 9}, {"g", 3}}, far[] = {{"n:far", 9}, {"g", 3}};
+    (void)scene_ask_limits(&scene->one, "rich/1", "rich", rich, 2);
+    (void)scene_ask_limits(&scene->one, "rich/2", "rich", rich, 2);
+    (void)scene_ask_limits(&scene->one, "modest/1", "modest", modest, 2);
+    const struct ledger_acquired *answer = scene_ask_limits(&scene->one, "modest/2", "modest", modest, 2);
+    assert_text(answer->first, ""); /* there is no room */
+    (void)scene_ask_limits(&scene->one, "poor/1", "poor", poor, 2);
+    (void)scene_ask_limits(&scene->one, "rich/3", "rich", rich, 2);
+    desk_release(&scene->one, "permit-of-rich/1", "rich/1", BOTH);
+    answer = scene_ask_limits(&scene->one, "rich/3", "rich", rich, 2);
+    assert_int_equal(answer->verdict, LEDGER_DENIED);
+    assert_text(answer->limit, "g");
+    assert_text(answer->first, "poor"); /* it holds nothing, modest one */
+    answer = scene_ask_limits(&scene->two, "far/1", "far", far, 2);
+    assert_int_equal(answer->verdict, LEDGER_DENIED); /* poor waits for longer */
+    assert_text(answer->first, "");                   /* ... in another worker */
+    assert_int_equal(scene_ask_limits(&scene->one, "poor/1", "poor", poor, 2)->verdict, LEDGER_GRANTED);
+}
+
 /* Or those who wait at one limit keep each other from another, with all places free. */
 static void a_wait_counts_from_its_beginning_at_every_limit(void **state)
 {
@@ -717,6 +742,7 @@ int main(void)
         IN_SCENE(an_operators_limit_replaces_the_callers_and_a_cut_lowers_both),
         IN_SCENE(places_of_a_class_are_kept_for_it_and_its_rivals_do_not_block_it),
         IN_SCENE(waiters_are_served_by_rank),
+        IN_SCENE(who_comes_first_is_told),
         IN_SCENE(a_wait_counts_from_its_beginning_at_every_limit),
         IN_SCENE(a_wait_that_nobody_kept_up_is_not_inherited),
         IN_SCENE(two_workers_that_race_for_one_place_get_half_each),

@@ -1,6 +1,6 @@
 -- acquire: worker, job, payload, origin, hop, tenant, weight, permit, horizon, until, rate, burst, warm|'',
 --          place|'', [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
---   -> granted permit attempt crashes wait began | denied limit used max retry | not_ready why | elsewhere owner
+--   -> granted permit attempt crashes wait began | denied limit used max retry first | not_ready why | elsewhere owner
 --    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox place
 --    | done status origin partition offset | stale | cancelled | conflict
 -- Writes j:, and for a grant p, p:, l:, rate; a denial writes the caller's entry in q:, and drops there what is stale.
@@ -93,7 +93,7 @@ end
 local old_limits
 if warm ~= '' then
     local p = call('HMGET', L .. 'p:' .. warm, 'worker', 'limits')
-    if p[1] ~= worker then return {'denied', 'warm', 0, 0, 0} end
+    if p[1] ~= worker then return {'denied', 'warm', 0, 0, 0, ''} end
     old_limits = p[2]
 end
 
@@ -127,11 +127,12 @@ for _, limit in ipairs(named) do
     end
 end
 
--- Places that waiters of better rank may take. A waiter whose class is kept out by another's reserve is no rival:
+-- Places that waiters of better rank may take; and the tenant of the first of them, where it is the caller's: a place
+-- would stay free until that one asks of itself. A waiter whose class is kept out by another's reserve is no rival:
 -- otherwise it and the class with the reserve would keep each other from the last places.
 local me = tenant .. '|' .. worker
 local function rivals(Q, since, free_for)
-    local count, by_class, q = 0, {}, call('HGETALL', Q)
+    local count, by_class, q, first = 0, {}, call('HGETALL', Q), {key = ''}
     local mine = call('SCARD', L .. 'l:n:' .. tenant) / weight
     for i = 1, #q, 2 do
         if q[i] ~= me then
@@ -142,12 +143,18 @@ local function rivals(Q, since, free_for)
                 local held = call('SCARD', L .. 'l:n:' .. string.match(q[i], '^(.*)|')) / tonumber(its_weight)
                 if held < mine or (held == mine and tonumber(began) < since) then
                     by_class[its_class] = (by_class[its_class] or 0) + 1
+                    local is_first = not first.held or held < first.held or
+                                     (held == first.held and tonumber(began) < first.began)
+                    if is_first and free_for(its_class) > 0 then
+                        first = {key = q[i], held = held, began = tonumber(began)}
+                    end
                 end
             end
         end
     end
     for its_class, n in pairs(by_class) do count = count + math.min(n, math.max(0, free_for(its_class))) end
-    return count
+    local its_tenant, its_worker = string.match(first.key, '^(.*)|(.*)$')
+    return count, its_worker == worker and its_tenant or ''
 end
 
 local queues = {}
@@ -168,11 +175,12 @@ for i, name in ipairs(limits) do
             if name ~= 'g' then return max - used end
             return max - (unmet_all - (unmet[its_class] or 0)) - used
         end
-        local free = free_for(class)
-        if free <= 0 or (is_queue and call('HLEN', Q) > 0 and rivals(Q, since, free_for) >= free) then
+        local free, others, first = free_for(class), 0, ''
+        if free > 0 and is_queue and call('HLEN', Q) > 0 then others, first = rivals(Q, since, free_for) end
+        if others >= free then
             call('HSET', Q, me, string.format('%.0f:%.0f:%d:%s', since, now, weight, class))
             call('PEXPIRE', Q, 60000)
-            return {'denied', name, used, used + free, 250}
+            return {'denied', name, used, used + free, 250, first}
         end
         if own[i] then registered[#registered + 1] = Q end
     end
@@ -190,7 +198,7 @@ if warm == '' then
     local tat, at_once, rest = math.max(tonumber(r[1] or 0), now), (math.max(burst, 1) - 1) * step, tonumber(r[4] or 0)
     if rest > now then tat = math.max(tat, rest + at_once) end -- whoever asks for a rest shall not meet a burst at its end
     wait = math.max(0, math.ceil(tat - now - at_once))
-    if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
+    if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK, ''} end
     if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
 else
     permit = warm

@@ -197,10 +197,19 @@ static bool is_before(const struct asking *asking, const struct waiter *waiter, 
     return theirs < mine || (theirs == mine && waiter->since_ms < since_ms);
 }
 
-/* Places that waiters of better rank may take; each class at most as many as are free for it. */
-static int64_t rivals(const struct asking *asking, const struct ledger_limit *limit, const struct waiter *own,
-                      int64_t since_ms)
+static bool is_ahead_of(const struct asking *asking, const struct waiter *waiter, const struct waiter *other)
 {
+    double its = share(asking, waiter->tenant, waiter->weight),
+           others = share(asking, other->tenant, other->weight);
+    return its < others || (its == others && waiter->since_ms < other->since_ms);
+}
+
+/* Places that waiters of better rank may take; each class at most as many as are free for it. *ret_first: the
+ * best of them, or NULL. */
+static int64_t rivals(const struct asking *asking, const struct ledger_limit *limit, const struct waiter *own,
+                      int64_t since_ms, const struct waiter **ret_first)
+{
+    *ret_first = NULL;
     struct {
         const char *class;
         int64_t count;
@@ -218,7 +227,12 @@ static int64_t rivals(const struct asking *asking, const struct ledger_limit *li
         while (i + 1 < MOST_CLASSES && classes[i].class && strcmp(classes[i].class, waiter->class) != 0)
             i++;
         classes[i].class = waiter->class;
-        classes[i].count += is_before(asking, waiter, since_ms);
+        if (!is_before(asking, waiter, since_ms))
+            continue;
+        classes[i].count++;
+        if ((!*ret_first || is_ahead_of(asking, waiter, *ret_first)) &&
+            free_for(asking, limit, waiter->class) > 0)
+            *ret_first = waiter;
     }
     int64_t count = 0;
     for (size_t i = 0; i < MOST_CLASSES && classes[i].class; i++)
@@ -264,7 +278,8 @@ static bool pass_limits(struct asking *asking)
             continue;
         struct waiter *own = find_waiter(asking, limit->name);
         int64_t free = free_for(asking, limit, asking->class), used = store_used(asking->store, limit->name);
-        if (free > 0 && rivals(asking, limit, own, since_ms) < free)
+        const struct waiter *first = NULL;
+        if (free > 0 && rivals(asking, limit, own, since_ms, &first) < free)
             continue;
         wait_at(asking, limit->name, own, since_ms);
         asking->answer->verdict = LEDGER_DENIED;
@@ -272,6 +287,8 @@ static bool pass_limits(struct asking *asking)
         asking->answer->used = used;
         asking->answer->max = used + free;
         asking->answer->retry_ms = 250;
+        if (first && strcmp(first->worker, asking->worker) == 0)
+            asking->answer->first = lend(asking, first->tenant);
         return false;
     }
     return true;
@@ -360,6 +377,7 @@ void store_acquire(struct store *store, const char *worker, const struct ledger_
     *ret = (struct ledger_acquired){.permit = "",
                                     .owner = "",
                                     .limit = "",
+                                    .first = "",
                                     .why = "",
                                     .sandbox = "",
                                     .mode = "",

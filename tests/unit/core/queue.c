@@ -103,6 +103,34 @@ static void a_tenant_keeps_its_order_over_being_set_aside(void **state)
     queue_free(queue);
 }
 
+static void a_tenants_oldest_is_freed_by_its_name(void **state)
+{
+    (void)state;
+    struct queue_entry entries[] = {entry_of("a", PRIORITY_STANDARD, 1), entry_of("b", PRIORITY_BATCH, 1),
+                                    entry_of("b", PRIORITY_STANDARD, 1), entry_of("b", PRIORITY_STANDARD, 1)};
+    struct queue *queue = queue_new();
+    queue_free_tenant(queue, "g", "b");
+    for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
+        queue_push(queue, &entries[i]);
+    for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
+        queue_set_aside(queue, queue_pop(queue), "g");
+    queue_free_tenant(queue, "g", "c");
+    queue_free_tenant(queue, "t:x", "b");
+    assert_null(queue_pop(queue));
+    queue_free_tenant(queue, "g", "b");
+    assert_true(entries[2].is_freed);
+    assert_int_equal(queue_ready_count(queue), 1);
+    assert_ptr_equal(queue_pop(queue), &entries[2]);
+    queue_free_tenant(queue, "g", "b");
+    queue_free_tenant(queue, "g", "b");
+    assert_ptr_equal(queue_pop(queue), &entries[3]);
+    assert_ptr_equal(queue_pop(queue), &entries[1]);
+    queue_free_tenant(queue, "g", "a");
+    assert_int_equal(queue_aside_count(queue, "g"), 0);
+    assert_ptr_equal(queue_pop(queue), &entries[0]);
+    queue_free(queue);
+}
+
 static void a_freed_limit_frees_the_higher_class_first(void **state)
 {
     (void)state;
@@ -506,6 +534,7 @@ int main(void)
         cmocka_unit_test(classes_come_in_their_order),
         cmocka_unit_test(the_lowest_class_is_served_every_eighth_time),
         cmocka_unit_test(a_tenant_keeps_its_order_over_being_set_aside),
+        cmocka_unit_test(a_tenants_oldest_is_freed_by_its_name),
         cmocka_unit_test(a_freed_limit_frees_the_higher_class_first),
         cmocka_unit_test(a_tenant_that_is_denied_again_lets_the_others_ask),
         cmocka_unit_test(every_limit_frees_its_oldest_at_once),

@@ -44,6 +44,26 @@ static void forty_jobs_share_two_places_of_two_workers(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* A place that is free goes to whoever is first by the ledger's rank, at once: not when that one asks of
+ * itself, a quarter of a second later. */
+static void tenants_take_turns_at_two_places_without_a_pause(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 2;
+    world_start(world, 0);
+    for (int i = 0; i < 60; i++) {
+        CLEANUP(base_freep) char *id = base_printf("a%d", i);
+        CLEANUP(base_freep) char *tenant = base_printf("\"tenant_id\": \"tenant%d\"", i % 6);
+        world_submit_to(world, i % WORLD_PARTITIONS, id, "sleep 100", tenant);
+    }
+    int64_t began_ms = loop_now_ms(world->loop);
+    assert_true(world_settle(world, 60000));
+    expect_all(world);
+    /* 30 rounds: 100 ms, and twice that for create, kill and what lies between. With pauses it was 14 s. */
+    assert_in_range(loop_now_ms(world->loop) - began_ms, 8000, 11000);
+    world_close(world, WORLD_CLEAN);
+}
+
 /* Those that ask for the limit go; those behind them must not be forgotten. */
 static void jobs_behind_others_that_leave_get_their_turn(void **state)
 {
@@ -183,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(ten_jobs_share_two_places),
+        WORLD_TEST(tenants_take_turns_at_two_places_without_a_pause),
         WORLD_TEST(forty_jobs_share_two_places_of_two_workers),
         WORLD_TEST(jobs_behind_others_that_leave_get_their_turn),
         WORLD_TEST(a_place_that_is_freed_silently_is_found_by_polling),
