@@ -29,7 +29,8 @@ struct http_client_options {
     int max_connections;    /* to one host, for HTTP_SHARED as long as they really are shared or
                                always_limited */
     bool is_always_limited; /* also when the host only speaks HTTP/1.1: requests wait for a free connection */
-    int max_idle;           /* connections kept for later; 0: four for each request in flight */
+    int max_idle;           /* no connection is kept for later beyond so many, used ones included; 0: as many
+                               as were ever in use at once */
     int64_t connect_ms;     /* 0: 10,000 */
     unsigned lost_ms; /* sent bytes unacknowledged for so long: the path is dead; 0: as the system does */
 };
