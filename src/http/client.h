@@ -95,6 +95,9 @@ struct http_exchange *http_start(struct http_client *client, const struct http_r
 void http_exchange_cancel(struct http_exchange *exchange);
 void http_exchange_pause(struct http_exchange *exchange);
 void http_exchange_resume(struct http_exchange *exchange);
+/* From inside on_bytes: the answer has begun. Returns: the whole body is sent; its pieces are not borrowed
+ * any more. */
+bool http_exchange_gives_back(struct http_exchange *exchange) MUST_USE;
 /* The deadline moves to timeout_ms from now, if that is earlier. */
 void http_exchange_hurry(struct http_exchange *exchange, int64_t timeout_ms);
 

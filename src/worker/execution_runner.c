@@ -7,6 +7,7 @@
 #include "worker/provider.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum {
     LATE_MS = 100,
