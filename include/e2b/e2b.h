@@ -109,6 +109,8 @@ struct e2b_client_options {
     const char *ca_file;     /* PEM; NULL: the system's */
     int api_connections;     /* at most, to the control plane; 0: 64 */
     int envd_connections;    /* at most, HTTP/2 ones to the shared data host; 0: 32 */
+    int idle_connections; /* to data hosts, where HTTP/2 is not spoken: more than so many, used ones included,
+                           * are not kept for later; 0: as many as were ever in use at once */
     size_t max_answer_bytes; /* of an answer that is collected whole (lists, errors); 0: 8 MiB */
     size_t max_line_bytes;   /* of one event in a stream; 0: 16 MiB */
 };

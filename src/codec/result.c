@@ -114,16 +114,16 @@ static void write_error(struct encoding *encoding)
     writer_field_text(writer, "code", code_name(outcome->code));
     writer_field_text(writer, "category", category_name(code_category(outcome->code)));
     writer_field_bool(writer, "retryable", code_is_retried(outcome->code));
-    field_short(encoding, "stage", *outcome->stage ? outcome->stage : NULL, 40);
-    field_short(encoding, "message", outcome->message, 400);
+    field_short(encoding, "stage", outcome->stage && *outcome->stage ? outcome->stage : NULL, 40);
+    field_short(encoding, "message", outcome_message(outcome), 400);
     field_short(encoding, "hint", *hint ? hint : NULL, 160);
     writer_key(writer, "provider");
-    if (outcome->provider_status == 0 && !*outcome->provider_code) {
+    if (outcome->provider_status == 0 && !outcome->provider_code) {
         writer_null(writer);
     } else {
         writer_begin_object(writer);
         writer_field_count(writer, "http_status", outcome->provider_status ? outcome->provider_status : -1);
-        field_short(encoding, "code", *outcome->provider_code ? outcome->provider_code : NULL, 60);
+        field_short(encoding, "code", outcome->provider_code, 60);
         writer_end_object(writer);
     }
     write_user_error(encoding);

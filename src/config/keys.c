@@ -67,7 +67,7 @@ const struct config_key config_keys[] = {
     {"worker.name", CONFIG_TEXT, AT(worker_name), NULL, 1, 128,
      .help = "name of this worker in logs and events", .absent = "the host's name"},
     {"worker.max_in_flight", CONFIG_INTEGER, AT(max_in_flight), "256", 1, 100000,
-     .help = "jobs past the queue and not finished, at most; twice that with runs that dead workers left; as many again may wait in memory"},
+     .help = "jobs past the queue and not finished, at most; twice that with runs that dead workers left, where open files allow; as many again may wait in memory"},
     {"worker.max_bytes", CONFIG_INTEGER, AT(max_bytes), "268435456", 16 * MIB, 1024 * 1024 * MIB,
      .help = "memory of all jobs, in flight and waiting, at most; twice that with what dead workers left"},
     {"worker.drain_ms", CONFIG_INTEGER, AT(drain_ms), "620000", 0, 7 * DAY_MS,

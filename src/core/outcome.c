@@ -9,7 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_BYTES = 1024 * 1024, WARNING_BYTES = 512, SMALLEST = 64 };
+enum {
+    RESULT_BYTES = 1024 * 1024,
+    WARNING_BYTES = 512,
+    MESSAGE_BYTES = 320,
+    STAGE_BYTES = 32,
+    PROVIDER_CODE_BYTES = 48,
+    SMALLEST = 64
+};
 
 /* ---- Captures ---- */
 
@@ -169,7 +176,6 @@ static void forget_timing_of_attempt(struct timing *timing)
 static void reset_attempt(struct outcome *outcome)
 {
     outcome->code = CODE_NONE;
-    outcome->stage[0] = outcome->message[0] = outcome->provider_code[0] = '\0';
     outcome->provider_status = 0;
     outcome->exit_code = -1;
     outcome->signal = 0;
@@ -214,6 +220,9 @@ void outcome_clear_attempt(struct outcome *outcome)
     capture_release(&outcome->err);
     free_results(outcome);
     free_artifacts(outcome);
+    free(TAKE(outcome->stage));
+    free(TAKE(outcome->message));
+    free(TAKE(outcome->provider_code));
     free(TAKE(outcome->user_name));
     free(TAKE(outcome->user_value));
     free(TAKE(outcome->user_traceback));
@@ -224,7 +233,8 @@ void outcome_release(struct outcome *outcome)
 {
     outcome_clear_attempt(outcome);
     for (size_t i = 0; i < outcome->warning_count; i++)
-        free(TAKE(outcome->warnings[i]));
+        free(outcome->warnings[i]);
+    free(TAKE(outcome->warnings));
     outcome->warning_count = 0;
     free(TAKE(outcome->attempts));
     outcome->attempt_count = outcome->attempt_room = 0;
@@ -232,10 +242,18 @@ void outcome_release(struct outcome *outcome)
 
 /* ---- Outcomes: use ---- */
 
-/* snprintf into a field, with no character cut in two at its end. */
-static void cut_to_whole(char *text)
+/* vsnprintf, with no character cut in two at its end. */
+static void format_whole(char *text, size_t size, const char *format, va_list args)
 {
+    (void)vsnprintf(text, size, format, args);
     text[whole_prefix(text, strlen(text))] = '\0';
+}
+
+/* A copy of its beginning, with no character cut in two. */
+static char *copy_whole(const char *text, size_t most)
+{
+    size_t length = strnlen(text, most);
+    return base_strndup(text, text[length] == '\0' ? length : whole_prefix(text, length));
 }
 
 void outcome_blame(struct outcome *outcome, enum code code, const char *stage, const char *format, ...)
@@ -243,14 +261,23 @@ void outcome_blame(struct outcome *outcome, enum code code, const char *stage, c
     assert(code != CODE_NONE);
     if (outcome->code != CODE_NONE)
         return;
-    outcome->code = code;
-    (void)snprintf(outcome->stage, sizeof outcome->stage, "%s", stage);
+    char message[MESSAGE_BYTES];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(outcome->message, sizeof outcome->message, format, args);
+    format_whole(message, sizeof message, format, args);
     va_end(args);
-    cut_to_whole(outcome->stage);
-    cut_to_whole(outcome->message);
+    outcome->code = code;
+    free(outcome->stage);
+    free(outcome->message);
+    outcome->stage = copy_whole(stage, STAGE_BYTES - 1);
+    outcome->message = base_strdup(message);
+}
+
+void outcome_blame_provider(struct outcome *outcome, int http_status, const char *code)
+{
+    outcome->provider_status = http_status;
+    free(outcome->provider_code);
+    outcome->provider_code = code[0] != '\0' ? copy_whole(code, PROVIDER_CODE_BYTES - 1) : NULL;
 }
 
 void outcome_warn(struct outcome *outcome, const char *format, ...)
@@ -260,12 +287,13 @@ void outcome_warn(struct outcome *outcome, const char *format, ...)
     char text[WARNING_BYTES];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    format_whole(text, sizeof text, format, args);
     va_end(args);
-    cut_to_whole(text);
     for (size_t i = 0; i < outcome->warning_count; i++)
         if (strcmp(outcome->warnings[i], text) == 0)
             return; /* every attempt says the same */
+    outcome->warnings =
+        base_realloc(outcome->warnings, (outcome->warning_count + 1) * sizeof *outcome->warnings);
     outcome->warnings[outcome->warning_count++] = base_strdup(text);
 }
 
@@ -345,7 +373,9 @@ size_t outcome_memory(const struct outcome *outcome)
     for (size_t i = 0; i < outcome->artifact_count; i++)
         bytes += text_memory(outcome->artifacts[i].path) + outcome->artifacts[i].content.capacity;
     bytes += text_memory(outcome->user_name) + text_memory(outcome->user_value) +
-             text_memory(outcome->user_traceback);
+             text_memory(outcome->user_traceback) + text_memory(outcome->stage) +
+             text_memory(outcome->message) + text_memory(outcome->provider_code);
+    bytes += outcome->warning_count * sizeof *outcome->warnings;
     for (size_t i = 0; i < outcome->warning_count; i++)
         bytes += text_memory(outcome->warnings[i]);
     return bytes;

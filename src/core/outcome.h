@@ -71,10 +71,10 @@ enum { OUTCOME_ATTEMPTS_MAX = 16, OUTCOME_RESULTS_MAX = 64, OUTCOME_WARNINGS_MAX
 
 struct outcome {
     enum code code;
-    char stage[32];      /* the step or stage that decided, "" */
-    char message[320];   /* one sentence; "" when all went well */
-    int provider_status; /* E2B's HTTP status behind it, 0: none */
-    char provider_code[48];
+    char *stage;                                   /* the step or stage that decided; NULL: none */
+    char *message;                                 /* one sentence; NULL when all went well */
+    int provider_status;                           /* E2B's HTTP status behind it, 0: none */
+    char *provider_code;                           /* ... and its word for it; NULL: none */
     char *user_name, *user_value, *user_traceback; /* how the user's code failed; NULL: it did not */
     int exit_code;                                 /* -1: none */
     int signal;                                    /* 0: none */
@@ -92,7 +92,7 @@ struct outcome {
     struct timing timing;
     struct usage usage;
     int64_t nano_usd, wasted_nano_usd, sandbox_ms;
-    char *warnings[OUTCOME_WARNINGS_MAX];
+    char **warnings; /* most jobs have none */
     size_t warning_count;
     bool possible_repeat;
 };
@@ -105,6 +105,8 @@ void outcome_clear_attempt(struct outcome *outcome);
 /* The first cause wins: does nothing when a code stands. */
 void outcome_blame(struct outcome *outcome, enum code code, const char *stage, const char *format, ...)
     PRINTF_LIKE(4, 5);
+/* What E2B said, when it was to blame. */
+void outcome_blame_provider(struct outcome *outcome, int http_status, const char *code);
 void outcome_warn(struct outcome *outcome, const char *format, ...) PRINTF_LIKE(2, 3);
 void outcome_add_result(struct outcome *outcome, struct bytes json);
 /* Of the attempt under way, which is not counted yet; zeroed at first. Returns: never NULL; borrowed until
@@ -117,6 +119,11 @@ void outcome_set_exception(struct outcome *outcome, const char *name, const char
  * stays the caller's. */
 bool outcome_add_artifact(struct outcome *outcome, const char *path, struct buffer *content,
                           int64_t max_bytes, int64_t max_count) MUST_USE;
+static inline const char *outcome_message(const struct outcome *outcome)
+{
+    return outcome->message ? outcome->message : "";
+}
+
 size_t outcome_memory(const struct outcome *outcome); /* allocated bytes, for the worker's budget */
 
 #endif

@@ -71,7 +71,7 @@ static void open_pools(struct e2b_client *client, const struct e2b_client_option
     /* Streams of processes stay open for long: without HTTP/2 each needs a connection of its own. */
     pool.max_connections = envd;
     pool.is_always_limited = false;
-    pool.max_idle = 0;
+    pool.max_idle = options->idle_connections;
     pool.lost_ms = 0; /* a run outlives a gap in the network that TCP bridges */
     client->envd = http_client_new(client->loop, &pool);
 

@@ -248,6 +248,8 @@ static void on_stream_bytes(void *arg, struct bytes chunk)
     struct e2b_operation *operation = arg;
     if (!operation_is_live(operation))
         return;
+    if (operation->body.data && http_exchange_gives_back(operation->exchange))
+        buffer_release(&operation->body); /* a process may run for hours */
     if (!operation->is_paused && operation->held.length == 0) {
         operation->pump(operation, chunk);
         return;

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HANDLE_BYTES = 640 }; /* what a handle's texts usually take */
+#define ID_LINE "E2b-Sandbox-Id: "
+
+enum { AROUND_BYTES = 176 }; /* what stands around the answer's words in a handle's texts, and between them */
 
 /* Where E2B serves every sandbox under one host, so that connections can be shared. */
 static bool has_shared_host(const char *domain)
@@ -25,10 +27,28 @@ static bool has_shared_host(const char *domain)
 static const char *base_url(struct e2b_sandbox *sandbox, const char *domain, int port)
 {
     if (sandbox->client->sandbox_url)
-        return arena_strdup(&sandbox->arena, sandbox->client->sandbox_url);
+        return sandbox->client->sandbox_url;
+    if (has_shared_host(domain) && sandbox->base[SANDBOX_ENVD])
+        return sandbox->base[SANDBOX_ENVD];
     if (has_shared_host(domain))
         return arena_printf(&sandbox->arena, "https://sandbox.%s", domain);
     return arena_printf(&sandbox->arena, "https://%d-%s.%s", port, sandbox->id, domain);
+}
+
+static size_t length_of(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+/* Thousands of handles lie in memory: each takes what it needs. */
+static size_t texts_bytes(const struct e2b_client *client, const struct answer_handle *answer,
+                          const char *domain)
+{
+    size_t id = strlen(answer->id);
+    size_t base = client->sandbox_url       ? 0
+                  : has_shared_host(domain) ? strlen(domain)
+                                            : 2 * (id + strlen(domain));
+    return AROUND_BYTES + id + base + length_of(answer->token) + length_of(answer->traffic_token);
 }
 
 static bool is_safe(const char *text)
@@ -45,12 +65,12 @@ struct e2b_sandbox *sandbox_new(struct e2b_client *client, const struct answer_h
     if (!is_safe(answer->token) || !is_safe(answer->traffic_token) || strpbrk(domain, "/ \t\r\n@?#"))
         return NULL;
     struct e2b_sandbox *sandbox = base_alloc(sizeof *sandbox);
-    arena_init(&sandbox->arena, HANDLE_BYTES);
+    arena_init(&sandbox->arena, texts_bytes(client, answer, domain));
     sandbox->client = client;
-    sandbox->id = arena_strdup(&sandbox->arena, answer->id);
+    sandbox->id_line = arena_printf(&sandbox->arena, ID_LINE "%s", answer->id);
+    sandbox->id = sandbox->id_line + strlen(ID_LINE);
     sandbox->base[SANDBOX_ENVD] = base_url(sandbox, domain, 49983);
     sandbox->base[SANDBOX_INTERPRETER] = base_url(sandbox, domain, 49999);
-    sandbox->id_line = arena_printf(&sandbox->arena, "E2b-Sandbox-Id: %s", answer->id);
     if (answer->token)
         sandbox->token_line = arena_printf(&sandbox->arena, "X-Access-Token: %s", answer->token);
     if (answer->traffic_token)

@@ -11,7 +11,7 @@ enum sandbox_port { SANDBOX_ENVD, SANDBOX_INTERPRETER };
 
 struct e2b_sandbox {
     struct e2b_client *client; /* borrowed */
-    struct arena arena;        /* all texts below */
+    struct arena arena;        /* all texts below, but for a URL of the client's */
     const char *id;
     const char *base[2]; /* URL by enum sandbox_port, without a slash at the end */
     const char *id_line, *token_line, *traffic_line; /* header lines; the tokens' may be NULL */

@@ -15,6 +15,9 @@ enum {
     LEAST_KEPT = 16, /* connections */
     SOCKETS_AT_FIRST = 64,
     KICKS_IN_A_TURN = 64,
+    LOOKS_AT_SENDING = 4,
+    STREAMS_MOST = 1000, /* the server says how many it takes; of curl's own bound, 100, a burst opens ten
+                          * times the connections */
 };
 
 /* One descriptor that curl uses. A connection stays watched for reading between two requests: every change of
@@ -51,6 +54,7 @@ static void take_from_curl(struct http_exchange *exchange)
     struct http_client *client = exchange->client;
     if (!exchange->is_added)
         return;
+    link_remove(&exchange->place); /* of those that send */
     curl_multi_remove_handle(client->multi, exchange->easy);
     exchange->is_added = false;
     client->added--;
@@ -127,6 +131,26 @@ void client_remove(struct http_exchange *exchange)
     recycle(exchange);
 }
 
+void client_sends(struct http_exchange *exchange)
+{
+    link_remove(&exchange->place);
+    list_push_back(&exchange->client->sending, &exchange->place);
+}
+
+/* curl's buffer for a request is as large as all that a job takes here, and the answer may be an hour away.
+ * Most requests leave at once: they are the first. */
+static void free_buffers(struct http_client *client)
+{
+    struct link *link;
+    for (int i = 0; i < LOOKS_AT_SENDING && (link = list_pop_front(&client->sending)); i++) {
+        struct http_exchange *exchange = LIST_OBJECT(link, struct http_exchange, place);
+        if (exchange_is_sent(exchange))
+            exchange_free_buffer(exchange);
+        else
+            list_push_back(&client->sending, link);
+    }
+}
+
 /* ---- curl's wishes ---- */
 
 static void reap(struct http_client *client)
@@ -151,6 +175,7 @@ static void drive(struct http_client *client, curl_socket_t fd, int events)
     client->is_in_curl = true;
     curl_multi_socket_action(client->multi, fd, events, &running);
     client->is_in_curl = false;
+    free_buffers(client);
     flush(client);
     reap(client);
 }
@@ -357,6 +382,7 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     list_init(&client->live);
     list_init(&client->queued);
     list_init(&client->dead);
+    list_init(&client->sending);
     client->multi = curl_multi_init();
     client->share = curl_share_init();
     if (!client->multi || !client->share)
@@ -370,6 +396,7 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
                       options->version == HTTP_SHARED ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
     if (options->max_idle > 0)
         curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)options->max_idle);
+    curl_multi_setopt(client->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)STREAMS_MOST);
     client->is_limited = options->max_connections > 0;
     if (client->is_limited)
         curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->max_connections);

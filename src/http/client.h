@@ -29,7 +29,8 @@ struct http_client_options {
     int max_connections;    /* to one host, for HTTP_SHARED as long as they really are shared or
                                always_limited */
     bool is_always_limited; /* also when the host only speaks HTTP/1.1: requests wait for a free connection */
-    int max_idle;           /* connections kept for later; 0: four for each request in flight */
+    int max_idle;           /* no connection is kept for later beyond so many, used ones included; 0: as many
+                               as were ever in use at once */
     int64_t connect_ms;     /* 0: 10,000 */
     unsigned lost_ms; /* sent bytes unacknowledged for so long: the path is dead; 0: as the system does */
 };
@@ -94,6 +95,9 @@ struct http_exchange *http_start(struct http_client *client, const struct http_r
 void http_exchange_cancel(struct http_exchange *exchange);
 void http_exchange_pause(struct http_exchange *exchange);
 void http_exchange_resume(struct http_exchange *exchange);
+/* From inside on_bytes: the answer has begun. Returns: the whole body is sent; its pieces are not borrowed
+ * any more. */
+bool http_exchange_gives_back(struct http_exchange *exchange) MUST_USE;
 /* The deadline moves to timeout_ms from now, if that is earlier. */
 void http_exchange_hurry(struct http_exchange *exchange, int64_t timeout_ms);
 

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 enum {
-    RECEIVE_BYTES = 4096, /* curl's buffer per transfer: most of what a waiting request costs */
+    RECEIVE_BYTES = 2048, /* curl's buffer per transfer: most of what a waiting request costs */
     SEND_BYTES = 16384,   /* the least that curl takes */
     INLINE_BYTES = 32768, /* a body up to this leaves in one piece with its head */
     KEEPALIVE_S = 30,
@@ -56,6 +56,8 @@ static int on_before_sending(void *arg, char *primary_ip, char *local_ip, int pr
         client_sent_first(exchange->client, exchange->opened_fd);
     exchange->opened = 0;
     exchange->was_sent = true;
+    if (exchange->is_buffered)
+        client_sends(exchange);
     exchange->heard_ms = loop_now_ms(exchange->client->loop);
     return CURL_PREREQFUNC_OK;
 }
@@ -123,6 +125,32 @@ static size_t on_answer_bytes(char *data, size_t size, size_t count, void *arg)
     }
     buffer_append(&exchange->body, data, length);
     return length;
+}
+
+/* ---- what was sent ---- */
+
+bool exchange_is_sent(const struct http_exchange *exchange)
+{
+    curl_off_t sent = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    return (size_t)sent >= exchange->length;
+}
+
+/* curl 7.62 to 8.6 hold the buffer until the answer is whole, unless it is to have another size; later ones
+ * have none. Should the request be repeated, they take another. */
+void exchange_free_buffer(struct http_exchange *exchange)
+{
+    curl_easy_setopt(exchange->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);
+}
+
+bool http_exchange_gives_back(struct http_exchange *exchange)
+{
+    if (exchange->status == 0 || !exchange_is_sent(exchange))
+        return false;
+    exchange->is_repeatable = false;
+    exchange->pieces = NULL;
+    exchange->piece_count = 0;
+    return true;
 }
 
 /* ---- the end ---- */
@@ -325,11 +353,18 @@ void exchange_free(struct http_exchange *exchange)
     free(exchange);
 }
 
+static bool is_https(const char *url)
+{
+    return !strncasecmp(url, "https:", 6);
+}
+
 /* Everything that an earlier request in this handle may have set is set again. */
 static void set_method_and_body(struct http_exchange *exchange, const struct http_request *request)
 {
     CURL *easy = exchange->easy;
     size_t length = 0;
+    exchange->length = 0;
+    exchange->is_buffered = false;
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method == HTTP_DELETE ? "DELETE" : NULL);
     if (request->method != HTTP_POST) {
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
@@ -338,6 +373,8 @@ static void set_method_and_body(struct http_exchange *exchange, const struct htt
     for (size_t i = 0; i < request->piece_count; i++)
         length += request->pieces[i].length;
     bool is_inline = request->piece_count <= 1 && length <= INLINE_BYTES;
+    exchange->length = length;
+    exchange->is_buffered = length > 0 && (!is_inline || is_https(request->url));
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, !is_inline ? NULL : length > 0 ? request->pieces[0].data : "");
@@ -378,9 +415,8 @@ struct http_exchange *http_start(struct http_client *client, const struct http_r
     exchange->arg = request->arg;
     exchange->reason[0] = '\0';
     curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url);
-    curl_easy_setopt(
-        exchange->easy, CURLOPT_PIPEWAIT,
-        (long)(client->options.version == HTTP_SHARED && !strncasecmp(request->url, "https:", 6)));
+    curl_easy_setopt(exchange->easy, CURLOPT_PIPEWAIT,
+                     (long)(client->options.version == HTTP_SHARED && is_https(request->url)));
     set_method_and_body(exchange, request);
     set_lines(exchange, request);
     list_push_back(&client->live, &exchange->live);

@@ -28,6 +28,7 @@ struct http_client {
     struct link live;                   /* all exchanges that have a caller */
     struct link queued;                 /* to be added when curl has returned (by `place`) */
     struct link dead;                   /* to be removed when curl has returned (by `place`) */
+    struct link sending;                /* curl has a buffer for what they send (by `place`) */
     struct http_exchange *pool;
     int pooled;
     int added, most_added; /* exchanges that curl has; at once, ever */
@@ -54,6 +55,7 @@ struct http_exchange {
     bool is_paused;    /* asked for */
     bool is_held;      /* curl was told */
     bool is_collected; /* this answer goes to `body` */
+    bool is_buffered;  /* curl copies what is sent to a buffer of its own */
     struct link live, place;
     struct http_exchange *next_pooled;
     struct timer timer; /* the deadline, the silence, or the next try, whichever is first */
@@ -66,6 +68,7 @@ struct http_exchange {
     enum http_failure failure; /* decided by us, over whatever curl says */
     const struct bytes *pieces;
     size_t piece_count, piece, offset; /* where the sending stands */
+    size_t length;                     /* of all pieces */
     size_t max_body_bytes;
     struct buffer body;
     http_bytes_fn on_bytes;
@@ -79,6 +82,8 @@ struct http_exchange {
 struct http_exchange *exchange_new(struct http_client *client) MUST_USE;
 void exchange_free(struct http_exchange *exchange);
 void exchange_ended(struct http_exchange *exchange, CURLcode result);
+bool exchange_is_sent(const struct http_exchange *exchange); /* the last byte of its body has left */
+void exchange_free_buffer(struct http_exchange *exchange);   /* curl's, for a body that is sent */
 
 /* client.c */
 void client_add(struct http_exchange *exchange);
@@ -88,6 +93,7 @@ void client_unpause(struct http_exchange *exchange);
 void client_met_http1(struct http_client *client);
 /* Connections, as curl's callbacks tell of them. */
 void client_opened(struct http_client *client, curl_socket_t fd);
+void client_sends(struct http_exchange *exchange);                    /* with a buffer of curl's */
 void client_sent_first(struct http_client *client, curl_socket_t fd); /* its first request goes out */
 int client_close_socket(void *client, curl_socket_t fd);
 

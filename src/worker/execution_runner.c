@@ -7,6 +7,7 @@
 #include "worker/provider.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum {
     LATE_MS = 100,
@@ -93,7 +94,7 @@ void step_broken(struct step_run *step, const struct e2b_error *error)
 {
     struct execution_runner *run = step->run;
     provider_note(run->flight->worker->provider, error);
-    run->cause = *error;
+    execution_runner_blame(run, error);
     enum code code = provider_call_code(error);
     bool is_gone = error->kind == E2B_ERROR_GONE;
     advance(run, is_gone ? EXECUTION_EVENT_SANDBOX_GONE : EXECUTION_EVENT_STEP_BROKEN, code);
@@ -302,7 +303,7 @@ static void warn_of_final_step(struct execution_runner *run, size_t step, enum c
         return;
     outcome->steps[step].code = failed->on_failure;
     outcome_warn(outcome, "%s: step '%s': %s", code_name(failed->on_failure), failed->name,
-                 run->cause.kind ? run->cause.message : code_name(code));
+                 run->cause ? run->cause->message : code_name(code));
 }
 
 static void note_times(struct execution_runner *run, enum execution_state before, size_t step_before)
@@ -356,6 +357,7 @@ void execution_runner_release(struct execution_runner *run)
     gate_leave(&run->late);
     loop_timer_stop(loop_of(run), &run->timer);
     loop_defer_cancel(loop_of(run), &run->ended);
+    free(TAKE(run->cause));
 }
 
 void execution_runner_start(struct execution_runner *run, struct e2b_sandbox *sandbox)
@@ -378,7 +380,7 @@ static void on_record(struct e2b_call *call, const struct e2b_error *error, cons
     if (error && error->kind == E2B_ERROR_GONE) {
         advance(run, EXECUTION_EVENT_SANDBOX_GONE, CODE_SANDBOX_LOST);
     } else if (error && error->kind != E2B_ERROR_NOT_FOUND) {
-        run->cause = *error;
+        execution_runner_blame(run, error);
         if (++run->looks < LOOKS_MAX)
             loop_timer_start(loop_of(run), &run->start_timer, LOOK_AGAIN_MS, look_for_record, run);
         else
@@ -415,6 +417,13 @@ void execution_runner_bound(struct execution_runner *run)
 {
     if (run->waits_for_bind)
         start_step(run);
+}
+
+void execution_runner_blame(struct execution_runner *run, const struct e2b_error *error)
+{
+    if (!run->cause)
+        run->cause = base_alloc(sizeof *run->cause);
+    *run->cause = *error;
 }
 
 void execution_runner_gone(struct execution_runner *run, enum code code)

@@ -28,7 +28,7 @@ struct execution_runner {
     size_t first_step;          /* ... that is to be followed */
     unsigned looks;             /* for its record */
     int64_t step_began_ms;
-    struct e2b_error cause; /* of the break that became the verdict; kind 0: none */
+    struct e2b_error *cause; /* of the break that became the verdict; NULL: none */
 };
 
 void execution_runner_init(struct execution_runner *run, struct flight_runner *flight,
@@ -42,6 +42,8 @@ void execution_runner_start(struct execution_runner *run, struct e2b_sandbox *sa
 void execution_runner_resume(struct execution_runner *run, struct e2b_sandbox *sandbox, int64_t main_left_ms);
 /* The claim names the sandbox: processes may start. */
 void execution_runner_bound(struct execution_runner *run);
+/* Keeps it as the cause. */
+void execution_runner_blame(struct execution_runner *run, const struct e2b_error *error);
 /* The sandbox could not be had. */
 void execution_runner_gone(struct execution_runner *run, enum code code);
 void execution_runner_cancel(struct execution_runner *run);

@@ -171,10 +171,8 @@ static void bind_claim(void *arg)
 /* What the refused or unanswered create means is the attempt's verdict. */
 static void blame_create(struct flight_runner *runner, const struct e2b_error *error, enum code code)
 {
-    struct outcome *outcome = &runner->outcome;
-    outcome_blame(outcome, code, "create", "%s", error->message);
-    outcome->provider_status = error->http_status;
-    (void)snprintf(outcome->provider_code, sizeof outcome->provider_code, "%s", error->code);
+    outcome_blame(&runner->outcome, code, "create", "%s", error->message);
+    outcome_blame_provider(&runner->outcome, error->http_status, error->code);
 }
 
 static void lose_create(struct flight_runner *runner, const struct e2b_error *error)
@@ -261,7 +259,7 @@ static void account(struct flight_runner *runner, enum code code)
 static void blame_run(struct flight_runner *runner)
 {
     const struct execution *execution = &runner->run->execution;
-    const struct e2b_error *cause = &runner->run->cause;
+    const struct e2b_error *cause = runner->run->cause;
     struct outcome *outcome = &runner->outcome;
     enum code code = execution->verdict;
     const struct step *step = &runner->plan.steps[MIN(execution->verdict_step, runner->plan.step_count - 1)];
@@ -272,14 +270,12 @@ static void blame_run(struct flight_runner *runner)
     else if (code == CODE_RUN_TIMEOUT || code == CODE_STEP_TIMEOUT)
         outcome_blame(outcome, code, step->name, "step '%s' was not done within %lld ms", step->name,
                       (long long)step->timeout_ms);
-    else if (cause->kind != 0)
+    else if (cause)
         outcome_blame(outcome, code, step->name, "%s", cause->message);
     else
         outcome_blame(outcome, code, step->name, "step '%s' failed", step->name);
-    if (cause->kind != 0) {
-        outcome->provider_status = cause->http_status;
-        (void)snprintf(outcome->provider_code, sizeof outcome->provider_code, "%s", cause->code);
-    }
+    if (cause)
+        outcome_blame_provider(outcome, cause->http_status, cause->code);
 }
 
 /* Given up in the middle of a run that may not begin again. */

@@ -290,7 +290,7 @@ static bool divert(struct flight_runner *runner, bool with_value, kafka_sent_fn 
         .partition = runner->job.from.partition,
         .offset = runner->job.from.offset,
         .code = code_name(runner->flight.code),
-        .message = runner->outcome.message,
+        .message = outcome_message(&runner->outcome),
         .without_value = !with_value,
     };
     struct bytes key = {runner->job.job_id, strlen(runner->job.job_id)};

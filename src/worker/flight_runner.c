@@ -16,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    TEXTS_BYTES = 896
+}; /* of a usual job beside its record: the plan, names, what its events are called */
+
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order);
 
 void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event)
@@ -100,7 +104,7 @@ static struct flight_runner *new_runner(struct worker *worker, size_t message_by
     runner->send.arg = runner;
     runner->received_ms = runner->queued_since_ms = runner->asked_ms = loop_now_ms(worker->loop);
     runner->first_partition = runner->first_offset = runner->create_mark = -1;
-    arena_init(&runner->arena, message_bytes + 1024);
+    arena_init(&runner->arena, message_bytes + TEXTS_BYTES);
     list_push_back(&worker->flights, &runner->link);
     worker->flight_count++;
     return runner;
@@ -691,10 +695,11 @@ void flight_runner_on_lost(struct flight_runner *runner, enum ledger_loss loss)
         runner->is_permit_lost = true;
         flight_runner_superseded(runner);
     } else if (runner->run) {
-        runner->run->cause = (struct e2b_error){.kind = E2B_ERROR_GONE};
-        (void)snprintf(runner->run->cause.message, sizeof runner->run->cause.message,
+        struct e2b_error error = {.kind = E2B_ERROR_GONE};
+        (void)snprintf(error.message, sizeof error.message,
                        "the ledger lost the permit of sandbox %s, so it may not live any more",
                        runner->custody ? runner->custody->sandbox_id : "");
+        execution_runner_blame(runner->run, &error);
         flight_runner_on_gone(runner);
     }
 }

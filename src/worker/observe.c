@@ -95,7 +95,8 @@ void observe_retrying(struct flight_runner *runner, enum code code, bool is_coun
     worker->observe->retries += is_counted;
     log_info(&worker->log, "job.retrying", JOB_FIELDS(runner), LOG_TEXT("code", code_name(code)),
              LOG_INT("attempt", runner->flight.attempt), LOG_BOOL("counts", is_counted),
-             LOG_INT("delay_ms", runner->flight.delay_ms), LOG_TEXT("message", runner->outcome.message));
+             LOG_INT("delay_ms", runner->flight.delay_ms),
+             LOG_TEXT("message", outcome_message(&runner->outcome)));
     if (!worker->config->lifecycle_events || !is_counted)
         return;
     CLEANUP(buffer_release) struct buffer value = {0};
@@ -103,7 +104,7 @@ void observe_retrying(struct flight_runner *runner, enum code code, bool is_coun
                                             .max_attempts = runner->flight.max_attempts,
                                             .delay_ms = runner->flight.delay_ms,
                                             .code = code,
-                                            .message = runner->outcome.message};
+                                            .message = outcome_message(&runner->outcome)};
     event_retrying(&runner->job, &retrying, &value);
     observe_post(runner, EVENT_RETRYING, runner->flight.attempt, &value);
 }
@@ -134,7 +135,7 @@ void observe_finished(struct flight_runner *runner)
              LOG_TEXT("code", code ? code_name(code) : NULL), LOG_INT("attempt", runner->flight.attempt),
              LOG_INT("total_ms", runner->outcome.timing.total_ms),
              LOG_INT("run_ms", runner->outcome.timing.run_ms),
-             LOG_TEXT("message", code ? runner->outcome.message : NULL));
+             LOG_TEXT("message", code ? outcome_message(&runner->outcome) : NULL));
 }
 
 void observe_duplicate(struct flight_runner *runner)

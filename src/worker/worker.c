@@ -88,7 +88,8 @@ static bool may_act(const struct worker *worker)
 
 bool worker_is_overfull(const struct worker *worker)
 {
-    return worker->active_count >= 2 * (size_t)worker->config->max_in_flight;
+    size_t most = worker->options.max_active;
+    return worker->active_count >= (most > 0 ? most : 2 * (size_t)worker->config->max_in_flight);
 }
 
 bool worker_may_take_up(const struct worker *worker)
@@ -375,7 +376,8 @@ static void open_e2b(struct worker *worker)
                                                .api_url = config->e2b_api_url,
                                                .sandbox_url = config->e2b_sandbox_url,
                                                .user_agent = "e2b-worker/" E2BW_VERSION,
-                                               .ca_file = config->e2b_ca_file};
+                                               .ca_file = config->e2b_ca_file,
+                                               .idle_connections = worker->options.idle_connections};
     worker->e2b = e2b_client_new(worker->options.uv, &options);
 }
 

@@ -16,7 +16,9 @@ struct worker_options {
     const struct config *config;
     const struct log *log;
     struct random *random;
-    struct uv_loop_s *uv;       /* the loop that libe2b runs on: the same one; a fake ignores it */
+    struct uv_loop_s *uv; /* the loop that libe2b runs on: the same one; a fake ignores it */
+    size_t max_active;    /* jobs past the queue, with runs that dead workers left; 0: twice max_in_flight */
+    int idle_connections; /* as e2b_client_options has it */
     size_t readback_max_bytes;  /* of results in a rebuild, at a time; 0: 1 GiB */
     void (*stopped)(void *arg); /* after worker_stop, when everything has ended; may call worker_free */
     void *arg;

@@ -89,10 +89,8 @@ static void save_results(const char *directory)
             outcome_blame(&outcome, (enum code)code, "run", "what happened");
         if (code == CODE_RUNTIME_ERROR)
             outcome_set_exception(&outcome, "ModuleNotFoundError", "No module named 'x'", "Traceback");
-        if (code == CODE_SANDBOX_CREATE_FAILED) {
-            outcome.provider_status = 503;
-            (void)snprintf(outcome.provider_code, sizeof outcome.provider_code, "unavailable");
-        }
+        if (code == CODE_SANDBOX_CREATE_FAILED)
+            outcome_blame_provider(&outcome, 503, "unavailable");
         outcome.exit_code = code == CODE_NONZERO_EXIT ? 1 : -1;
         CLEANUP(base_freep) char *name = base_printf("job.finished.v1.code-%d.json", code);
         save_result(directory, name, &full_job, &plan, &outcome, 65536);

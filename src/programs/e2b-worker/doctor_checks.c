@@ -1,6 +1,7 @@
 /* What doctor can ask at once: configuration, open files, Kafka, Redis. */
 #include "doctor.h"
 
+#include "descriptors.h"
 #include "kafka/topics.h"
 #include "kafka/transactor.h"
 #include "redis/inspect.h"
@@ -13,9 +14,8 @@
 enum {
     KAFKA_MS = 5000,
     REDIS_MS = 5000,
-    CLOCK_AHEAD_MS = 1000,   /* more is told: messages carry wall time */
-    OTHER_DESCRIPTORS = 200, /* beside those of sandboxes: Kafka, Redis, the control plane, logs */
-    GOOD_REDIS = 0x060200,   /* 6.2 */
+    CLOCK_AHEAD_MS = 1000, /* more is told: messages carry wall time */
+    GOOD_REDIS = 0x060200, /* 6.2 */
 };
 
 /* "6.2.7" -> 0x060207; what is not there is 0. */
@@ -46,12 +46,12 @@ void check_config(const struct config *config, struct report *report)
 void check_system(const struct config *config, struct report *report)
 {
     struct rlimit limit;
-    long long needed = (long long)config->max_in_flight * 2 + OTHER_DESCRIPTORS;
+    long long needed = (long long)descriptors_needed(config);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     bool is_enough = limit.rlim_max == RLIM_INFINITY || (long long)limit.rlim_max >= needed;
     report_add(report, "files", is_enough ? FINDING_OK : FINDING_FAIL,
-               "%lld open files are needed at most, %llu are allowed%s", needed,
+               "%lld open files are needed at least, %llu are allowed%s", needed,
                (unsigned long long)limit.rlim_max,
                is_enough ? "" : ": raise the hard limit (ulimit -Hn) or lower worker.max_in_flight");
 }

@@ -1,5 +1,6 @@
 /* e2b-worker run: the worker itself. */
 #include "command.h"
+#include "descriptors.h"
 
 #include "loop/on_uv.h"
 #include "worker/health.h"
@@ -25,9 +26,6 @@ const struct command command_run = {
     .run = run,
 };
 
-/* Descriptors beside those of sandboxes: Kafka, Redis, the control plane, logs. */
-enum { OTHER_DESCRIPTORS = 200 };
-
 struct running {
     struct loop *loop;
     struct worker *worker;
@@ -46,15 +44,16 @@ static void on_stopped(void *arg)
     loop_stop(running->loop);
 }
 
-/* A run in the interpreter has a connection of its own. Returns: false after saying what to raise. */
-static bool raise_descriptors(const struct config *config)
+/* Returns: false after saying what to raise. */
+static bool raise_descriptors(const struct config *config, struct descriptors *ret)
 {
     struct rlimit limit;
-    rlim_t needed = (rlim_t)config->max_in_flight * 2 + OTHER_DESCRIPTORS;
+    rlim_t needed = (rlim_t)descriptors_needed(config);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return true;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+    *ret = descriptors_share(config, limit.rlim_max);
     if (limit.rlim_max >= needed)
         return true;
     fprintf(stderr,
@@ -90,7 +89,7 @@ static void end_early(struct running *running)
     loop_free(running->loop, NULL, NULL);
 }
 
-static int run_worker(const struct config *config)
+static int run_worker(const struct config *config, const struct descriptors *descriptors)
 {
     struct error error;
     struct random random;
@@ -101,6 +100,8 @@ static int run_worker(const struct config *config)
                                            .log = &running.log,
                                            .random = &random,
                                            .uv = loop_uv(running.loop),
+                                           .max_active = descriptors->max_active,
+                                           .idle_connections = descriptors->idle_connections,
                                            .stopped = on_stopped,
                                            .arg = &running};
     running.worker = worker_new(&options, &error);
@@ -134,6 +135,7 @@ static int run(const struct command *command, int argc, char **argv)
     struct command_options options;
     struct arena arena;
     struct config config;
+    struct descriptors descriptors = {0};
     int status = command_parse(command, argc, argv, NULL, 0, &options);
     if (status != EXIT_OK)
         return status < 0 ? EXIT_OK : status;
@@ -143,7 +145,7 @@ static int run(const struct command *command, int argc, char **argv)
     arena_init(&arena, 16384);
     status = command_load(&options, &arena, &config);
     if (status == EXIT_OK)
-        status = raise_descriptors(&config) ? run_worker(&config) : EXIT_CONFIG;
+        status = raise_descriptors(&config, &descriptors) ? run_worker(&config, &descriptors) : EXIT_CONFIG;
     arena_release(&arena);
     return status;
 }

@@ -222,10 +222,10 @@ static char *hostile_text(struct random *random, size_t max)
 static void fill_hostile(struct random *random, struct outcome *outcome, struct step_report *steps)
 {
     outcome->code = (enum code)random_below(random, CODE_COUNT);
-    CLEANUP(base_freep) char *message = hostile_text(random, sizeof outcome->message);
-    (void)snprintf(outcome->message, sizeof outcome->message, "%s", message);
-    memset(outcome->stage, 1, sizeof outcome->stage - 1);
-    memset(outcome->provider_code, '"', sizeof outcome->provider_code - 1);
+    enum { MESSAGE_BYTES = 320, STAGE_BYTES = 32, CODE_BYTES = 48 };
+    outcome->message = hostile_text(random, MESSAGE_BYTES);
+    outcome->stage = memset(base_alloc(STAGE_BYTES), 1, STAGE_BYTES - 1);
+    outcome->provider_code = memset(base_alloc(CODE_BYTES), '"', CODE_BYTES - 1);
     CLEANUP(base_freep) char *value = hostile_text(random, 20000), *traceback = hostile_text(random, 20000);
     outcome_set_exception(outcome, value, value, traceback);
     CLEANUP(base_freep) char *out = hostile_text(random, 70000), *err = hostile_text(random, 5000);

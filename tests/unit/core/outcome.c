@@ -376,7 +376,7 @@ static void a_new_attempt_forgets_all_but_attempts_costs_and_warnings(void **sta
     outcome_set_exception(&outcome, "ValueError", "no", NULL);
     outcome_set_exception(&outcome, "TypeError", "yes", "traceback");
     outcome_blame(&outcome, CODE_SANDBOX_LOST, "run", "gone");
-    outcome.provider_status = 502;
+    outcome_blame_provider(&outcome, 502, "bad");
     outcome.exit_code = 1;
     *outcome_attempt(&outcome) = (struct attempt_report){.n = 1, .code = CODE_SANDBOX_LOST};
     outcome_count_attempt(&outcome);
@@ -387,8 +387,9 @@ static void a_new_attempt_forgets_all_but_attempts_costs_and_warnings(void **sta
     outcome_clear_attempt(&outcome);
     assert_int_equal(outcome_memory(&outcome), empty_memory + sizeof(struct attempt_report));
     assert_int_equal(outcome.code, CODE_NONE);
-    assert_text(outcome.message, "");
+    assert_null(outcome.message);
     assert_int_equal(outcome.provider_status, 0);
+    assert_null(outcome.provider_code);
     assert_int_equal(outcome.exit_code, -1);
     assert_int_equal(outcome.out.total_bytes, 0);
     assert_int_equal(outcome.out.limit_bytes, 100);

@@ -1,0 +1,36 @@
+#ifndef E2B_WORKER_DESCRIPTORS_H
+#define E2B_WORKER_DESCRIPTORS_H
+#include "config/config.h"
+
+#include <sys/resource.h>
+
+/* What a worker needs open files for. A job has one connection to its sandbox at a time: of its own to the
+ * interpreter, and to envd where HTTP/2 is not spoken (a second one while its process is stopped). What it
+ * used before may be kept for the next job. */
+
+struct descriptors {
+    size_t max_active;    /* as worker_options have them; 0: the usual */
+    int idle_connections; /* likewise */
+};
+
+/* The least: a connection for every job, a quarter more for what is besides, and those of Kafka, Redis, the
+ * control plane and logs. */
+static inline rlim_t descriptors_needed(const struct config *config)
+{
+    enum { OTHERS = 200 };
+    return (rlim_t)config->max_in_flight + (rlim_t)config->max_in_flight / 4 + OTHERS;
+}
+
+/* With twice as many everything has its room. With less, a quarter of what there is beyond a connection for
+ * every job is for runs that dead workers left, the rest for connections that wait for their next request. */
+static inline struct descriptors descriptors_share(const struct config *config, rlim_t allowed)
+{
+    rlim_t jobs = (rlim_t)config->max_in_flight, others = descriptors_needed(config) - jobs - jobs / 4;
+    if (allowed >= 2 * jobs + others || allowed < jobs + others)
+        return (struct descriptors){0};
+    rlim_t spare = allowed - others - jobs;
+    return (struct descriptors){.max_active = (size_t)(jobs + spare / 4),
+                                .idle_connections = (int)(spare - spare / 4)};
+}
+
+#endif
