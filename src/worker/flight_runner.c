@@ -20,6 +20,8 @@ enum {
     TEXTS_BYTES = 896
 }; /* of a usual job beside its record: the plan, names, what its events are called */
 
+enum { CROWD_POLL_MS = 2000 };
+
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order);
 
 void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event)
@@ -522,9 +524,11 @@ static void set_aside(struct flight_runner *runner)
         return;
     }
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
-    /* Each one's poll lets the next of them ask: many of them need not poll more often than a few. */
-    size_t crowd = queue_aside_count(runner->worker->queue, runner->denied_by) / WORKER_ASKING_MAX;
-    set_timer_in(runner, runner->flight.delay_ms * (int64_t)(1 + crowd));
+    /* Each one's poll lets the next of them ask, one tenant after the other: many need not poll as often as a
+     * few, but the ledger forgets a tenant that waits and has not asked for 3 s. */
+    int64_t crowd = (int64_t)queue_aside_count(runner->worker->queue, runner->denied_by) / WORKER_ASKING_MAX;
+    int64_t delay_ms = runner->flight.delay_ms;
+    set_timer_in(runner, MAX(delay_ms, MIN(delay_ms * (1 + crowd), CROWD_POLL_MS)));
 }
 
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)
