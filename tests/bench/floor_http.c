@@ -20,6 +20,8 @@ enum {
     CODE_BYTES = 512,
     STALL_MS = 60000, /* so long after a run's own time nothing is heard: the server is gone */
     ERRORS_SHOWN = 5,
+    STREAMS_MOST =
+        1000, /* of an HTTP/2 connection: the server's own bound counts, not curl's, which is 100 */
 };
 #define NEVER INT64_MAX
 
@@ -448,6 +450,7 @@ static void plane_open(struct bench *bench, struct plane *plane, long most_conne
     curl_multi_setopt(plane->multi, CURLMOPT_MAXCONNECTS,
                       bench->concurrency); /* none is closed to make room */
     curl_multi_setopt(plane->multi, CURLMOPT_MAX_HOST_CONNECTIONS, most_connections);
+    curl_multi_setopt(plane->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, (long)STREAMS_MOST);
 }
 
 static void slot_open(struct bench *bench, struct slot *slot)

@@ -6,6 +6,7 @@
 #include "worker/health.h"
 #include "worker/worker.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (options.rest_count > 0)
         return command_usage(command, "unexpected argument '%s'", options.rest[0]);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)mallopt(M_ARENA_MAX, 2); /* the loop's, and one for all of librdkafka's threads */
     arena_init(&arena, 16384);
     status = command_load(&options, &arena, &config);
     if (status == EXIT_OK)
