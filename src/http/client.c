@@ -333,10 +333,10 @@ void client_unpause(struct http_exchange *exchange)
     reap(client);
 }
 
-void client_met_http1(struct http_client *client)
+void client_met(struct http_client *client, bool is_shared)
 {
-    client->is_single = true;
-    if (!client->is_limited || client->options.is_always_limited)
+    client->is_single = !is_shared;
+    if (is_shared || !client->is_limited || client->options.is_always_limited)
         return;
     client->is_limited = false;
     curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, 0L);

@@ -93,9 +93,12 @@ static int on_rewind(void *arg, curl_off_t offset, int origin)
     return CURL_SEEKFUNC_OK;
 }
 
+/* Until a request goes out, curl tells of the one before it in the same handle. */
 static int status_of(struct http_exchange *exchange)
 {
     long status = 0;
+    if (!exchange->was_sent)
+        return 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
     return (int)status;
 }
@@ -255,7 +258,7 @@ static void on_timer(void *arg)
     struct http_exchange *exchange = arg;
     int64_t now_ms = loop_now_ms(exchange->client->loop);
     assert(!exchange->client->is_in_curl);
-    if (exchange->is_paused)
+    if (exchange->is_paused || exchange->state == EXCHANGE_QUEUED)
         exchange->heard_ms = now_ms;
     if (now_ms >= exchange->deadline_ms) {
         finish(exchange, HTTP_TIMED_OUT, CURLE_OPERATION_TIMEDOUT);
@@ -276,8 +279,8 @@ void exchange_ended(struct http_exchange *exchange, CURLcode result)
     struct loop *loop = exchange->client->loop;
     long version = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &version);
-    if (version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1)
-        client_met_http1(exchange->client);
+    if (version != CURL_HTTP_VERSION_NONE)
+        client_met(exchange->client, version >= CURL_HTTP_VERSION_2_0);
     int64_t pause_ms = (int64_t)RETRY_MS << exchange->tries;
     if (failure == HTTP_UNREACHABLE && exchange->tries + 1 < CONNECT_TRIES &&
         loop_now_ms(loop) + pause_ms < exchange->deadline_ms) {
@@ -474,6 +477,8 @@ void http_exchange_hurry(struct http_exchange *exchange, int64_t timeout_ms)
 const char *http_response_header(const struct http_response *response, const char *name)
 {
     struct curl_header *header;
+    if (!response->was_sent)
+        return NULL;
     if (curl_easy_header(response->exchange->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
         return NULL;
     return header->value;

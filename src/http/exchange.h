@@ -22,13 +22,13 @@ struct http_client {
     bool is_in_curl; /* curl is on the stack: nothing may be added to it or removed */
     bool is_closing;
     bool is_limited;                    /* max_connections is in force */
-    bool is_single;                     /* the host speaks HTTP/1.1: a connection for each request */
+    bool is_single;                     /* the host spoke HTTP/1.1 last: a connection for each request */
     bool has_proxy;                     /* the environment names one, for some host */
     struct http_client_options options; /* its texts are ours */
     struct link live;                   /* all exchanges that have a caller */
-    struct link queued;                 /* to be added when curl has returned (by `place`) */
-    struct link dead;                   /* to be removed when curl has returned (by `place`) */
-    struct link sending;                /* curl has a buffer for what they send (by `place`) */
+    struct link queued;  /* to be added when there is room, and curl off the stack (by `place`) */
+    struct link dead;    /* to be removed when curl has returned (by `place`) */
+    struct link sending; /* curl has a buffer for what they send (by `place`) */
     struct http_exchange *pool;
     int pooled;
     int added, most_added; /* exchanges that curl has; at once, ever */
@@ -41,7 +41,7 @@ struct http_client {
 
 enum exchange_state {
     EXCHANGE_IDLE,    /* in the pool */
-    EXCHANGE_QUEUED,  /* waits until curl is off the stack */
+    EXCHANGE_QUEUED,  /* waits for a connection, or until curl is off the stack */
     EXCHANGE_RUNNING, /* curl has it */
     EXCHANGE_WAITING, /* for the next try to connect */
     EXCHANGE_DEAD,    /* cancelled; curl may have it still */
@@ -90,7 +90,7 @@ void client_add(struct http_exchange *exchange);
 void client_remove(struct http_exchange *exchange); /* and back into the pool, when curl allows */
 struct http_exchange *client_take(struct http_client *client) MUST_USE; /* from the pool */
 void client_unpause(struct http_exchange *exchange);
-void client_met_http1(struct http_client *client);
+void client_met(struct http_client *client, bool is_shared); /* an answer came over HTTP/2, or over HTTP/1 */
 /* Connections, as curl's callbacks tell of them. */
 void client_opened(struct http_client *client, curl_socket_t fd);
 void client_sends(struct http_exchange *exchange);                    /* with a buffer of curl's */

@@ -7,15 +7,15 @@
 
 enum {
     WINDOW = 512
-}; /* sent at once: after an outage the backlog must not stand before everybody's acquire */
+}; /* operations sent at once: after an outage the backlog must not stand before everybody's acquire */
 
 struct background {
     struct connection *connection; /* borrowed */
     const struct log *log;         /* borrowed */
     void (*on_empty)(void *arg);
     void *arg;
-    struct link entries; /* the first `sent_count` are under way */
-    size_t count, sent_count;
+    struct link entries;      /* in front those that are under way */
+    size_t count, sent_count; /* operations */
     bool is_open;
 };
 
@@ -24,6 +24,7 @@ struct entry {
     struct background *background;
     const char *what;
     struct bytes command;
+    size_t operations;
     bool is_sent;
 };
 
@@ -39,7 +40,7 @@ struct background *background_new(struct connection *connection, const struct lo
 static void entry_free(struct entry *entry)
 {
     link_remove(&entry->link);
-    entry->background->count--;
+    entry->background->count -= entry->operations;
     free((void *)entry->command.data);
     free(entry);
 }
@@ -61,14 +62,14 @@ static void on_answer(void *arg, const struct error *error, const struct redisRe
     struct entry *entry = arg;
     struct background *background = entry->background;
     entry->is_sent = false;
-    background->sent_count--;
+    background->sent_count -= entry->operations;
     if (error && error->kind == ERROR_TRANSIENT) {
         background->is_open = false; /* the connection is going: the others come back the same way */
         return;
     }
     if (error)
         log_error(background->log, "ledger.background_failed", LOG_TEXT("what", entry->what),
-                  LOG_TEXT("error", error->text));
+                  LOG_INT("operations", (int64_t)entry->operations), LOG_TEXT("error", error->text));
     entry_free(entry);
     if (background->count == 0)
         background->on_empty(background->arg);
@@ -88,27 +89,28 @@ static void pump(struct background *background)
         if (!connection_send(background->connection, entry->command, on_answer, entry))
             return;
         entry->is_sent = true;
-        background->sent_count++;
+        background->sent_count += entry->operations;
     }
 }
 
-void background_add(struct background *background, const char *what, struct bytes command)
+void background_add(struct background *background, const char *what, struct bytes command, size_t operations)
 {
     if (background->count >= BACKGROUND_LIMIT) {
         log_error(background->log, "ledger.background_full", LOG_TEXT("lost", what),
-                  LOG_INT("limit", BACKGROUND_LIMIT));
+                  LOG_INT("operations", (int64_t)operations), LOG_INT("limit", BACKGROUND_LIMIT));
         free((void *)command.data);
         return;
     }
     struct entry *entry = base_alloc(sizeof *entry);
-    *entry = (struct entry){.background = background, .what = what, .command = command};
+    *entry =
+        (struct entry){.background = background, .what = what, .command = command, .operations = operations};
     bool is_next = background->count == background->sent_count;
     list_push_back(&background->entries, &entry->link);
-    background->count++;
+    background->count += operations;
     if (is_next && background->is_open && background->sent_count < WINDOW &&
         connection_send(background->connection, entry->command, on_answer, entry)) {
         entry->is_sent = true;
-        background->sent_count++;
+        background->sent_count += operations;
     }
 }
 

@@ -84,7 +84,9 @@ static void on_reply(void *arg, const struct error *error, const struct redisRep
     request_end(arg, error, reply);
 }
 
-/* Whoever asks finds done what was said before; bind and seal find nothing that depends on it. */
+/* Whoever asks finds done what was said before. Bind and seal need not: they look at one claim and its own
+ * permit, which only this worker could have let go of, and of a job that is done they hear later what they
+ * would have heard now. */
 void ledger_request_send(struct ledger_request *request, struct command *command)
 {
     struct ledger *ledger = request->ledger;
@@ -422,10 +424,11 @@ static void command_begin(struct ledger *ledger, struct command *command, enum s
     command_script(command, script, ledger->prefix);
 }
 
-static void flush(struct ledger *ledger, struct command *batch, const char *what)
+static void flush(struct ledger *ledger, struct batch *batch, const char *what)
 {
     if (batch->count > 0)
-        background_add(ledger->background, what, command_format(batch));
+        background_add(ledger->background, what, command_format(&batch->command), batch->count);
+    batch->count = 0;
 }
 
 void ledger_flush_batches(struct ledger *ledger)
@@ -440,23 +443,23 @@ static void on_batch_task(void *arg)
     ledger_flush_batches(arg);
 }
 
-/* A batch to append to. Returns: whether it has just begun. */
-static bool batch_join(struct ledger *ledger, struct command *batch, enum script_name script)
+/* One more in a batch. Returns: whether it is the first. */
+static bool batch_join(struct ledger *ledger, struct batch *batch, enum script_name script)
 {
-    if (batch->words.length > BATCH_BYTES)
+    if (batch->command.words.length > BATCH_BYTES)
         ledger_flush_batches(ledger);
     loop_defer(ledger->options.loop, &ledger->batch_task, on_batch_task, ledger);
-    if (batch->count > 0)
+    if (batch->count++ > 0)
         return false;
-    command_begin(ledger, batch, script);
+    command_begin(ledger, &batch->command, script);
     return true;
 }
 
 void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
                  int64_t offset, int64_t ttl_ms)
 {
-    struct command *command = &ledger->dones;
-    (void)batch_join(ledger, command, SCRIPT_DONE);
+    struct command *command = &ledger->dones.command;
+    (void)batch_join(ledger, &ledger->dones, SCRIPT_DONE);
     command_text(command, job);
     command_text(command, status);
     command_int(command, partition);
@@ -484,10 +487,11 @@ static void add_release(struct command *command, const struct release *release)
 static void release_now(struct ledger *ledger, const char *what, const struct release *release)
 {
     struct command command;
+    ledger_flush_batches(ledger); /* what was said before comes before it */
     command_begin(ledger, &command, SCRIPT_RELEASE);
     command_text(&command, ledger->worker);
     add_release(&command, release);
-    background_add(ledger->background, what, command_format(&command));
+    background_add(ledger->background, what, command_format(&command), 1);
 }
 
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what)
@@ -507,9 +511,10 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
         release_now(ledger, "release", &release);
         return;
     }
+    struct command *command = &ledger->releases.command;
     if (batch_join(ledger, &ledger->releases, SCRIPT_RELEASE))
-        command_text(&ledger->releases, ledger->worker);
-    add_release(&ledger->releases, &release);
+        command_text(command, ledger->worker);
+    add_release(command, &release);
 }
 
 void ledger_let_go(struct ledger *ledger, const char *permit)
@@ -536,7 +541,7 @@ void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_m
     command_text(&command, job);
     command_text(&command, ""); /* a verdict, no run */
     command_int(&command, until_ms);
-    background_add(ledger->background, "leave", command_format(&command));
+    background_add(ledger->background, "leave", command_format(&command), 1);
 }
 
 void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create_milli_per_s)
@@ -545,7 +550,7 @@ void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create
     command_begin(ledger, &command, SCRIPT_SLOWER);
     command_int(&command, retry_after_ms);
     command_int(&command, create_milli_per_s);
-    background_add(ledger->background, "slower", command_format(&command));
+    background_add(ledger->background, "slower", command_format(&command), 1);
 }
 
 void ledger_cut(struct ledger *ledger, const char *limit, int64_t max, int64_t ttl_ms)
@@ -555,11 +560,10 @@ void ledger_cut(struct ledger *ledger, const char *limit, int64_t max, int64_t t
     command_text(&command, limit);
     command_int(&command, max);
     command_int(&command, ttl_ms);
-    background_add(ledger->background, "cut", command_format(&command));
+    background_add(ledger->background, "cut", command_format(&command), 1);
 }
 
 size_t ledger_background_count(const struct ledger *ledger)
 {
-    return background_count(ledger->background) + (ledger->dones.count > 0 ? 1 : 0) +
-           (ledger->releases.count > 0 ? 1 : 0);
+    return background_count(ledger->background) + ledger->dones.count + ledger->releases.count;
 }

@@ -23,7 +23,10 @@ struct ledger {
     struct pulse *pulse;
     struct background *background;
     /* Many of these come in one turn of the loop: each of the two becomes one command at its end. */
-    struct command dones, releases; /* empty: none is waiting */
+    struct batch {
+        struct command command;
+        size_t count; /* 0: none is waiting */
+    } dones, releases;
     struct task batch_task;
     struct permits permits;
     struct link requests;

@@ -542,6 +542,37 @@ static void waiters_are_served_by_rank(void **state)
     assert_int_equal(scene_ask_limits(&scene->two, "poor/1", "poor", poor, 2)->verdict, LEDGER_GRANTED);
 }
 
+/* What is said in one turn of the loop arrives, all of it, and of what is another's nothing. */
+static void dones_and_releases_of_one_turn_arrive(void **state)
+{
+    struct scene *scene = *state;
+    const struct ledger_limit limits[] = {{"g", 9}};
+    static const char *const jobs[] = {"a/1", "a/2", "a/3"};
+    for (size_t i = 0; i < ARRAY_LENGTH(jobs); i++)
+        assert_int_equal(scene_ask_limits(&scene->one, jobs[i], "a", limits, 1)->verdict, LEDGER_GRANTED);
+    assert_int_equal(scene_ask_limits(&scene->two, "b/1", "b", limits, 1)->verdict, LEDGER_GRANTED);
+    struct ledger *ledger = scene->one.ledger;
+    ledger_release(ledger, "permit-of-a/1", NULL, LEDGER_RELEASE_PERMIT);
+    ledger_done(ledger, "a/1", "succeeded", 0, 7, 60000);
+    ledger_release(ledger, "permit-of-b/1", NULL, LEDGER_RELEASE_PERMIT);
+    ledger_release(ledger, "permit-of-a/3", NULL, LEDGER_RELEASE_PERMIT);
+    ledger_done(ledger, "a/2", "failed", 1, 8, 60000);
+    assert_in_range(ledger_background_count(ledger), 2, 5);
+    ledger_release(ledger, "permit-of-a/2", "a/2",
+                   BOTH); /* comes after the done, and changes nothing of it */
+    world_sleep(scene->world, 20);
+    assert_int_equal(ledger_background_count(ledger), 0);
+    desk_snapshot(&scene->two);
+    assert_int_equal(desk_usage(&scene->two, "g")->used, 1); /* b's */
+    const struct ledger_acquired *answer = scene_ask_limits(&scene->two, "a/1", "a", limits, 1);
+    assert_int_equal(answer->verdict, LEDGER_DONE);
+    assert_int_equal(answer->offset, 7);
+    answer = scene_ask_limits(&scene->two, "a/2", "a", limits, 1);
+    assert_int_equal(answer->verdict, LEDGER_DONE);
+    assert_text(answer->status, "failed");
+    assert_int_equal(answer->offset, 8);
+}
+
 /* Whoever asks out of turn while there is room hears whose turn it is, if that one waits in the same worker.
  */
 static void who_comes_first_is_told(void **state)
@@ -743,6 +774,7 @@ int main(void)
         IN_SCENE(places_of_a_class_are_kept_for_it_and_its_rivals_do_not_block_it),
         IN_SCENE(waiters_are_served_by_rank),
         IN_SCENE(who_comes_first_is_told),
+        IN_SCENE(dones_and_releases_of_one_turn_arrive),
         IN_SCENE(a_wait_counts_from_its_beginning_at_every_limit),
         IN_SCENE(a_wait_that_nobody_kept_up_is_not_inherited),
         IN_SCENE(two_workers_that_race_for_one_place_get_half_each),
