@@ -44,8 +44,7 @@ void buffer_reserve(struct buffer *buffer, size_t more)
 
 void buffer_append(struct buffer *buffer, const void *data, size_t length)
 {
-    if (!buffer->data || length >= buffer->capacity - buffer->length)
-        buffer_reserve(buffer, length);
+    buffer_reserve(buffer, length);
     if (length > 0)
         memcpy(buffer->data + buffer->length, data, length);
     buffer->length += length;

@@ -243,7 +243,8 @@ void outcome_release(struct outcome *outcome)
 /* ---- Outcomes: use ---- */
 
 /* vsnprintf, with no character cut in two at its end. */
-static void format_whole(char *text, size_t size, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void format_whole(char *text, size_t size, const char *format,
+                                                               va_list args)
 {
     (void)vsnprintf(text, size, format, args);
     text[whole_prefix(text, strlen(text))] = '\0';

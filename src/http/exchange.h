@@ -95,6 +95,6 @@ void client_met(struct http_client *client, bool is_shared); /* an answer came o
 void client_opened(struct http_client *client, curl_socket_t fd);
 void client_sends(struct http_exchange *exchange);                    /* with a buffer of curl's */
 void client_sent_first(struct http_client *client, curl_socket_t fd); /* its first request goes out */
-int client_close_socket(void *client, curl_socket_t fd);
+int client_close_socket(void *arg, curl_socket_t fd);                 /* arg: the client */
 
 #endif

@@ -113,8 +113,9 @@ static const char *full_limit(const struct worker *worker, const struct flight_r
     for (size_t i = 0; runner->has_plan && i < runner->plan.limit_count; i++)
         if (queue_aside_count(worker->queue, runner->plan.limits[i].name) >= WORKER_ASKING_MAX)
             return runner->plan.limits[i].name;
-    return queue_aside_count(worker->queue, LIMIT_KEY_CREATE_RATE) >= WORKER_ASKING_MAX ? LIMIT_KEY_CREATE_RATE
-                                                                                 : NULL;
+    return queue_aside_count(worker->queue, LIMIT_KEY_CREATE_RATE) >= WORKER_ASKING_MAX
+               ? LIMIT_KEY_CREATE_RATE
+               : NULL;
 }
 
 static void start_waiting(struct worker *worker)

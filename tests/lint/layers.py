@@ -22,8 +22,8 @@ FOREIGN = {
     "programs/e2b-worker": ["jansson.h", "e2b/"],
     "programs/e2b-local": ["jansson.h", "openssl/"],
 }
-LIBC = set("""assert ctype dirent errno fcntl fnmatch getopt inttypes limits math netdb poll pthread regex sched search setjmp
-signal spawn stdarg stdatomic stdbool stddef stdint stdio stdlib string strings time unistd""".split())
+LIBC = set("""assert ctype dirent errno fcntl fnmatch getopt inttypes limits malloc math netdb poll pthread regex sched
+search setjmp signal spawn stdarg stdatomic stdbool stddef stdint stdio stdlib string strings time unistd""".split())
 LIBC_FOLDERS = ("sys/", "netinet/", "arpa/", "linux/", "net/")
 FILE_LINES, FUNCTION_LINES = 800, 80
 
