@@ -131,16 +131,22 @@ end
 -- would stay free until that one asks of itself. A waiter whose class is kept out by another's reserve is no rival:
 -- otherwise it and the class with the reserve would keep each other from the last places.
 local me = tenant .. '|' .. worker
+local shares = {} -- by tenant: what it holds; there are as many entries of a tenant as workers have its jobs
+local function share_of(its_tenant, its_weight)
+    shares[its_tenant] = shares[its_tenant] or call('SCARD', L .. 'l:n:' .. its_tenant)
+    return shares[its_tenant] / its_weight
+end
+
 local function rivals(Q, since, free_for)
     local count, by_class, q, first = 0, {}, call('HGETALL', Q), {key = ''}
-    local mine = call('SCARD', L .. 'l:n:' .. tenant) / weight
+    local mine = share_of(tenant, weight)
     for i = 1, #q, 2 do
         if q[i] ~= me then
             local began, seen, its_weight, its_class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
             if not seen or tonumber(seen) < now - FRESH or tonumber(seen) > now then
                 call('HDEL', Q, q[i])
             else
-                local held = call('SCARD', L .. 'l:n:' .. string.match(q[i], '^(.*)|')) / tonumber(its_weight)
+                local held = share_of(string.match(q[i], '^(.*)|'), tonumber(its_weight))
                 if held < mine or (held == mine and tonumber(began) < since) then
                     by_class[its_class] = (by_class[its_class] or 0) + 1
                     local is_first = not first.held or held < first.held or
