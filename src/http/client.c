@@ -169,15 +169,20 @@ static void reap(struct http_client *client)
     }
 }
 
+static void leave_curl(struct http_client *client)
+{
+    client->is_in_curl = false;
+    free_buffers(client);
+    flush(client);
+    reap(client);
+}
+
 static void drive(struct http_client *client, curl_socket_t fd, int events)
 {
     int running;
     client->is_in_curl = true;
     curl_multi_socket_action(client->multi, fd, events, &running);
-    client->is_in_curl = false;
-    free_buffers(client);
-    flush(client);
-    reap(client);
+    leave_curl(client);
 }
 
 /* ---- descriptors ---- */
@@ -328,9 +333,7 @@ void client_unpause(struct http_exchange *exchange)
     struct http_client *client = exchange->client;
     client->is_in_curl = true;
     curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
-    client->is_in_curl = false;
-    flush(client);
-    reap(client);
+    leave_curl(client);
 }
 
 void client_met(struct http_client *client, bool is_shared)

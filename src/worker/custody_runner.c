@@ -119,14 +119,14 @@ static void send_create(void *arg)
     struct custody_runner *runner = arg;
     struct worker *worker = runner->worker;
     const struct plan *plan = runner->plan;
-    char attempt[24], run_ms[24], digest[PLAN_DIGEST_SIZE];
+    char attempt[INT_TEXT_SIZE], run_ms[INT_TEXT_SIZE], digest[PLAN_DIGEST_SIZE];
     runner->is_sent = provider_admit(worker->provider);
     if (!runner->is_sent) {
         refuse_create(runner);
         return;
     }
-    (void)snprintf(attempt, sizeof attempt, "%lld", (long long)runner->attempt);
-    (void)snprintf(run_ms, sizeof run_ms, "%lld", (long long)plan->main_ms);
+    (void)base_int_text(runner->attempt, attempt);
+    (void)base_int_text(plan->main_ms, run_ms);
     plan_digest_text(plan, digest);
     /* The first three find it; the others say what it is for to whoever must rebuild the ledger. */
     const struct e2b_pair metadata[] = {

@@ -13,22 +13,23 @@ struct descriptors {
     int idle_connections; /* likewise */
 };
 
-/* The least: a connection for every job, a quarter more for what is besides, and those of Kafka, Redis, the
- * control plane and logs. */
+enum { DESCRIPTORS_BESIDE = 200 }; /* of Kafka, Redis, the control plane and logs */
+
+/* The least: a connection for every job, and a quarter more. */
 static inline rlim_t descriptors_needed(const struct config *config)
 {
-    enum { OTHERS = 200 };
-    return (rlim_t)config->max_in_flight + (rlim_t)config->max_in_flight / 4 + OTHERS;
+    rlim_t jobs = (rlim_t)config->max_in_flight;
+    return jobs + jobs / 4 + DESCRIPTORS_BESIDE;
 }
 
 /* With twice as many everything has its room. With less, a quarter of what there is beyond a connection for
  * every job is for runs that dead workers left, the rest for connections that wait for their next request. */
 static inline struct descriptors descriptors_share(const struct config *config, rlim_t allowed)
 {
-    rlim_t jobs = (rlim_t)config->max_in_flight, others = descriptors_needed(config) - jobs - jobs / 4;
-    if (allowed >= 2 * jobs + others || allowed < jobs + others)
+    rlim_t jobs = (rlim_t)config->max_in_flight;
+    if (allowed >= 2 * jobs + DESCRIPTORS_BESIDE || allowed < jobs + DESCRIPTORS_BESIDE)
         return (struct descriptors){0};
-    rlim_t spare = allowed - others - jobs;
+    rlim_t spare = allowed - DESCRIPTORS_BESIDE - jobs;
     return (struct descriptors){.max_active = (size_t)(jobs + spare / 4),
                                 .idle_connections = (int)(spare - spare / 4)};
 }

@@ -137,9 +137,13 @@ local function share_of(its_tenant, its_weight)
     return shares[its_tenant] / its_weight
 end
 
+local function ranks_before(held, began, other_held, other_began)
+    return held < other_held or (held == other_held and began < other_began)
+end
+
 local function rivals(Q, since, free_for)
-    local count, by_class, q, first = 0, {}, call('HGETALL', Q), {key = ''}
-    local mine = share_of(tenant, weight)
+    local count, by_class, q, mine = 0, {}, call('HGETALL', Q), share_of(tenant, weight)
+    local first = {key = '', held = mine, began = since}
     for i = 1, #q, 2 do
         if q[i] ~= me then
             local began, seen, its_weight, its_class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
@@ -147,12 +151,11 @@ local function rivals(Q, since, free_for)
                 call('HDEL', Q, q[i])
             else
                 local held = share_of(string.match(q[i], '^(.*)|'), tonumber(its_weight))
-                if held < mine or (held == mine and tonumber(began) < since) then
+                began = tonumber(began)
+                if ranks_before(held, began, mine, since) then
                     by_class[its_class] = (by_class[its_class] or 0) + 1
-                    local is_first = not first.held or held < first.held or
-                                     (held == first.held and tonumber(began) < first.began)
-                    if is_first and free_for(its_class) > 0 then
-                        first = {key = q[i], held = held, began = tonumber(began)}
+                    if ranks_before(held, began, first.held, first.began) and free_for(its_class) > 0 then
+                        first = {key = q[i], held = held, began = began}
                     end
                 end
             end

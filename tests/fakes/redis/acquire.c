@@ -190,18 +190,9 @@ static struct waiter *find_waiter(const struct asking *asking, const char *limit
     return NULL;
 }
 
-static bool is_before(const struct asking *asking, const struct waiter *waiter, int64_t since_ms)
+static bool ranks_before(double share, int64_t since_ms, double other_share, int64_t other_since_ms)
 {
-    double theirs = share(asking, waiter->tenant, waiter->weight);
-    double mine = share(asking, asking->acquire->tenant, asking->acquire->weight);
-    return theirs < mine || (theirs == mine && waiter->since_ms < since_ms);
-}
-
-static bool is_ahead_of(const struct asking *asking, const struct waiter *waiter, const struct waiter *other)
-{
-    double its = share(asking, waiter->tenant, waiter->weight),
-           others = share(asking, other->tenant, other->weight);
-    return its < others || (its == others && waiter->since_ms < other->since_ms);
+    return share < other_share || (share == other_share && since_ms < other_since_ms);
 }
 
 /* Places that waiters of better rank may take; each class at most as many as are free for it. *ret_first: the
@@ -209,6 +200,9 @@ static bool is_ahead_of(const struct asking *asking, const struct waiter *waiter
 static int64_t rivals(const struct asking *asking, const struct ledger_limit *limit, const struct waiter *own,
                       int64_t since_ms, const struct waiter **ret_first)
 {
+    double mine = share(asking, asking->acquire->tenant, asking->acquire->weight);
+    double first_share = mine;
+    int64_t first_since_ms = since_ms;
     *ret_first = NULL;
     struct {
         const char *class;
@@ -227,12 +221,16 @@ static int64_t rivals(const struct asking *asking, const struct ledger_limit *li
         while (i + 1 < MOST_CLASSES && classes[i].class && strcmp(classes[i].class, waiter->class) != 0)
             i++;
         classes[i].class = waiter->class;
-        if (!is_before(asking, waiter, since_ms))
+        double its = share(asking, waiter->tenant, waiter->weight);
+        if (!ranks_before(its, waiter->since_ms, mine, since_ms))
             continue;
         classes[i].count++;
-        if ((!*ret_first || is_ahead_of(asking, waiter, *ret_first)) &&
-            free_for(asking, limit, waiter->class) > 0)
-            *ret_first = waiter;
+        if (!ranks_before(its, waiter->since_ms, first_share, first_since_ms) ||
+            free_for(asking, limit, waiter->class) <= 0)
+            continue;
+        *ret_first = waiter;
+        first_share = its;
+        first_since_ms = waiter->since_ms;
     }
     int64_t count = 0;
     for (size_t i = 0; i < MOST_CLASSES && classes[i].class; i++)
