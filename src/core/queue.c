@@ -330,7 +330,7 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count)
     }
 }
 
-void queue_free_tenant(struct queue *queue, const char *limit, const char *tenant_id)
+bool queue_free_tenant(struct queue *queue, const char *limit, const char *tenant_id)
 {
     struct queue_limit *found = tree_find(&queue->limits, limit);
     for (size_t i = 0; found && i < PRIORITY_COUNT; i++) {
@@ -340,8 +340,9 @@ void queue_free_tenant(struct queue *queue, const char *limit, const char *tenan
         struct queue_entry *entry = entry_at(heap_first(&lane->entries));
         line_remove(&found->aside[i], entry);
         (void)free_entry(queue, found, entry);
-        return;
+        return true;
     }
+    return false;
 }
 
 struct limit_names {

@@ -47,8 +47,8 @@ void queue_set_aside(struct queue *queue, struct queue_entry *entry, const char 
 void queue_free_limit(struct queue *queue, const char *limit, size_t count);
 
 /* The tenant's oldest that is set aside for this limit, in the first class where it has one, is ready again.
- */
-void queue_free_tenant(struct queue *queue, const char *limit, const char *tenant_id);
+ * Returns: false when it has none. */
+bool queue_free_tenant(struct queue *queue, const char *limit, const char *tenant_id);
 
 /* As queue_free_limit for every limit, whatever set its entries aside: nothing waits for a hint alone. */
 void queue_free_each(struct queue *queue, size_t count);

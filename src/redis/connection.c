@@ -471,13 +471,14 @@ static void on_message(redisAsyncContext *context, void *answer, void *arg)
                            (struct bytes){.data = message->str, .length = message->len});
 }
 
-void connection_subscribe(struct connection *connection, const char *channel, connection_message_fn fn,
-                          void *arg)
+void connection_subscribe(struct connection *connection, const char *channel, const char *own_channel,
+                          connection_message_fn fn, void *arg)
 {
     assert(connection->is_open);
     connection->on_message = fn;
     connection->message_arg = arg;
-    if (redisAsyncCommand(connection->context, on_message, connection, "SUBSCRIBE %s", channel) != REDIS_OK)
+    if (redisAsyncCommand(connection->context, on_message, connection, "SUBSCRIBE %s %s", channel,
+                          own_channel) != REDIS_OK)
         fail(connection, "the connection to Redis broke before SUBSCRIBE");
 }
 

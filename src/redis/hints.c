@@ -10,12 +10,22 @@ enum { LONGEST_HINT = 4096 };
 
 struct hints {
     struct hints_options options;
-    char *channel;
+    char *channel, *own_channel;
     struct connection *connection;
 };
 
+static void read_turn(const struct hints_options *options, char *limit)
+{
+    char *space = strchr(limit, ' ');
+    if (!options->on_turn || !space || space == limit || space[1] == '\0')
+        return;
+    *space = '\0';
+    options->on_turn(options->arg, limit, space + 1);
+}
+
 void hints_read(const struct hints_options *options, struct bytes message)
 {
+    static const char turn[] = "turn ";
     const struct kind {
         const char *word;
         void (*fn)(void *arg, const char *text);
@@ -23,6 +33,8 @@ void hints_read(const struct hints_options *options, struct bytes message)
     if (message.length > LONGEST_HINT || memchr(message.data, '\0', message.length))
         return;
     CLEANUP(base_freep) char *text = base_strndup(message.data, message.length);
+    if (strncmp(text, turn, strlen(turn)) == 0)
+        read_turn(options, text + strlen(turn));
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
         size_t length = strlen(kinds[i].word);
         if (kinds[i].fn && strncmp(text, kinds[i].word, length) == 0 && text[length] != '\0')
@@ -40,7 +52,7 @@ static void on_open(void *arg)
 {
     struct hints *hints = arg;
     connection_settle(hints->connection);
-    connection_subscribe(hints->connection, hints->channel, on_message, hints);
+    connection_subscribe(hints->connection, hints->channel, hints->own_channel, on_message, hints);
 }
 
 static void on_down(void *arg, const char *why)
@@ -54,6 +66,7 @@ struct hints *hints_new(const struct hints_options *options)
     struct hints *hints = base_alloc(sizeof *hints);
     hints->options = *options;
     hints->channel = base_printf("%sev", options->prefix);
+    hints->own_channel = base_printf("%sev:%s", options->prefix, options->worker);
     hints->connection = connection_new(&(struct connection_options){.loop = options->loop,
                                                                     .random = options->random,
                                                                     .url = options->url,
@@ -67,6 +80,7 @@ static void destroy(void *object)
 {
     struct hints *hints = object;
     free(hints->channel);
+    free(hints->own_channel);
     free(hints);
 }
 
@@ -76,5 +90,6 @@ void hints_free(struct hints *hints)
         return;
     connection_free(hints->connection);
     hints->options.on_free = hints->options.on_done = hints->options.on_cancel = NULL;
+    hints->options.on_turn = NULL;
     loop_reap(hints->options.loop, hints, destroy);
 }

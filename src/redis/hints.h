@@ -4,8 +4,8 @@
 #include "loop/loop.h"
 #include "redis/url.h"
 
-/* The ledger's announcements, on a connection of their own: Redis's pub/sub. A hint may be lost, late or
- * repeated; it shortens a wait and decides nothing. */
+/* The ledger's announcements, on a connection of their own: Redis's pub/sub, a channel for all workers and
+ * one for this one. A hint may be lost, late or repeated; it shortens a wait and decides nothing. */
 
 struct hints;
 
@@ -14,8 +14,10 @@ struct hints_options {
     struct random *random; /* borrowed */
     const struct url *url; /* borrowed */
     const char *prefix;    /* the ledger's */
+    const char *worker;    /* as it asks; borrowed */
     void *arg;
     void (*on_free)(void *arg, const char *limits);
+    void (*on_turn)(void *arg, const char *limit, const char *tenant);
     void (*on_done)(void *arg, const char *job);
     void (*on_cancel)(void *arg, const char *job);
 };

@@ -122,6 +122,13 @@ static void on_hint_free(void *arg, const char *limits)
         ledger->options.events.on_free(ledger->options.events.arg, limits);
 }
 
+static void on_hint_turn(void *arg, const char *limit, const char *tenant)
+{
+    struct ledger *ledger = arg;
+    if (ledger->options.events.on_turn)
+        ledger->options.events.on_turn(ledger->options.events.arg, limit, tenant);
+}
+
 static void on_hint_done(void *arg, const char *job)
 {
     struct ledger *ledger = arg;
@@ -258,7 +265,9 @@ static void open_parts(struct ledger *ledger)
                                                           .url = &ledger->url,
                                                           .prefix = ledger->prefix,
                                                           .arg = ledger,
+                                                          .worker = ledger->worker,
                                                           .on_free = on_hint_free,
+                                                          .on_turn = on_hint_turn,
                                                           .on_done = on_hint_done,
                                                           .on_cancel = on_hint_cancel});
     ledger->pulse = pulse_new(&(struct pulse_options){.loop = options->loop,

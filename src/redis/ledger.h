@@ -65,9 +65,11 @@ struct ledger_events {
     void (*on_lost)(void *arg, const char *permit, enum ledger_loss loss);
     /* A pulse or a hint said: this job was cancelled. May be anybody's; may come more than once. */
     void (*on_cancelled)(void *arg, const char *job);
-    /* Hints: a place became free under these limits (space-separated names); this job is done, or was
+    /* Hints: there may be more room under these limits than there was (space-separated names); a place is
+     * free at a limit, and it is the turn of what waits here of this tenant; this job is done, or was
      * yielded. Never the only way to learn it: whoever waits also polls. */
     void (*on_free)(void *arg, const char *limits);
+    void (*on_turn)(void *arg, const char *limit, const char *tenant);
     void (*on_done)(void *arg, const char *job);
 };
 
@@ -166,7 +168,6 @@ struct ledger_acquired {
     int64_t attempt, crashes;
     bool has_begun; /* GRANTED: an earlier attempt was bound, and condemned */
     int64_t wait_ms, retry_ms, used, max;
-    const char *first; /* DENIED: the limit has room, but this tenant's job here comes first; "": none does */
     const char *sandbox, *mode, *plan; /* ADOPT; sandbox "": unbound */
     int64_t run_until_ms;              /* ADOPT: what is left of the run's clock, from now */
     struct bytes record;               /* SEALED; length 0: the bytes are lost */

@@ -139,8 +139,7 @@ static bool read_denied(const redisReply *reply, struct ledger_acquired *ret)
     return replies_read_text(replies_element(reply, 1), &ret->limit) &&
            replies_read_count(replies_element(reply, 2), &ret->used) &&
            replies_read_int(replies_element(reply, 3), &ret->max) &&
-           replies_read_count(replies_element(reply, 4), &ret->retry_ms) &&
-           replies_read_text(replies_element(reply, 5), &ret->first);
+           replies_read_count(replies_element(reply, 4), &ret->retry_ms);
 }
 
 static bool read_not_ready(const redisReply *reply, struct ledger_acquired *ret)
@@ -212,7 +211,6 @@ bool replies_acquire(const redisReply *reply, struct ledger_acquired *ret, struc
     struct ledger_acquired answer = {.permit = "",
                                      .owner = "",
                                      .limit = "",
-                                     .first = "",
                                      .why = "",
                                      .sandbox = "",
                                      .mode = "",

@@ -41,10 +41,6 @@ static void on_denied(struct flight_runner *runner, const struct ledger_acquired
     if (!runner->denied_by || strcmp(runner->denied_by, answer->limit) != 0)
         runner->denied_by = arena_strdup(&runner->arena, answer->limit);
     observe_waiting(runner, answer);
-    if (answer->first[0] != '\0') {
-        queue_free_tenant(runner->worker->queue, answer->limit, answer->first);
-        worker_poke(runner->worker);
-    }
     flight_runner_advance(runner,
                           &(struct flight_event){.kind = FLIGHT_EVENT_DENIED, .retry_ms = answer->retry_ms});
 }

@@ -265,6 +265,15 @@ static void on_free(void *arg, const char *limits)
     worker_poke(worker);
 }
 
+/* Its own job may be gone: then another of ours asks, and tells whose turn it is instead. */
+static void on_turn(void *arg, const char *limit, const char *tenant)
+{
+    struct worker *worker = arg;
+    if (!queue_free_tenant(worker->queue, limit, tenant))
+        queue_free_limit(worker->queue, limit, 1);
+    worker_poke(worker);
+}
+
 static void on_done(void *arg, const char *job)
 {
     struct worker *worker = arg;
@@ -363,6 +372,7 @@ static bool open_ledger(struct worker *worker, struct error *reterr)
                    .on_lost = on_lost,
                    .on_cancelled = on_cancelled,
                    .on_free = on_free,
+                   .on_turn = on_turn,
                    .on_done = on_done},
     };
     worker->ledger = ledger_new(&options, reterr);

@@ -54,6 +54,14 @@ static void on_free(void *arg, const char *limits)
     desk->has_free = true;
 }
 
+static void on_turn(void *arg, const char *limit, const char *tenant)
+{
+    struct desk *desk = arg;
+    size_t length = strlen(desk->turns);
+    snprintf(desk->turns + length, sizeof desk->turns - length, "%s>%s ", limit, tenant);
+    desk->has_turn = true;
+}
+
 static void on_done(void *arg, const char *job)
 {
     struct desk *desk = arg;
@@ -77,10 +85,10 @@ static void on_acquired(struct ledger_call *call, const struct error *error,
         return;
     }
     heard->answer = *answer;
-    const char **texts[] = {&heard->answer.permit,  &heard->answer.owner, &heard->answer.limit,
-                            &heard->answer.first,   &heard->answer.why,   &heard->answer.mode,
-                            &heard->answer.sandbox, &heard->answer.plan,  &heard->answer.status,
-                            &heard->answer.origin,  &heard->answer.place};
+    const char **texts[] = {&heard->answer.permit, &heard->answer.owner,  &heard->answer.limit,
+                            &heard->answer.why,    &heard->answer.mode,   &heard->answer.sandbox,
+                            &heard->answer.plan,   &heard->answer.status, &heard->answer.origin,
+                            &heard->answer.place};
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
         assert_non_null(*texts[i]);
         snprintf(heard->texts[i], DESK_TEXT, "%s", *texts[i]);
@@ -197,6 +205,7 @@ static void open_ledger(struct desk *desk, struct world *world, const char *name
                                                                   .on_lost = on_lost,
                                                                   .on_cancelled = on_cancelled,
                                                                   .on_free = on_free,
+                                                                  .on_turn = on_turn,
                                                                   .on_done = on_done}},
                               &error);
     assert_non_null(desk->ledger);

@@ -10,7 +10,7 @@ enum { DESK_TEXT = 160 };
 struct heard {
     bool is_error;
     struct ledger_acquired answer; /* its texts point into this struct */
-    char texts[11][DESK_TEXT];
+    char texts[10][DESK_TEXT];
     char record[4096];
 };
 
@@ -39,10 +39,11 @@ struct desk {
     bool is_silent;
     struct ledger_call asserted_call;
     /* Events, the last and how many. */
-    char lost[DESK_TEXT], cancelled[DESK_TEXT], freed[DESK_TEXT], done[DESK_TEXT];
+    char lost[DESK_TEXT], cancelled[DESK_TEXT], freed[DESK_TEXT], done[DESK_TEXT],
+        turns[DESK_TEXT]; /* "limit>tenant " each */
     enum ledger_loss loss;
     int lost_count, cancelled_count, free_count, done_count, rebuild_count;
-    bool has_lost, has_cancelled, has_free, has_done, has_rebuild;
+    bool has_lost, has_cancelled, has_free, has_turn, has_done, has_rebuild;
 };
 
 /* What acquire asks for when a test says nothing else. */

@@ -573,29 +573,58 @@ static void dones_and_releases_of_one_turn_arrive(void **state)
     assert_int_equal(answer->offset, 8);
 }
 
-/* Whoever asks out of turn while there is room hears whose turn it is, if that one waits in the same worker.
- */
+/* A free place is one waiter's: by rank, wherever it waits. Whoever asks for it out of turn tells that one
+ * again. */
 static void who_comes_first_is_told(void **state)
 {
     struct scene *scene = *state;
     const struct ledger_limit rich[] = {{"n:rich", 9}, {"g", 3}}, poor[] = {{"n:poor", 9}, {"g", 3}};
-    const struct ledger_limit modest[] = {{"n:modest", 9}, {"g", 3}}, far[] = {{"n:far", 9}, {"g", 3}};
-    (void)scene_ask_limits(&scene->one, "rich/1", "rich", rich, 2);
-    (void)scene_ask_limits(&scene->one, "rich/2", "rich", rich, 2);
-    (void)scene_ask_limits(&scene->one, "modest/1", "modest", modest, 2);
-    const struct ledger_acquired *answer = scene_ask_limits(&scene->one, "modest/2", "modest", modest, 2);
-    assert_text(answer->first, ""); /* there is no room */
-    (void)scene_ask_limits(&scene->one, "poor/1", "poor", poor, 2);
-    (void)scene_ask_limits(&scene->one, "rich/3", "rich", rich, 2);
-    desk_release(&scene->one, "permit-of-rich/1", "rich/1", BOTH);
-    answer = scene_ask_limits(&scene->one, "rich/3", "rich", rich, 2);
+    const struct ledger_limit modest[] = {{"n:modest", 9}, {"g", 3}};
+    struct desk *one = &scene->one, *two = &scene->two;
+    world_sleep(scene->world, 50); /* hints begin once they are subscribed */
+    (void)scene_ask_limits(one, "rich/1", "rich", rich, 2);
+    (void)scene_ask_limits(one, "rich/2", "rich", rich, 2);
+    (void)scene_ask_limits(one, "modest/1", "modest", modest, 2);
+    (void)scene_ask_limits(one, "modest/2", "modest", modest, 2);
+    (void)scene_ask_limits(two, "poor/1", "poor", poor, 2);
+    (void)scene_ask_limits(one, "rich/3", "rich", rich, 2);
+    world_sleep(scene->world, 50);
+    assert_text(two->turns, ""); /* there is no room */
+    desk_release(one, "permit-of-rich/1", "rich/1", BOTH);
+    world_wait(scene->world, &two->has_turn);
+    assert_text(two->turns, "g>poor "); /* it holds nothing, modest one */
+    two->has_turn = false;
+    const struct ledger_acquired *answer = scene_ask_limits(one, "rich/3", "rich", rich, 2);
     assert_int_equal(answer->verdict, LEDGER_DENIED);
     assert_text(answer->limit, "g");
-    assert_text(answer->first, "poor"); /* it holds nothing, modest one */
-    answer = scene_ask_limits(&scene->two, "far/1", "far", far, 2);
-    assert_int_equal(answer->verdict, LEDGER_DENIED); /* poor waits for longer */
-    assert_text(answer->first, "");                   /* ... in another worker */
-    assert_int_equal(scene_ask_limits(&scene->one, "poor/1", "poor", poor, 2)->verdict, LEDGER_GRANTED);
+    world_wait(scene->world, &two->has_turn);
+    assert_text(two->turns, "g>poor g>poor ");
+    assert_int_equal(scene_ask_limits(two, "poor/1", "poor", poor, 2)->verdict, LEDGER_GRANTED);
+    world_sleep(scene->world, 50);
+    assert_text(one->turns, "");
+    assert_text(two->turns, "g>poor g>poor ");
+}
+
+/* Who is first by rank may have no right to the last places: then it tells whoever has. */
+static void a_place_kept_for_a_class_is_told_to_that_class(void **state)
+{
+    struct scene *scene = *state;
+    const struct ledger_limit batch[] = {{"n:b", 9}, {"c:batch", 9}, {"g", 1}, {"r:interactive", 1}};
+    const struct ledger_limit interactive[] = {
+        {"n:i", 9}, {"c:interactive", 9}, {"g", 1}, {"r:interactive", 1}};
+    struct desk *one = &scene->one, *two = &scene->two;
+    world_sleep(scene->world, 50); /* hints begin once they are subscribed */
+    assert_int_equal(scene_ask_limits(two, "i/1", "i", interactive, 4)->verdict, LEDGER_GRANTED);
+    assert_int_equal(scene_ask_limits(one, "b/1", "b", batch, 4)->verdict, LEDGER_DENIED);
+    world_sleep(scene->world, 20);
+    assert_int_equal(scene_ask_limits(two, "i/2", "i", interactive, 4)->verdict, LEDGER_DENIED);
+    desk_release(two, "permit-of-i/1", "i/1", BOTH);
+    world_wait(scene->world, &one->has_turn);
+    assert_text(one->turns, "g>b ");
+    assert_int_equal(scene_ask_limits(one, "b/1", "b", batch, 4)->verdict, LEDGER_DENIED);
+    world_wait(scene->world, &two->has_turn);
+    assert_text(two->turns, "g>i ");
+    assert_int_equal(scene_ask_limits(two, "i/2", "i", interactive, 4)->verdict, LEDGER_GRANTED);
 }
 
 /* Or those who wait at one limit keep each other from another, with all places free. */
@@ -696,7 +725,7 @@ static void the_create_bucket_books_for_a_second_and_then_denies(void **state)
 
 /* ---- hints and numbers ---- */
 
-static void freed_places_and_awaited_ends_are_announced(void **state)
+static void awaited_ends_and_new_limits_are_announced(void **state)
 {
     struct scene *scene = *state;
     world_sleep(scene->world, 50); /* hints begin once they are subscribed */
@@ -705,9 +734,9 @@ static void freed_places_and_awaited_ends_are_announced(void **state)
     (void)desk_ask(&scene->two, "acme/1", "p3"); /* watches */
     (void)desk_seal(&scene->one, "acme/1", "p1", "r");
     (void)desk_seal(&scene->one, "acme/2", "p2", "r");
-    desk_release(&scene->one, "p1", NULL, LEDGER_RELEASE_PERMIT);
+    (void)desk_limit_set(&scene->one, "n:acme", 7);
     world_wait(scene->world, &scene->two.has_free);
-    assert_text(scene->two.freed, "n:acme t:default g");
+    assert_text(scene->two.freed, "n:acme");
     desk_done(&scene->one, "acme/2");
     desk_done(&scene->one, "acme/1");
     world_wait(scene->world, &scene->two.has_done);
@@ -774,12 +803,13 @@ int main(void)
         IN_SCENE(places_of_a_class_are_kept_for_it_and_its_rivals_do_not_block_it),
         IN_SCENE(waiters_are_served_by_rank),
         IN_SCENE(who_comes_first_is_told),
+        IN_SCENE(a_place_kept_for_a_class_is_told_to_that_class),
         IN_SCENE(dones_and_releases_of_one_turn_arrive),
         IN_SCENE(a_wait_counts_from_its_beginning_at_every_limit),
         IN_SCENE(a_wait_that_nobody_kept_up_is_not_inherited),
         IN_SCENE(two_workers_that_race_for_one_place_get_half_each),
         IN_SCENE(the_create_bucket_books_for_a_second_and_then_denies),
-        IN_SCENE(freed_places_and_awaited_ends_are_announced),
+        IN_SCENE(awaited_ends_and_new_limits_are_announced),
         IN_SCENE(a_snapshot_shows_usage_and_waiters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

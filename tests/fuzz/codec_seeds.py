@@ -50,7 +50,7 @@ def main(examples, corpus):
     write(corpus, "process", "results", b'r{"text":"4","is_main_result":true}\n!exception 10 3 5\nValueErrorbadlines!dropped 2\n')
     for name, wire in {
             "granted": b"*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:3\r\n:1\r\n:250\r\n:1\r\n",
-            "denied": b"*6\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n:1\r\n:250\r\n$4\r\nacme\r\n",
+            "denied": b"*5\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n:1\r\n:250\r\n",
             "sealed": b"*4\r\n$6\r\nsealed\r\n$5\r\na\0b\0c\r\n$1\r\np\r\n$0\r\n\r\n",
             "adopt": b"*8\r\n$5\r\nadopt\r\n$1\r\np\r\n$1\r\ns\r\n$1\r\nm\r\n$1\r\nl\r\n:1\r\n:0\r\n:9\r\n",
             "pulse": b"*5\r\n$5\r\nready\r\n$1\r\ne\r\n:1\r\n*2\r\n$2\r\np1\r\n$2\r\np2\r\n*0\r\n",

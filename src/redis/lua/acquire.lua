@@ -1,16 +1,18 @@
 -- acquire: worker, job, payload, origin, hop, tenant, weight, permit, horizon, until, rate, burst, warm|'',
 --          place|'', [limit, max]... in the order s n t c g; r:<class> gives places kept for a class, counts nothing itself
---   -> granted permit attempt crashes wait began | denied limit used max retry first | not_ready why | elsewhere owner
+--   -> granted permit attempt crashes wait began | denied limit used max retry | not_ready why | elsewhere owner
 --    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox place
 --    | done status origin partition offset | stale | cancelled | conflict
--- Writes j:, and for a grant p, p:, l:, rate; a denial writes the caller's entry in q:, and drops there what is stale.
+-- Writes j:, and for a grant p, p:, l:, rate; a denial writes the caller's entry in q:, drops there what is stale, and tells
+-- whoever comes before the caller at a place that is free.
 --
 -- Closes: claim and permit in one step (neither without the other); a lost answer (the same permit asked again is
 -- granted again); a claim that its owner forgot (anybody has it after `until`); a claim that an old snapshot brought
 -- back (it was written in an earlier epoch: its owner, had it lived and held it, would have asserted it); a worker that
 -- takes the very place which it just freed, over and over (waiters are served by rank, not by who asks first); waiters
--- that keep each other from free places (a wait has one beginning at all limits, so ranks have one order at all of them).
-local FRESH, BOOK = 3000, 1000
+-- that keep each other from free places (a wait has one beginning at all limits, so ranks have one order at all of them); a
+-- place that nobody takes because its waiter was not told (whoever is turned away for it tells it again).
+local BOOK = 1000
 local UNLIMITED = 20000 -- what a rate without limit counts as, creates per 1000 s: see slower
 local worker, job, payload, origin, hop = A[1], A[2], A[3], A[4], tonumber(A[5])
 local tenant, weight, permit = A[6], tonumber(A[7]), A[8]
@@ -93,7 +95,7 @@ end
 local old_limits
 if warm ~= '' then
     local p = call('HMGET', L .. 'p:' .. warm, 'worker', 'limits')
-    if p[1] ~= worker then return {'denied', 'warm', 0, 0, 0, ''} end
+    if p[1] ~= worker then return {'denied', 'warm', 0, 0, 0} end
     old_limits = p[2]
 end
 
@@ -127,43 +129,20 @@ for _, limit in ipairs(named) do
     end
 end
 
--- Places that waiters of better rank may take; and the tenant of the first of them, where it is the caller's: a place
--- would stay free until that one asks of itself. A waiter whose class is kept out by another's reserve is no rival:
--- otherwise it and the class with the reserve would keep each other from the last places.
+-- Places that waiters of better rank may take, and the first of them. A waiter whose class is kept out by another's reserve
+-- is no rival: otherwise it and the class with the reserve would keep each other from the last places.
 local me = tenant .. '|' .. worker
-local shares = {} -- by tenant: what it holds; there are as many entries of a tenant as workers have its jobs
-local function share_of(its_tenant, its_weight)
-    shares[its_tenant] = shares[its_tenant] or call('SCARD', L .. 'l:n:' .. its_tenant)
-    return shares[its_tenant] / its_weight
-end
-
-local function ranks_before(held, began, other_held, other_began)
-    return held < other_held or (held == other_held and began < other_began)
-end
-
-local function rivals(Q, since, free_for)
-    local count, by_class, q, mine = 0, {}, call('HGETALL', Q), share_of(tenant, weight)
-    local first = {key = '', held = mine, began = since}
-    for i = 1, #q, 2 do
-        if q[i] ~= me then
-            local began, seen, its_weight, its_class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
-            if not seen or tonumber(seen) < now - FRESH or tonumber(seen) > now then
-                call('HDEL', Q, q[i])
-            else
-                local held = share_of(string.match(q[i], '^(.*)|'), tonumber(its_weight))
-                began = tonumber(began)
-                if ranks_before(held, began, mine, since) then
-                    by_class[its_class] = (by_class[its_class] or 0) + 1
-                    if ranks_before(held, began, first.held, first.began) and free_for(its_class) > 0 then
-                        first = {key = q[i], held = held, began = began}
-                    end
-                end
-            end
+local function rivals(name, since, free_for)
+    local mine = {tenant = tenant, worker = worker, began = since, weight = weight, class = class}
+    local count, by_class, standing = 0, {}, {mine}
+    for _, waiter in ipairs(waiters_at(name)) do
+        if waiter.tenant ~= tenant or waiter.worker ~= worker then
+            standing[#standing + 1] = waiter
+            if ranks_before(waiter, mine) then by_class[waiter.class] = (by_class[waiter.class] or 0) + 1 end
         end
     end
     for its_class, n in pairs(by_class) do count = count + math.min(n, math.max(0, free_for(its_class))) end
-    local its_tenant, its_worker = string.match(first.key, '^(.*)|(.*)$')
-    return count, its_worker == worker and its_tenant or ''
+    return count, first_of(standing, function(waiter) return free_for(waiter.class) > 0 end)
 end
 
 local queues = {}
@@ -184,12 +163,13 @@ for i, name in ipairs(limits) do
             if name ~= 'g' then return max - used end
             return max - (unmet_all - (unmet[its_class] or 0)) - used
         end
-        local free, others, first = free_for(class), 0, ''
-        if free > 0 and is_queue and call('HLEN', Q) > 0 then others, first = rivals(Q, since, free_for) end
+        local free, others, first = free_for(class), 0, nil
+        if max > used and is_queue and call('HLEN', Q) > 0 then others, first = rivals(name, since, free_for) end
         if others >= free then
             call('HSET', Q, me, string.format('%.0f:%.0f:%d:%s', since, now, weight, class))
             call('PEXPIRE', Q, 60000)
-            return {'denied', name, used, used + free, 250, first}
+            if first then tell_turn(name, first) end
+            return {'denied', name, used, used + free, 250}
         end
         if own[i] then registered[#registered + 1] = Q end
     end
@@ -207,7 +187,7 @@ if warm == '' then
     local tat, at_once, rest = math.max(tonumber(r[1] or 0), now), (math.max(burst, 1) - 1) * step, tonumber(r[4] or 0)
     if rest > now then tat = math.max(tat, rest + at_once) end -- whoever asks for a rest shall not meet a burst at its end
     wait = math.max(0, math.ceil(tat - now - at_once))
-    if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK, ''} end
+    if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
     if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
 else
     permit = warm

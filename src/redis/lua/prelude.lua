@@ -92,3 +92,49 @@ local function count_missing()
     end
     return count
 end
+
+-- ---- Waiters: whose turn it is at a limit ----
+
+local FRESH = 3000 -- whoever has not asked for so long waits no more
+local held = {} -- by tenant; there are as many waiters of a tenant as workers have its jobs
+
+local function held_by(tenant)
+    held[tenant] = held[tenant] or call('SCARD', L .. 'l:n:' .. tenant)
+    return held[tenant]
+end
+
+-- By what a tenant holds for its weight, then by how long it has waited: one order at all limits.
+local function ranks_before(waiter, other)
+    local share, others = held_by(waiter.tenant) / waiter.weight, held_by(other.tenant) / other.weight
+    return share < others or (share == others and waiter.began < other.began)
+end
+
+-- Those who wait at a limit, in no order; drops who is not there any more.
+local function waiters_at(limit)
+    local Q, waiters = L .. 'q:' .. limit, {}
+    local q = call('HGETALL', Q)
+    for i = 1, #q, 2 do
+        local began, seen, weight, class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
+        if not seen or tonumber(seen) < now - FRESH or tonumber(seen) > now then
+            call('HDEL', Q, q[i])
+        else
+            local tenant, worker = string.match(q[i], '^(.*)|(.*)$')
+            waiters[#waiters + 1] = {tenant = tenant, worker = worker, began = tonumber(began), weight = tonumber(weight),
+                                     class = class}
+        end
+    end
+    return waiters
+end
+
+local function first_of(waiters, may_have)
+    local first
+    for _, waiter in ipairs(waiters) do
+        if (not may_have or may_have(waiter)) and (not first or ranks_before(waiter, first)) then first = waiter end
+    end
+    return first
+end
+
+-- A place is free, and it is this waiter's: nobody else need ask.
+local function tell_turn(limit, waiter)
+    call('PUBLISH', L .. 'ev:' .. waiter.worker, 'turn ' .. limit .. ' ' .. waiter.tenant)
+end

@@ -1,5 +1,5 @@
 -- release: worker, [permit|'', job|'', idle|parked, hop, ttl, keep 0|1, uncount 0|1]... -> how many permits are gone
--- Writes j:, and drops the permit unless keep (a create in doubt keeps its place); tells who waits for its limits.
+-- Writes j:, and drops the permit unless keep (a create in doubt keeps its place); tells the first who waits at each of its limits.
 --
 -- Closes: a worker that was stopped and wakes after its sandbox was adopted must not free the adopter's place: the
 -- permit must name the caller. In any state of the ledger: that a sandbox is dead stays true. What the leader of a
@@ -26,6 +26,7 @@ local function release_claim(permit, job, to, hop, ttl, is_uncounted)
     end
 end
 
+local freed = {} -- limits, once for each place
 local function release_permit(permit)
     local p = call('HMGET', L .. 'p:' .. permit, 'worker', 'job', 'limits')
     if not is_callers(p[1]) then return 0 end
@@ -33,8 +34,28 @@ local function release_permit(permit)
         local c = call('HMGET', L .. 'j:' .. p[2], 'state', 'owner', 'permit')
         if c[1] == 'running' and c[2] == '' and c[3] == permit then give_up(L .. 'j:' .. p[2], 'idle', DAY) end
     end
-    call('PUBLISH', L .. 'ev', 'free ' .. drop(permit, p[3]))
+    for name in string.gmatch(drop(permit, p[3]), '%S+') do freed[#freed + 1] = name end
     return 1
+end
+
+-- A waiter for each place; who is told first counts as having it.
+local function tell_waiters()
+    local waiters, queues = {}, {}
+    for _, name in ipairs(freed) do
+        if not waiters[name] then
+            waiters[name] = {}
+            queues[#queues + 1] = L .. 'q:' .. name
+        end
+    end
+    if #queues == 0 or call('EXISTS', unpack(queues)) == 0 then return end
+    for name in pairs(waiters) do waiters[name] = waiters_at(name) end
+    for _, name in ipairs(freed) do
+        local first = first_of(waiters[name])
+        if first then
+            tell_turn(name, first)
+            held[first.tenant] = held_by(first.tenant) + 1
+        end
+    end
 end
 
 local gone = 0
@@ -42,4 +63,5 @@ for i = 2, #A, 7 do
     if A[i + 1] ~= '' then release_claim(A[i], A[i + 1], A[i + 2], A[i + 3], A[i + 4], A[i + 6] == '1') end
     if A[i + 5] ~= '1' then gone = gone + release_permit(A[i]) end
 end
+tell_waiters()
 return gone

@@ -172,12 +172,6 @@ static int64_t free_for(const struct asking *asking, const struct ledger_limit *
     return strcmp(limit->name, "g") == 0 ? free - (asking->unmet_all - unmet_of(asking, class)) : free;
 }
 
-static double share(const struct asking *asking, const char *tenant, int64_t weight)
-{
-    const char *name = arena_printf(asking->arena, "n:%s", tenant);
-    return (double)store_used(asking->store, name) / (double)weight;
-}
-
 static struct waiter *find_waiter(const struct asking *asking, const char *limit)
 {
     LIST_EACH(&asking->store->waiters, link)
@@ -190,20 +184,13 @@ static struct waiter *find_waiter(const struct asking *asking, const char *limit
     return NULL;
 }
 
-static bool ranks_before(double share, int64_t since_ms, double other_share, int64_t other_since_ms)
-{
-    return share < other_share || (share == other_share && since_ms < other_since_ms);
-}
-
 /* Places that waiters of better rank may take; each class at most as many as are free for it. *ret_first: the
- * best of them, or NULL. */
-static int64_t rivals(const struct asking *asking, const struct ledger_limit *limit, const struct waiter *own,
-                      int64_t since_ms, const struct waiter **ret_first)
+ * best of those that may have a place, or NULL: it is the asker. */
+static int64_t rivals(const struct asking *asking, const struct waiter *mine,
+                      const struct ledger_limit *limit, const struct waiter *own,
+                      const struct waiter **ret_first)
 {
-    double mine = share(asking, asking->acquire->tenant, asking->acquire->weight);
-    double first_share = mine;
-    int64_t first_since_ms = since_ms;
-    *ret_first = NULL;
+    const struct waiter *first = free_for(asking, limit, mine->class) > 0 ? mine : NULL;
     struct {
         const char *class;
         int64_t count;
@@ -213,7 +200,7 @@ static int64_t rivals(const struct asking *asking, const struct ledger_limit *li
         struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
         if (waiter == own || strcmp(waiter->limit, limit->name) != 0)
             continue;
-        if (waiter->seen_ms < asking->now_ms - STORE_FRESH_MS || waiter->seen_ms > asking->now_ms) {
+        if (!store_waits(waiter, limit->name, asking->now_ms)) {
             store_waiter_free(waiter);
             continue;
         }
@@ -221,20 +208,15 @@ static int64_t rivals(const struct asking *asking, const struct ledger_limit *li
         while (i + 1 < MOST_CLASSES && classes[i].class && strcmp(classes[i].class, waiter->class) != 0)
             i++;
         classes[i].class = waiter->class;
-        double its = share(asking, waiter->tenant, waiter->weight);
-        if (!ranks_before(its, waiter->since_ms, mine, since_ms))
-            continue;
-        classes[i].count++;
-        if (!ranks_before(its, waiter->since_ms, first_share, first_since_ms) ||
-            free_for(asking, limit, waiter->class) <= 0)
-            continue;
-        *ret_first = waiter;
-        first_share = its;
-        first_since_ms = waiter->since_ms;
+        classes[i].count += store_ranks_before(asking->store, waiter, mine);
+        if (free_for(asking, limit, waiter->class) > 0 &&
+            (!first || store_ranks_before(asking->store, waiter, first)))
+            first = waiter;
     }
     int64_t count = 0;
     for (size_t i = 0; i < MOST_CLASSES && classes[i].class; i++)
         count += MIN(classes[i].count, MAX(0, free_for(asking, limit, classes[i].class)));
+    *ret_first = first == mine ? NULL : first;
     return count;
 }
 
@@ -269,7 +251,10 @@ static void wait_at(struct asking *asking, const char *limit, struct waiter *wai
 static bool pass_limits(struct asking *asking)
 {
     const struct ledger_acquire *acquire = asking->acquire;
-    int64_t since_ms = waits_since(asking);
+    struct waiter mine = {.tenant = (char *)(uintptr_t)acquire->tenant,
+                          .class = (char *)(uintptr_t)asking->class,
+                          .since_ms = waits_since(asking),
+                          .weight = acquire->weight};
     for (size_t i = 0; i < acquire->limit_count; i++) {
         const struct ledger_limit *limit = &acquire->limits[i];
         if (strncmp(limit->name, "r:", 2) == 0)
@@ -277,16 +262,16 @@ static bool pass_limits(struct asking *asking)
         struct waiter *own = find_waiter(asking, limit->name);
         int64_t free = free_for(asking, limit, asking->class), used = store_used(asking->store, limit->name);
         const struct waiter *first = NULL;
-        if (free > 0 && rivals(asking, limit, own, since_ms, &first) < free)
+        if (maximum_of(asking, limit) > used && rivals(asking, &mine, limit, own, &first) < free)
             continue;
-        wait_at(asking, limit->name, own, since_ms);
+        wait_at(asking, limit->name, own, mine.since_ms);
+        if (first)
+            store_tell_turn(asking->store, first);
         asking->answer->verdict = LEDGER_DENIED;
         asking->answer->limit = lend(asking, limit->name);
         asking->answer->used = used;
         asking->answer->max = used + free;
         asking->answer->retry_ms = 250;
-        if (first && strcmp(first->worker, asking->worker) == 0)
-            asking->answer->first = lend(asking, first->tenant);
         return false;
     }
     return true;
@@ -375,7 +360,6 @@ void store_acquire(struct store *store, const char *worker, const struct ledger_
     *ret = (struct ledger_acquired){.permit = "",
                                     .owner = "",
                                     .limit = "",
-                                    .first = "",
                                     .why = "",
                                     .sandbox = "",
                                     .mode = "",

@@ -465,11 +465,8 @@ void ledger_done(struct ledger *ledger, const char *job, const char *status, int
 
 static void do_release(struct ledger *ledger, struct ledger_request *request)
 {
-    CLEANUP(base_freep)
-    char *limits = store_release(store_of(ledger), ledger->worker, request->permit, request->job,
-                                 request->what, now_of(ledger));
-    if (limits && limits[0] != '\0')
-        fake_redis_announce(ledger->redis, "free", limits);
+    store_release(store_of(ledger), ledger->worker, request->permit, request->job, request->what,
+                  now_of(ledger));
 }
 
 void ledger_release(struct ledger *ledger, const char *permit, const char *job, int what)

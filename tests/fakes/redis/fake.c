@@ -10,6 +10,7 @@ enum { THERE_MS = 1 };
 struct fake_redis {
     struct loop *loop;
     struct store store, saved;
+    struct store_herald herald;
     int64_t clock_ahead_ms;
     struct link ledgers;
     struct link orphans; /* struct ledger_request */
@@ -25,12 +26,26 @@ struct fake_redis {
     int64_t count;
 };
 
+static void tell(void *arg, const char *worker, const char *limit, const char *tenant)
+{
+    struct fake_redis *redis = arg;
+    CLEANUP(base_freep) char *text = base_printf("%s %s", limit, tenant);
+    LIST_EACH(&redis->ledgers, link)
+    {
+        struct ledger *ledger = LIST_OBJECT(link, struct ledger, link);
+        if (strcmp(ledger->worker, worker) == 0)
+            fake_wire_hint(ledger, "turn", text);
+    }
+}
+
 struct fake_redis *fake_redis_new(struct loop *loop)
 {
     struct fake_redis *redis = base_alloc(sizeof *redis);
     redis->loop = loop;
     store_init(&redis->store);
     store_init(&redis->saved);
+    redis->herald = (struct store_herald){redis, tell};
+    redis->store.herald = &redis->herald;
     list_init(&redis->ledgers);
     list_init(&redis->orphans);
     redis->skip = -1;

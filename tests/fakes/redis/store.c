@@ -4,6 +4,7 @@
 #include "fakes/redis/store_private.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -274,6 +275,31 @@ void store_waiter_free(struct waiter *waiter)
     free(waiter);
 }
 
+static double share_of(const struct store *store, const struct waiter *waiter)
+{
+    char name[128];
+    snprintf(name, sizeof name, "n:%s", waiter->tenant);
+    return (double)store_used(store, name) / (double)waiter->weight;
+}
+
+bool store_ranks_before(const struct store *store, const struct waiter *waiter, const struct waiter *other)
+{
+    double share = share_of(store, waiter), others = share_of(store, other);
+    return share < others || (share == others && waiter->since_ms < other->since_ms);
+}
+
+bool store_waits(const struct waiter *waiter, const char *limit, int64_t now_ms)
+{
+    return strcmp(waiter->limit, limit) == 0 && waiter->seen_ms >= now_ms - STORE_FRESH_MS &&
+           waiter->seen_ms <= now_ms;
+}
+
+void store_tell_turn(const struct store *store, const struct waiter *waiter)
+{
+    if (store->herald)
+        store->herald->tell(store->herald->arg, waiter->worker, waiter->limit, waiter->tenant);
+}
+
 struct maximum *store_find_maximum(const struct store *store, const char *limit)
 {
     LIST_EACH(&store->maxima, link)
@@ -419,6 +445,7 @@ void store_init(struct store *store)
 void store_free_records(struct store *store)
 {
     store->watch = NULL;
+    store->herald = NULL;
     LIST_EACH(&store->claims, link)
     drop_claim(store, LIST_OBJECT(link, struct claim, link));
     LIST_EACH(&store->permits, link)
@@ -449,6 +476,7 @@ static void keep_server(struct store *store, const struct store *server)
     store->last_epoch = server->last_epoch;
     store->last_crew = server->last_crew;
     store->watch = server->watch;
+    store->herald = server->herald;
 }
 
 void store_clear(struct store *store)
@@ -518,6 +546,7 @@ void store_save(const struct store *store, struct store *ret)
     *ret = *store;
     init_lists(ret);
     ret->watch = NULL;
+    ret->herald = NULL;
     copy_records(store, ret);
 }
 

@@ -54,6 +54,13 @@ struct store {
     int64_t milli, cut_ms, rest_ms; /* milli 0: not halved */
     int server_run, last_epoch, last_crew; /* of the server, not of its data */
     const struct store_watch *watch;       /* NULL: nobody looks */
+    const struct store_herald *herald;     /* NULL: nobody is told */
+};
+
+/* Tells a worker that it is its waiter's turn at a limit. */
+struct store_herald {
+    void *arg;
+    void (*tell)(void *arg, const char *worker, const char *limit, const char *tenant);
 };
 
 /* Told after each change of a permit, so that a test can judge it. */
@@ -128,9 +135,9 @@ enum ledger_answer store_lock(struct store *store, const char *worker, const cha
 enum ledger_answer store_condemn(struct store *store, const char *worker, const char *id, int64_t now_ms);
 bool store_done(struct store *store, const char *job, const char *status, int64_t partition, int64_t offset,
                 int64_t ttl_ms, int64_t now_ms); /* Returns: whether somebody watched */
-/* Returns: the limits that became free, or NULL. Owns: the caller frees. */
-char *store_release(struct store *store, const char *worker, const char *id, const char *job, int what,
-                    int64_t now_ms);
+/* Tells the first who waits at each limit that has a place more. */
+void store_release(struct store *store, const char *worker, const char *id, const char *job, int what,
+                   int64_t now_ms);
 void store_park(struct store *store, const char *worker, const char *id, const char *job, int64_t hop,
                 int64_t delay_ms, int64_t now_ms);
 void store_slower(struct store *store, int64_t retry_after_ms, int64_t milli, int64_t now_ms);

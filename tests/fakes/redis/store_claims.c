@@ -269,8 +269,21 @@ bool store_done(struct store *store, const char *job, const char *status, int64_
     return is_watched;
 }
 
-char *store_release(struct store *store, const char *worker, const char *id, const char *job, int what,
-                    int64_t now_ms)
+static void tell_first(struct store *store, const char *limit, int64_t now_ms)
+{
+    const struct waiter *first = NULL;
+    LIST_EACH(&store->waiters, link)
+    {
+        const struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
+        if (store_waits(waiter, limit, now_ms) && (!first || store_ranks_before(store, waiter, first)))
+            first = waiter;
+    }
+    if (first)
+        store_tell_turn(store, first);
+}
+
+void store_release(struct store *store, const char *worker, const char *id, const char *job, int what,
+                   int64_t now_ms)
 {
     struct claim *claim = what & LEDGER_RELEASE_CLAIM ? store_find_claim(store, job, now_ms) : NULL;
     if (is_run_of(store, claim, worker, id)) {
@@ -280,13 +293,15 @@ char *store_release(struct store *store, const char *worker, const char *id, con
     }
     struct permit *permit = store_find_permit(store, id);
     if (!(what & LEDGER_RELEASE_PERMIT) || !permit || !is_callers(store, permit->worker, worker))
-        return NULL;
+        return;
     claim = store_is(permit->worker, "") ? store_find_claim(store, permit->job, now_ms) : NULL;
     if (claim && claim->state == CLAIM_RUNNING && is_held(claim, "", id)) /* nor shall anybody adopt it */
         store_give_up(claim, CLAIM_IDLE, now_ms + STORE_DAY_MS);
-    char *limits = base_strdup(permit->limits);
+    CLEANUP(base_freep) char *limits = base_strdup(permit->limits);
     store_drop_permit(store, permit);
-    return limits;
+    char *rest = limits;
+    for (char *name; (name = strsep(&rest, " "));)
+        tell_first(store, name, now_ms);
 }
 
 void store_park(struct store *store, const char *worker, const char *id, const char *job, int64_t hop,

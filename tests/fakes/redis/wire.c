@@ -405,6 +405,15 @@ void fake_wire_close(struct ledger *ledger)
 
 /* ---- hints ---- */
 
+static void tell_turn(const struct ledger_events *events, char *limit)
+{
+    char *tenant = strchr(limit, ' ');
+    if (!events->on_turn)
+        return;
+    *tenant++ = '\0';
+    events->on_turn(events->arg, limit, tenant);
+}
+
 static void on_hint(void *arg)
 {
     struct ledger *ledger = arg;
@@ -419,6 +428,8 @@ static void on_hint(void *arg)
         link_remove(&hint->link);
         if (strcmp(hint->kind, "free") == 0 && events->on_free)
             events->on_free(events->arg, hint->text);
+        else if (strcmp(hint->kind, "turn") == 0)
+            tell_turn(events, hint->text);
         else if (strcmp(hint->kind, "done") == 0 && events->on_done)
             events->on_done(events->arg, hint->text);
         else if (strcmp(hint->kind, "cancel") == 0 && events->on_cancelled)

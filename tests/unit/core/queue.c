@@ -109,23 +109,23 @@ static void a_tenants_oldest_is_freed_by_its_name(void **state)
     struct queue_entry entries[] = {entry_of("a", PRIORITY_STANDARD, 1), entry_of("b", PRIORITY_BATCH, 1),
                                     entry_of("b", PRIORITY_STANDARD, 1), entry_of("b", PRIORITY_STANDARD, 1)};
     struct queue *queue = queue_new();
-    queue_free_tenant(queue, "g", "b");
+    assert_false(queue_free_tenant(queue, "g", "b"));
     for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
         queue_push(queue, &entries[i]);
     for (size_t i = 0; i < ARRAY_LENGTH(entries); i++)
         queue_set_aside(queue, queue_pop(queue), "g");
-    queue_free_tenant(queue, "g", "c");
-    queue_free_tenant(queue, "t:x", "b");
+    assert_false(queue_free_tenant(queue, "g", "c"));
+    assert_false(queue_free_tenant(queue, "t:x", "b"));
     assert_null(queue_pop(queue));
-    queue_free_tenant(queue, "g", "b");
+    assert_true(queue_free_tenant(queue, "g", "b"));
     assert_true(entries[2].is_freed);
     assert_int_equal(queue_ready_count(queue), 1);
     assert_ptr_equal(queue_pop(queue), &entries[2]);
-    queue_free_tenant(queue, "g", "b");
-    queue_free_tenant(queue, "g", "b");
+    assert_true(queue_free_tenant(queue, "g", "b"));
+    assert_true(queue_free_tenant(queue, "g", "b"));
     assert_ptr_equal(queue_pop(queue), &entries[3]);
     assert_ptr_equal(queue_pop(queue), &entries[1]);
-    queue_free_tenant(queue, "g", "a");
+    assert_true(queue_free_tenant(queue, "g", "a"));
     assert_int_equal(queue_aside_count(queue, "g"), 0);
     assert_ptr_equal(queue_pop(queue), &entries[0]);
     queue_free(queue);

@@ -77,8 +77,8 @@ static void malformed_answers_of_acquire_are_errors(void **state)
         ROW("*6\r\n$7\r\ngranted\r\n$2\r\np1\r\n:-1\r\n:0\r\n:0\r\n:0\r\n"),
         ROW("*6\r\n$7\r\ngranted\r\n$-1\r\n:1\r\n:0\r\n:0\r\n:0\r\n"),
         ROW("*6\r\n$7\r\ngranted\r\n$2\r\np\0\r\n:1\r\n:0\r\n:0\r\n:0\r\n"),
-        ROW("*6\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n*0\r\n:250\r\n$0\r\n\r\n"),
-        ROW("*5\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n:1\r\n:250\r\n"),
+        ROW("*5\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n*0\r\n:250\r\n"),
+        ROW("*4\r\n$6\r\ndenied\r\n$1\r\ng\r\n:1\r\n:1\r\n"),
         ROW("*2\r\n$6\r\nsealed\r\n$-1\r\n"),
         ROW("*2\r\n$9\r\nelsewhere\r\n:1\r\n"),
         ROW("*2\r\n$5\r\nadopt\r\n$1\r\np\r\n"),
@@ -303,17 +303,24 @@ static void on_hint(void *arg, const char *text)
     buffer_append_format(arg, "%s;", text);
 }
 
+static void on_turn(void *arg, const char *limit, const char *tenant)
+{
+    buffer_append_format(arg, "%s>%s;", limit, tenant);
+}
+
 static void hints_are_taken_by_their_first_word(void **state)
 {
     (void)state;
     struct buffer heard = {0};
-    const struct hints_options options = {.arg = &heard, .on_free = on_hint, .on_done = on_hint};
+    const struct hints_options options = {
+        .arg = &heard, .on_free = on_hint, .on_turn = on_turn, .on_done = on_hint};
     static const char *const messages[] = {"free n:a g", "done a/1", "cancel a/1", "free ",
-                                           "free",       "",         "else x"};
+                                           "free",       "",         "else x",     "turn g acme",
+                                           "turn g",     "turn g ",  "turn  acme", "turn"};
     for (size_t i = 0; i < ARRAY_LENGTH(messages); i++)
         hints_read(&options, (struct bytes){.data = messages[i], .length = strlen(messages[i])});
     hints_read(&options, (struct bytes){.data = "free \0x", .length = 7});
-    assert_text(heard.data, "n:a g;a/1;");
+    assert_text(heard.data, "n:a g;a/1;g>acme;");
     buffer_release(&heard);
 }
 

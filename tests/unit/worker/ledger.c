@@ -143,8 +143,8 @@ static void give_back(struct world *world, const char *job_id)
     struct claim *claim = world_claim(world, job_id);
     CLEANUP(base_freep) char *permit = base_strdup(claim->permit);
     (void)e2b_world_vanish(world->e2b, claim->job);
-    free(store_release(fake_redis_store(world->redis), "other", permit, claim->job,
-                       LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM, fake_redis_now_ms(world->redis)));
+    store_release(fake_redis_store(world->redis), "other", permit, claim->job,
+                       LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM, fake_redis_now_ms(world->redis));
 }
 
 /* ... and publishes what came out. */
@@ -486,7 +486,7 @@ static void a_live_workers_job_is_waited_for(void **state)
     assert_int_equal(e2b_world_calls(world->e2b, E2B_WORLD_CREATE), 0);
     assert_false(world_is_finished(world));
     forget_owed(world, "a");
-    free(store_release(fake_redis_store(world->redis), "other", permit, NULL, LEDGER_RELEASE_PERMIT, 0));
+    store_release(fake_redis_store(world->redis), "other", permit, NULL, LEDGER_RELEASE_PERMIT, 0);
     be_done(world, "a");
     assert_true(world_settle(world, 3000));
     world_close(world, WORLD_CLEAN);

@@ -474,7 +474,7 @@ static void sandboxes_of_others_are_subtracted_from_the_limit(void **state)
         world_run(world, 1000);
         assert_true(world_used(world, "g") <= 3);
     }
-    world_run(world, 105000); /* they are gone, and a minute more */
+    world_run(world, 75000); /* they went after 100 s, and most of a minute more */
     assert_int_equal(world_used(world, "g"), 8);
     assert_true(world_settle(world, 600000));
     assert_int_equal(e2b_world_calls(world->e2b, E2B_WORLD_CREATE), 200); /* nothing was refused */
