@@ -360,12 +360,20 @@ static void note_name(const void *node, VISIT visit, void *arg)
     names->items[names->count++] = base_strdup(limit->name);
 }
 
-void queue_free_each(struct queue *queue, size_t count)
+static void poll_limit(struct queue *queue, struct queue_limit *limit, size_t share)
+{
+    for (size_t i = 0; i < PRIORITY_COUNT; i++)
+        for (size_t count = (limit->aside[i].queue.count + share - 1) / share; count > 0; count--)
+            if (!free_entry(queue, limit, line_take(queue, &limit->aside[i])))
+                return;
+}
+
+void queue_poll(struct queue *queue, size_t share)
 {
     struct limit_names names = {0}; /* copied: freeing takes empty limits out of the tree */
     twalk_r(queue->limits, note_name, &names);
     for (size_t i = 0; i < names.count; i++) {
-        queue_free_limit(queue, names.items[i], count);
+        poll_limit(queue, tree_find(&queue->limits, names.items[i]), share);
         free(names.items[i]);
     }
     free(names.items);

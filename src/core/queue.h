@@ -50,8 +50,9 @@ void queue_free_limit(struct queue *queue, const char *limit, size_t count);
  * Returns: false when it has none. */
 bool queue_free_tenant(struct queue *queue, const char *limit, const char *tenant_id);
 
-/* As queue_free_limit for every limit, whatever set its entries aside: nothing waits for a hint alone. */
-void queue_free_each(struct queue *queue, size_t count);
+/* Of every limit, and of each class that it keeps, one in `share` of the tenants, and one at least, is ready
+ * again by its oldest: nothing waits for a hint alone, and after `share` polls every tenant has asked. */
+void queue_poll(struct queue *queue, size_t share);
 
 size_t queue_count(const struct queue *queue); /* ready, set aside and held */
 size_t queue_ready_count(const struct queue *queue);

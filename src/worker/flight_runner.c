@@ -20,8 +20,6 @@ enum {
     TEXTS_BYTES = 896
 }; /* of a usual job beside its record: the plan, names, what its events are called */
 
-enum { CROWD_POLL_MS = 2000 };
-
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order);
 
 void flight_runner_advance(struct flight_runner *runner, const struct flight_event *event)
@@ -216,19 +214,14 @@ void flight_runner_begin(struct worker *worker, const struct kafka_message *mess
 static void on_timer(void *arg);
 
 /* Until it is due it does not run, but a verdict is sealed, and another's run is looked after. */
-static void set_timer_in(struct flight_runner *runner, int64_t delay_ms)
+static void set_timer(struct flight_runner *runner)
 {
     const struct flight *flight = &runner->flight;
     bool is_to_run =
         flight->refusal == CODE_NONE && (flight->state == FLIGHT_QUEUED || flight->next == FLIGHT_QUEUED);
-    int64_t due_ms = is_to_run ? flight_park_due_ms(runner) : 0;
+    int64_t due_ms = is_to_run ? flight_park_due_ms(runner) : 0, delay_ms = flight->delay_ms;
     delay_ms = due_ms > 0 ? MAX(delay_ms, due_ms) : random_jitter_ms(runner->worker->random, delay_ms);
     loop_timer_start(loop_of(runner), &runner->timer, delay_ms, on_timer, runner);
-}
-
-static void set_timer(struct flight_runner *runner)
-{
-    set_timer_in(runner, runner->flight.delay_ms);
 }
 
 static void on_timer(void *arg)
@@ -241,8 +234,7 @@ static void on_timer(void *arg)
     else if (flight->state == FLIGHT_WAITING)
         happen(runner, FLIGHT_EVENT_WAKE);
     else if (flight->state == FLIGHT_QUEUED && runner->entry.aside)
-        queue_free_limit(runner->worker->queue, runner->denied_by,
-                         1); /* the poll: the oldest of them asks again */
+        queue_free_limit(runner->worker->queue, runner->denied_by, 1); /* the oldest of them asks again */
     worker_poke(runner->worker);
 }
 
@@ -524,11 +516,8 @@ static void set_aside(struct flight_runner *runner)
         return;
     }
     queue_set_aside(runner->worker->queue, &runner->entry, runner->denied_by);
-    /* Each one's poll lets the next of them ask, one tenant after the other: many need not poll as often as a
-     * few, but the ledger forgets a tenant that waits and has not asked for 3 s. */
-    int64_t crowd = (int64_t)queue_aside_count(runner->worker->queue, runner->denied_by) / WORKER_ASKING_MAX;
-    int64_t delay_ms = runner->flight.delay_ms;
-    set_timer_in(runner, MAX(delay_ms, MIN(delay_ms * (1 + crowd), CROWD_POLL_MS)));
+    if (strcmp(runner->denied_by, LIMIT_KEY_CREATE_RATE) == 0)
+        set_timer(runner); /* when it will have room is known; who waits at another is polled by the worker */
 }
 
 static void obey(struct flight_runner *runner, enum flight_state from, enum flight_order order)

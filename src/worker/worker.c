@@ -25,7 +25,8 @@
 enum {
     FREED_BY_HINT = 2,
     TICKS_PER_TELLING = 20, /* jobs that wait without asking say why */
-    TICKS_PER_POLL = 4,     /* whoever waits behind a full limit without a timer of its own */
+    TICKS_PER_POLL = 2,     /* of those who wait behind a full limit */
+    POLLS_PER_TENANT = 4,   /* ... every tenant within 2 s: the ledger forgets who has not asked for 3 s */
     SOURCE_GRACE_MS = 10000,
     LEDGER_GRACE_MS = 5000,
     CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
@@ -294,7 +295,7 @@ static void on_tick(void *arg)
     if (!is_in_service(worker) || !provider_is_usable(worker->provider)) /* nobody's jobs leave the queue */
         crowd_forget(&worker->intake.crowd);
     if (++worker->ticks % TICKS_PER_POLL == 0) {
-        queue_free_each(worker->queue, 1);
+        queue_poll(worker->queue, POLLS_PER_TENANT);
         intake_look(worker);
     }
     if (worker->ticks % TICKS_PER_TELLING == 0)

@@ -3,8 +3,8 @@
 --   -> granted permit attempt crashes wait began | denied limit used max retry | not_ready why | elsewhere owner
 --    | adopt permit sandbox mode plan attempt crashes run_left | sealed record permit sandbox place
 --    | done status origin partition offset | stale | cancelled | conflict
--- Writes j:, and for a grant p, p:, l:, rate; a denial writes the caller's entry in q:, drops there what is stale, and tells
--- whoever comes before the caller at a place that is free.
+-- Writes j:, and for a grant p, p:, l:, rate; a denial writes the caller's entry in q:. Drops there what is stale, and tells
+-- who comes first, or next, at a place that is free.
 --
 -- Closes: claim and permit in one step (neither without the other); a lost answer (the same permit asked again is
 -- granted again); a claim that its owner forgot (anybody has it after `until`); a claim that an old snapshot brought
@@ -129,22 +129,27 @@ for _, limit in ipairs(named) do
     end
 end
 
--- Places that waiters of better rank may take, and the first of them. A waiter whose class is kept out by another's reserve
--- is no rival: otherwise it and the class with the reserve would keep each other from the last places.
-local me = tenant .. '|' .. worker
-local function rivals(name, since, free_for)
-    local mine = {tenant = tenant, worker = worker, began = since, weight = weight, class = class}
+-- Places that others may take, because they rank before `mine`, and the first of all. A waiter whose class is kept out by
+-- another's reserve is no rival: otherwise it and the class with the reserve would keep each other from the last places.
+local function rivals(waiters, mine, free_for)
     local count, by_class, standing = 0, {}, {mine}
-    for _, waiter in ipairs(waiters_at(name)) do
-        if waiter.tenant ~= tenant or waiter.worker ~= worker then
-            standing[#standing + 1] = waiter
-            if ranks_before(waiter, mine) then by_class[waiter.class] = (by_class[waiter.class] or 0) + 1 end
-        end
+    for _, waiter in ipairs(waiters) do
+        standing[#standing + 1] = waiter
+        if ranks_before(waiter, mine, {}) then by_class[waiter.class] = (by_class[waiter.class] or 0) + 1 end
     end
     for its_class, n in pairs(by_class) do count = count + math.min(n, math.max(0, free_for(its_class))) end
-    return count, first_of(standing, function(waiter) return free_for(waiter.class) > 0 end)
+    return count, first_of(standing, {}, function(waiter) return free_for(waiter.class) > 0 end)
 end
 
+local function others_at(name)
+    local others = {}
+    for _, waiter in ipairs(waiters_at(name)) do
+        if waiter.tenant ~= tenant or waiter.worker ~= worker then others[#others + 1] = waiter end
+    end
+    return others
+end
+
+local me = tenant .. '|' .. worker
 local queues = {}
 for i, limit in ipairs(limits) do queues[i] = L .. 'q:' .. limit end
 local is_queue = #queues > 0 and call('EXISTS', unpack(queues)) > 0
@@ -155,7 +160,8 @@ for i, Q in ipairs(is_queue and queues or {}) do
     if seen and tonumber(seen) >= now - FRESH then since = math.min(since, tonumber(began)) end
 end
 
-local registered = {}
+local mine = {tenant = tenant, worker = worker, began = since, seen = now, told = 0, weight = weight, class = class}
+local registered, next_ones = {}, {}
 for i, name in ipairs(limits) do
     if warm == '' or call('SISMEMBER', L .. 'l:' .. name, warm) == 0 then
         local max, used, Q = maxima[name], call('SCARD', L .. 'l:' .. name), queues[i]
@@ -163,15 +169,23 @@ for i, name in ipairs(limits) do
             if name ~= 'g' then return max - used end
             return max - (unmet_all - (unmet[its_class] or 0)) - used
         end
-        local free, others, first = free_for(class), 0, nil
-        if max > used and is_queue and call('HLEN', Q) > 0 then others, first = rivals(name, since, free_for) end
-        if others >= free then
-            call('HSET', Q, me, string.format('%.0f:%.0f:%d:%s', since, now, weight, class))
+        local free, ahead, first, waiters = free_for(class), 0, mine, {}
+        if max > used and is_queue and call('HLEN', Q) > 0 then
+            waiters = others_at(name)
+            ahead, first = rivals(waiters, mine, free_for)
+        end
+        if ahead >= free then
+            put_waiter(name, mine)
             call('PEXPIRE', Q, 60000)
-            if first then tell_turn(name, first) end
+            if first and first ~= mine and not is_told(first) then tell_turn(name, first) end
             return {'denied', name, used, used + free, 250}
         end
         if own[i] then registered[#registered + 1] = Q end
+        if #waiters > 0 and max - used > 1 then
+            next_ones[#next_ones + 1] = function()
+                tell_next(name, waiters, function(waiter) return free_for(waiter.class) > 1 end)
+            end
+        end
     end
 end
 
@@ -208,4 +222,6 @@ end
 call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
 local P, born = L .. 'p:' .. permit, old_limits and {} or {'born', now}
 call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch, unpack(born))
+held[tenant] = nil
+for _, tell in ipairs(next_ones) do tell() end
 return {'granted', permit, attempt, crashes, wait, began}

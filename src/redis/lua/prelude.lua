@@ -96,6 +96,7 @@ end
 -- ---- Waiters: whose turn it is at a limit ----
 
 local FRESH = 3000 -- whoever has not asked for so long waits no more
+local TOLD = 100 -- whoever was told so lately is on its way
 local held = {} -- by tenant; there are as many waiters of a tenant as workers have its jobs
 
 local function held_by(tenant)
@@ -103,10 +104,17 @@ local function held_by(tenant)
     return held[tenant]
 end
 
--- By what a tenant holds for its weight, then by how long it has waited: one order at all limits.
-local function ranks_before(waiter, other)
-    local share, others = held_by(waiter.tenant) / waiter.weight, held_by(other.tenant) / other.weight
+-- By what a tenant holds for its weight, then by how long it has waited: one order at all limits. promised: places, by
+-- tenant, that count as held.
+local function ranks_before(waiter, other, promised)
+    local share = (held_by(waiter.tenant) + (promised[waiter.tenant] or 0)) / waiter.weight
+    local others = (held_by(other.tenant) + (promised[other.tenant] or 0)) / other.weight
     return share < others or (share == others and waiter.began < other.began)
+end
+
+local function put_waiter(limit, waiter)
+    call('HSET', L .. 'q:' .. limit, waiter.tenant .. '|' .. waiter.worker, string.format('%.0f:%.0f:%.0f:%d:%s', waiter.began,
+         waiter.seen, waiter.told, waiter.weight, waiter.class))
 end
 
 -- Those who wait at a limit, in no order; drops who is not there any more.
@@ -114,27 +122,44 @@ local function waiters_at(limit)
     local Q, waiters = L .. 'q:' .. limit, {}
     local q = call('HGETALL', Q)
     for i = 1, #q, 2 do
-        local began, seen, weight, class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(.*)$')
-        if not seen or tonumber(seen) < now - FRESH or tonumber(seen) > now then
+        local began, seen, told, weight, class = string.match(q[i + 1], '^(%d+):(%d+):(%d+):(%d+):(.*)$')
+        seen = tonumber(seen)
+        if not seen or seen < now - FRESH or seen > now then
             call('HDEL', Q, q[i])
         else
             local tenant, worker = string.match(q[i], '^(.*)|(.*)$')
-            waiters[#waiters + 1] = {tenant = tenant, worker = worker, began = tonumber(began), weight = tonumber(weight),
-                                     class = class}
+            waiters[#waiters + 1] = {tenant = tenant, worker = worker, began = tonumber(began), seen = seen,
+                                     told = tonumber(told), weight = tonumber(weight), class = class}
         end
     end
     return waiters
 end
 
-local function first_of(waiters, may_have)
+local function is_told(waiter) return waiter.told > now - TOLD and waiter.told <= now end
+
+-- Of those of whom `may` is true. nil: there is none.
+local function first_of(waiters, promised, may)
     local first
     for _, waiter in ipairs(waiters) do
-        if (not may_have or may_have(waiter)) and (not first or ranks_before(waiter, first)) then first = waiter end
+        if may(waiter) and (not first or ranks_before(waiter, first, promised)) then first = waiter end
     end
     return first
 end
 
 -- A place is free, and it is this waiter's: nobody else need ask.
 local function tell_turn(limit, waiter)
+    waiter.told = now
+    put_waiter(limit, waiter)
     call('PUBLISH', L .. 'ev:' .. waiter.worker, 'turn ' .. limit .. ' ' .. waiter.tenant)
+end
+
+-- One more place is free than those have taken who were told. Returns: whether somebody was told.
+local function tell_next(limit, waiters, may)
+    local promised = {}
+    for _, waiter in ipairs(waiters) do
+        if is_told(waiter) then promised[waiter.tenant] = (promised[waiter.tenant] or 0) + 1 end
+    end
+    local first = first_of(waiters, promised, function(waiter) return not is_told(waiter) and may(waiter) end)
+    if first then tell_turn(limit, first) end
+    return first ~= nil
 end

@@ -38,7 +38,7 @@ local function release_permit(permit)
     return 1
 end
 
--- A waiter for each place; who is told first counts as having it.
+-- A waiter for each place. Where all have been told, there are more places than waiters: the first may have more jobs.
 local function tell_waiters()
     local waiters, queues = {}, {}
     for _, name in ipairs(freed) do
@@ -49,11 +49,11 @@ local function tell_waiters()
     end
     if #queues == 0 or call('EXISTS', unpack(queues)) == 0 then return end
     for name in pairs(waiters) do waiters[name] = waiters_at(name) end
+    local function anybody() return true end
     for _, name in ipairs(freed) do
-        local first = first_of(waiters[name])
-        if first then
-            tell_turn(name, first)
-            held[first.tenant] = held_by(first.tenant) + 1
+        if not tell_next(name, waiters[name], anybody) then
+            local first = first_of(waiters[name], {}, anybody)
+            if first then tell_turn(name, first) end
         end
     end
 end

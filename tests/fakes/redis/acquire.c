@@ -186,11 +186,10 @@ static struct waiter *find_waiter(const struct asking *asking, const char *limit
 
 /* Places that waiters of better rank may take; each class at most as many as are free for it. *ret_first: the
  * best of those that may have a place, or NULL: it is the asker. */
-static int64_t rivals(const struct asking *asking, const struct waiter *mine,
-                      const struct ledger_limit *limit, const struct waiter *own,
-                      const struct waiter **ret_first)
+static int64_t rivals(const struct asking *asking, struct waiter *mine, const struct ledger_limit *limit,
+                      const struct waiter *own, struct waiter **ret_first)
 {
-    const struct waiter *first = free_for(asking, limit, mine->class) > 0 ? mine : NULL;
+    struct waiter *first = free_for(asking, limit, mine->class) > 0 ? mine : NULL;
     struct {
         const char *class;
         int64_t count;
@@ -245,6 +244,7 @@ static void wait_at(struct asking *asking, const char *limit, struct waiter *wai
     waiter->since_ms = since_ms;
     waiter->weight = asking->acquire->weight;
     waiter->seen_ms = asking->now_ms;
+    waiter->told_ms = 0;
 }
 
 /* Returns: false with the answer set at the first limit that denies. */
@@ -261,12 +261,12 @@ static bool pass_limits(struct asking *asking)
             continue;
         struct waiter *own = find_waiter(asking, limit->name);
         int64_t free = free_for(asking, limit, asking->class), used = store_used(asking->store, limit->name);
-        const struct waiter *first = NULL;
+        struct waiter *first = NULL;
         if (maximum_of(asking, limit) > used && rivals(asking, &mine, limit, own, &first) < free)
             continue;
         wait_at(asking, limit->name, own, mine.since_ms);
-        if (first)
-            store_tell_turn(asking->store, first);
+        if (first && !store_is_told(first, asking->now_ms))
+            store_tell_turn(asking->store, first, asking->now_ms);
         asking->answer->verdict = LEDGER_DENIED;
         asking->answer->limit = lend(asking, limit->name);
         asking->answer->used = used;
@@ -347,6 +347,28 @@ static void grant(struct asking *asking, int64_t wait_ms)
     answer_granted(asking, claim, wait_ms);
 }
 
+struct place {
+    const struct asking *asking;
+    const struct ledger_limit *limit;
+};
+
+static bool may_have(const void *arg, const struct waiter *waiter)
+{
+    const struct place *place = arg;
+    return free_for(place->asking, place->limit, waiter->class) > 0;
+}
+
+/* Where a place is left, whoever comes next is told. */
+static void tell_others(const struct asking *asking)
+{
+    for (size_t i = 0; i < asking->acquire->limit_count; i++) {
+        const struct place place = {asking, &asking->acquire->limits[i]};
+        const char *name = place.limit->name;
+        if (strncmp(name, "r:", 2) != 0 && maximum_of(asking, place.limit) > store_used(asking->store, name))
+            (void)store_tell_next(asking->store, name, may_have, &place, asking->now_ms);
+    }
+}
+
 void store_acquire(struct store *store, const char *worker, const struct ledger_acquire *acquire,
                    int64_t now_ms, struct arena *arena, struct ledger_acquired *ret)
 {
@@ -388,6 +410,8 @@ void store_acquire(struct store *store, const char *worker, const struct ledger_
             asking.unmet_all += unmet_of(&asking, name + 2);
     }
     int64_t wait_ms = 0;
-    if (pass_limits(&asking) && pass_rate(&asking, &wait_ms))
-        grant(&asking, wait_ms);
+    if (!pass_limits(&asking) || !pass_rate(&asking, &wait_ms))
+        return;
+    grant(&asking, wait_ms);
+    tell_others(&asking);
 }

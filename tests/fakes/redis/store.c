@@ -275,17 +275,21 @@ void store_waiter_free(struct waiter *waiter)
     free(waiter);
 }
 
-static double share_of(const struct store *store, const struct waiter *waiter)
+static double share_of(const struct store *store, const struct waiter *waiter, int64_t promised)
 {
     char name[128];
     snprintf(name, sizeof name, "n:%s", waiter->tenant);
-    return (double)store_used(store, name) / (double)waiter->weight;
+    return (double)(store_used(store, name) + promised) / (double)waiter->weight;
+}
+
+static bool precedes(double share, const struct waiter *waiter, double others, const struct waiter *other)
+{
+    return share < others || (share == others && waiter->since_ms < other->since_ms);
 }
 
 bool store_ranks_before(const struct store *store, const struct waiter *waiter, const struct waiter *other)
 {
-    double share = share_of(store, waiter), others = share_of(store, other);
-    return share < others || (share == others && waiter->since_ms < other->since_ms);
+    return precedes(share_of(store, waiter, 0), waiter, share_of(store, other, 0), other);
 }
 
 bool store_waits(const struct waiter *waiter, const char *limit, int64_t now_ms)
@@ -294,10 +298,51 @@ bool store_waits(const struct waiter *waiter, const char *limit, int64_t now_ms)
            waiter->seen_ms <= now_ms;
 }
 
-void store_tell_turn(const struct store *store, const struct waiter *waiter)
+bool store_is_told(const struct waiter *waiter, int64_t now_ms)
 {
+    return waiter->told_ms > now_ms - STORE_TOLD_MS && waiter->told_ms <= now_ms;
+}
+
+void store_tell_turn(const struct store *store, struct waiter *waiter, int64_t now_ms)
+{
+    waiter->told_ms = now_ms;
     if (store->herald)
         store->herald->tell(store->herald->arg, waiter->worker, waiter->limit, waiter->tenant);
+}
+
+static int64_t promised_to(const struct store *store, const struct waiter *waiter, int64_t now_ms)
+{
+    int64_t count = 0;
+    LIST_EACH(&store->waiters, link)
+    {
+        const struct waiter *other = LIST_OBJECT(link, struct waiter, link);
+        count += store_waits(other, waiter->limit, now_ms) && strcmp(other->tenant, waiter->tenant) == 0 &&
+                 store_is_told(other, now_ms);
+    }
+    return count;
+}
+
+bool store_tell_next(const struct store *store, const char *limit,
+                     bool (*may)(const void *arg, const struct waiter *waiter), const void *arg,
+                     int64_t now_ms)
+{
+    struct waiter *first = NULL;
+    double first_share = 0;
+    LIST_EACH(&store->waiters, link)
+    {
+        struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
+        if (!store_waits(waiter, limit, now_ms) || store_is_told(waiter, now_ms) ||
+            (may && !may(arg, waiter)))
+            continue;
+        double share = share_of(store, waiter, promised_to(store, waiter, now_ms));
+        if (first && !precedes(share, waiter, first_share, first))
+            continue;
+        first = waiter;
+        first_share = share;
+    }
+    if (first)
+        store_tell_turn(store, first, now_ms);
+    return first != NULL;
 }
 
 struct maximum *store_find_maximum(const struct store *store, const char *limit)

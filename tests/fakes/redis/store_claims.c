@@ -271,15 +271,17 @@ bool store_done(struct store *store, const char *job, const char *status, int64_
 
 static void tell_first(struct store *store, const char *limit, int64_t now_ms)
 {
-    const struct waiter *first = NULL;
+    struct waiter *first = NULL;
+    if (store_tell_next(store, limit, NULL, NULL, now_ms))
+        return;
     LIST_EACH(&store->waiters, link)
     {
-        const struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
+        struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
         if (store_waits(waiter, limit, now_ms) && (!first || store_ranks_before(store, waiter, first)))
             first = waiter;
     }
     if (first)
-        store_tell_turn(store, first);
+        store_tell_turn(store, first, now_ms);
 }
 
 void store_release(struct store *store, const char *worker, const char *id, const char *job, int what,

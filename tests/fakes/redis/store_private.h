@@ -7,6 +7,7 @@
 enum {
     STORE_GAP_MS = 10000,
     STORE_FRESH_MS = 3000,
+    STORE_TOLD_MS = 100,
     STORE_LATE_MS = 120000,
     STORE_AFTER_MS = 110000,
     STORE_DAY_MS = 24 * 3600 * 1000,
@@ -23,7 +24,7 @@ struct lease {
 struct waiter {
     struct link link;
     char *limit, *tenant, *worker, *class;
-    int64_t since_ms, seen_ms, weight;
+    int64_t since_ms, seen_ms, told_ms, weight;
 };
 
 struct maximum {
@@ -60,7 +61,13 @@ bool store_is_alive(const struct store *store, const char *worker, int64_t now_m
 void store_waiter_free(struct waiter *waiter);
 bool store_ranks_before(const struct store *store, const struct waiter *waiter, const struct waiter *other);
 bool store_waits(const struct waiter *waiter, const char *limit, int64_t now_ms);
-void store_tell_turn(const struct store *store, const struct waiter *waiter);
+bool store_is_told(const struct waiter *waiter, int64_t now_ms);
+void store_tell_turn(const struct store *store, struct waiter *waiter, int64_t now_ms);
+/* The first of those who have not been told, and of whom `may` (NULL: nobody is asked) is
+ * true; who has been told counts as having a place. Returns: whether there is one. */
+bool store_tell_next(const struct store *store, const char *limit,
+                     bool (*may)(const void *arg, const struct waiter *waiter), const void *arg,
+                     int64_t now_ms);
 struct maximum *store_find_maximum(const struct store *store, const char *limit);
 void store_drop_cuts(struct store *store);
 struct lease *store_find_lease(const struct store *store, const char *worker);

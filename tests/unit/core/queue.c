@@ -174,26 +174,57 @@ static void a_tenant_that_is_denied_again_lets_the_others_ask(void **state)
     drain(queue);
 }
 
-static void every_limit_frees_its_oldest_at_once(void **state)
+static void a_poll_frees_one_of_every_limit(void **state)
 {
     (void)state;
     static const char *const limits[] = {"g", "g", "n:a", "rate"};
     struct queue_entry entries[4];
     struct queue *queue = queue_new();
-    queue_free_each(queue, 1);
+    queue_poll(queue, 4);
     for (size_t i = 0; i < 4; i++) {
         entries[i] = entry_of("a", PRIORITY_STANDARD, 1);
         queue_push(queue, &entries[i]);
         queue_set_aside(queue, queue_pop(queue), limits[i]);
     }
-    queue_free_each(queue, 1);
+    queue_poll(queue, 4);
     assert_int_equal(queue_ready_count(queue), 3);
     assert_int_equal(queue_aside_count(queue, "g"), 1);
-    queue_free_each(queue, 1);
+    queue_poll(queue, 4);
     for (size_t i = 0; i < 4; i++)
         assert_true(queue_pop(queue)->is_freed);
     assert_null(queue_pop(queue));
     queue_free(queue);
+}
+
+static void after_as_many_polls_every_tenant_has_asked(void **state)
+{
+    (void)state;
+    enum { COUNT = 9, SHARE = 4 };
+    struct queue_entry entries[COUNT];
+    char names[COUNT][4];
+    bool has_asked[COUNT] = {false};
+    struct queue *queue = queue_new();
+    for (size_t i = 0; i < COUNT; i++) {
+        (void)snprintf(names[i], sizeof names[i], "%zu", i);
+        entries[i] = entry_of(names[i], i % 2 ? PRIORITY_STANDARD : PRIORITY_BATCH, 1);
+        queue_push(queue, &entries[i]);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        queue_set_aside(queue, queue_pop(queue), "g");
+    for (size_t polls = 0; polls < SHARE; polls++) {
+        struct queue_entry *asking[COUNT];
+        size_t count = 0;
+        queue_poll(queue, SHARE);
+        assert_int_equal(queue_ready_count(queue), 1 + 2); /* a quarter of four and of five */
+        while ((asking[count] = queue_pop(queue)))
+            has_asked[asking[count++] - entries] = true;
+        for (size_t i = 0; i < count; i++)
+            queue_set_aside(queue, asking[i], "g");
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        assert_true(has_asked[i]);
+    queue_free_limit(queue, "g", SIZE_MAX);
+    drain(queue);
 }
 
 enum { TENANTS = 3, BACKLOG = 20 };
@@ -537,7 +568,8 @@ int main(void)
         cmocka_unit_test(a_tenants_oldest_is_freed_by_its_name),
         cmocka_unit_test(a_freed_limit_frees_the_higher_class_first),
         cmocka_unit_test(a_tenant_that_is_denied_again_lets_the_others_ask),
-        cmocka_unit_test(every_limit_frees_its_oldest_at_once),
+        cmocka_unit_test(a_poll_frees_one_of_every_limit),
+        cmocka_unit_test(after_as_many_polls_every_tenant_has_asked),
         cmocka_unit_test(a_held_entry_counts_and_is_not_served),
         cmocka_unit_test(what_is_set_aside_again_was_not_served),
         cmocka_unit_test(backlogged_tenants_share_by_weight),

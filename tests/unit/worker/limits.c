@@ -46,6 +46,28 @@ static void forty_jobs_share_two_places_of_two_workers(void **state)
 
 /* A place that is free goes to whoever is first by the ledger's rank, at once: not when that one asks of
  * itself, a quarter of a second later. */
+/* A place that is free is told to one waiter: the more workers there are, the more would ask for nothing. */
+static void few_ask_for_a_place_that_one_of_them_may_have(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 8;
+    for (int i = 0; i < WORLD_WORKERS_MAX; i++)
+        world_start(world, i);
+    world_run(world, 2000);
+    int64_t asked = fake_redis_count(world->redis);
+    for (int i = 0; i < 240; i++) {
+        CLEANUP(base_freep) char *id = base_printf("a%d", i);
+        CLEANUP(base_freep) char *tenant = base_printf("\"tenant_id\": \"tenant%d\"", i % 8);
+        world_submit_to(world, i % WORLD_PARTITIONS, id, "sleep 20", tenant);
+    }
+    assert_true(world_settle(world, 60000));
+    expect_all(world);
+    /* A job that does not wait is five calls and its share of the pulses; these were 20 when all were told.
+     */
+    assert_in_range(fake_redis_count(world->redis) - asked, 5 * 240, 9 * 240);
+    world_close(world, WORLD_CLEAN);
+}
+
 static void tenants_take_turns_at_two_places_without_a_pause(void **state)
 {
     struct world *world = *state;
@@ -203,6 +225,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(ten_jobs_share_two_places),
+        WORLD_TEST(few_ask_for_a_place_that_one_of_them_may_have),
         WORLD_TEST(tenants_take_turns_at_two_places_without_a_pause),
         WORLD_TEST(forty_jobs_share_two_places_of_two_workers),
         WORLD_TEST(jobs_behind_others_that_leave_get_their_turn),
