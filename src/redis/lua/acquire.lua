@@ -135,10 +135,10 @@ local function rivals(waiters, mine, free_for)
     local count, by_class, standing = 0, {}, {mine}
     for _, waiter in ipairs(waiters) do
         standing[#standing + 1] = waiter
-        if ranks_before(waiter, mine, {}) then by_class[waiter.class] = (by_class[waiter.class] or 0) + 1 end
+        if ranks_before(waiter, mine) then by_class[waiter.class] = (by_class[waiter.class] or 0) + 1 end
     end
     for its_class, n in pairs(by_class) do count = count + math.min(n, math.max(0, free_for(its_class))) end
-    return count, first_of(standing, {}, function(waiter) return free_for(waiter.class) > 0 end)
+    return count, first_of(standing, free_for)
 end
 
 local function others_at(name)
@@ -161,6 +161,7 @@ for i, Q in ipairs(is_queue and queues or {}) do
 end
 
 local mine = {tenant = tenant, worker = worker, began = since, seen = now, told = 0, weight = weight, class = class}
+mine.share = is_queue and held_by(tenant) / weight or 0
 local registered, next_ones = {}, {}
 for i, name in ipairs(limits) do
     if warm == '' or call('SISMEMBER', L .. 'l:' .. name, warm) == 0 then
@@ -183,7 +184,7 @@ for i, name in ipairs(limits) do
         if own[i] then registered[#registered + 1] = Q end
         if #waiters > 0 and max - used > 1 then
             next_ones[#next_ones + 1] = function()
-                tell_next(name, waiters, function(waiter) return free_for(waiter.class) > 1 end)
+                tell_next(name, waiters, function(its_class) return free_for(its_class) - 1 end)
             end
         end
     end

@@ -104,12 +104,9 @@ local function held_by(tenant)
     return held[tenant]
 end
 
--- By what a tenant holds for its weight, then by how long it has waited: one order at all limits. promised: places, by
--- tenant, that count as held.
-local function ranks_before(waiter, other, promised)
-    local share = (held_by(waiter.tenant) + (promised[waiter.tenant] or 0)) / waiter.weight
-    local others = (held_by(other.tenant) + (promised[other.tenant] or 0)) / other.weight
-    return share < others or (share == others and waiter.began < other.began)
+-- By what a tenant holds for its weight, then by how long it has waited: one order at all limits.
+local function ranks_before(waiter, other)
+    return waiter.share < other.share or (waiter.share == other.share and waiter.began < other.began)
 end
 
 local function put_waiter(limit, waiter)
@@ -127,9 +124,11 @@ local function waiters_at(limit)
         if not seen or seen < now - FRESH or seen > now then
             call('HDEL', Q, q[i])
         else
-            local tenant, worker = string.match(q[i], '^(.*)|(.*)$')
+            local tenant, worker = string.match(q[i], '^(.*)|([^|]*)$')
+            weight = tonumber(weight)
             waiters[#waiters + 1] = {tenant = tenant, worker = worker, began = tonumber(began), seen = seen,
-                                     told = tonumber(told), weight = tonumber(weight), class = class}
+                                     told = tonumber(told), weight = weight, class = class,
+                                     share = held_by(tenant) / weight}
         end
     end
     return waiters
@@ -137,11 +136,11 @@ end
 
 local function is_told(waiter) return waiter.told > now - TOLD and waiter.told <= now end
 
--- Of those of whom `may` is true. nil: there is none.
-local function first_of(waiters, promised, may)
+-- free_for: places by class, nil: any. nil: nobody may have one.
+local function first_of(waiters, free_for)
     local first
     for _, waiter in ipairs(waiters) do
-        if may(waiter) and (not first or ranks_before(waiter, first, promised)) then first = waiter end
+        if (not first or ranks_before(waiter, first)) and (not free_for or free_for(waiter.class) > 0) then first = waiter end
     end
     return first
 end
@@ -153,13 +152,21 @@ local function tell_turn(limit, waiter)
     call('PUBLISH', L .. 'ev:' .. waiter.worker, 'turn ' .. limit .. ' ' .. waiter.tenant)
 end
 
--- One more place is free than those have taken who were told. Returns: whether somebody was told.
-local function tell_next(limit, waiters, may)
-    local promised = {}
+-- One more place is free than those will take who have been told: they count as if they had theirs. Returns: whether
+-- somebody was told.
+local function tell_next(limit, waiters, free_for)
+    local promised, untold = {}, {}
     for _, waiter in ipairs(waiters) do
-        if is_told(waiter) then promised[waiter.tenant] = (promised[waiter.tenant] or 0) + 1 end
+        if is_told(waiter) then
+            promised[waiter.tenant] = (promised[waiter.tenant] or 0) + 1
+        else
+            untold[#untold + 1] = waiter
+        end
     end
-    local first = first_of(waiters, promised, function(waiter) return not is_told(waiter) and may(waiter) end)
+    for _, waiter in ipairs(untold) do
+        waiter.share = (held_by(waiter.tenant) + (promised[waiter.tenant] or 0)) / waiter.weight
+    end
+    local first = first_of(untold, free_for)
     if first then tell_turn(limit, first) end
     return first ~= nil
 end

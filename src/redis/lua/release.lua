@@ -1,5 +1,5 @@
 -- release: worker, [permit|'', job|'', idle|parked, hop, ttl, keep 0|1, uncount 0|1]... -> how many permits are gone
--- Writes j:, and drops the permit unless keep (a create in doubt keeps its place); tells the first who waits at each of its limits.
+-- Writes j:, and drops the permit unless keep (a create in doubt keeps its place); tells who comes first at its limits.
 --
 -- Closes: a worker that was stopped and wakes after its sandbox was adopted must not free the adopter's place: the
 -- permit must name the caller. In any state of the ledger: that a sandbox is dead stays true. What the leader of a
@@ -49,12 +49,8 @@ local function tell_waiters()
     end
     if #queues == 0 or call('EXISTS', unpack(queues)) == 0 then return end
     for name in pairs(waiters) do waiters[name] = waiters_at(name) end
-    local function anybody() return true end
     for _, name in ipairs(freed) do
-        if not tell_next(name, waiters[name], anybody) then
-            local first = first_of(waiters[name], {}, anybody)
-            if first then tell_turn(name, first) end
-        end
+        if not tell_next(name, waiters[name]) and #waiters[name] > 0 then tell_turn(name, first_of(waiters[name])) end
     end
 end
 
