@@ -47,18 +47,31 @@ char *base_strndup(const char *text, size_t length)
 
 size_t base_int_text(int64_t value, char ret[INT_TEXT_SIZE])
 {
-    char digits[INT_TEXT_SIZE];
-    char *first = digits + sizeof digits - 1;
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    *first = '\0';
+    uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    size_t length = value < 0 ? 2 : 1;
+    ret[0] = '-';
+    for (uint64_t rest = size; rest >= 10; rest /= 10)
+        length++;
+    ret[length] = '\0';
+    char *at = ret + length;
     do
-        *--first = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    if (value < 0)
-        *--first = '-';
-    size_t length = (size_t)(digits + sizeof digits - 1 - first);
-    memcpy(ret, first, length + 1);
+        *--at = (char)('0' + size % 10);
+    while ((size /= 10) > 0);
     return length;
+}
+
+void base_hex_text(uint64_t value, size_t digits, char *ret)
+{
+    ret[digits] = '\0';
+    for (size_t i = digits; i-- > 0; value >>= 4)
+        ret[i] = "0123456789abcdef"[value & 15];
+}
+
+void base_copy_text(char *ret, size_t size, const char *text)
+{
+    size_t length = strnlen(text, size - 1);
+    memcpy(ret, text, length);
+    ret[length] = '\0';
 }
 
 char *base_printf(const char *format, ...)

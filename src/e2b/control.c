@@ -1,4 +1,5 @@
 /* The control plane's calls, by id. */
+#include "base/quoted.h"
 #include "e2b/answers.h"
 #include "e2b/operation.h"
 #include "e2b/sandbox.h"
@@ -117,7 +118,7 @@ static void append_network(struct buffer *body, const struct e2b_network *networ
 static void write_create(struct buffer *body, const struct e2b_sandbox_options *options)
 {
     buffer_append_text(body, "{\"templateID\":");
-    text_append_json(body, options->template_id ? options->template_id : "code-interpreter-v1");
+    quoted_append_text(body, options->template_id ? options->template_id : "code-interpreter-v1");
     buffer_append_format(body, ",\"timeout\":%lld,\"autoPause\":false",
                          (long long)seconds_of(options->live_ms > 0 ? options->live_ms : LIVE_MS));
     if (options->metadata.count > 0) {
