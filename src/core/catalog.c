@@ -382,8 +382,7 @@ static enum code choose(const struct catalog *catalog, const struct job *job, st
     if (own && !has_language(own, job->language) && !is_dynamic)
         return unsupported_language(catalog, job, own, arena, ret_message);
     if (own && has_language(own, job->language) && (!is_dynamic || satisfies(own, &job->requirements))) {
-        *ret =
-            (struct placement){.entry = own, .reason = arena_printf(arena, "task type %s", job->task_type)};
+        *ret = (struct placement){.entry = own, .reason = ARENA_JOIN(arena, "task type ", job->task_type)};
         return CODE_NONE;
     }
     return choose_smallest(catalog, job, own, arena, ret, ret_message);
