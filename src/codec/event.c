@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { STARTED_BYTES = 511 }; /* of most */
+
 static void write_echo(struct writer *writer, const struct job *job)
 {
     writer_field_text(writer, "job_id", job->job_id);
@@ -27,6 +29,7 @@ static const char *code_or_null(enum code code)
 void event_started(const struct job *job, const struct event_started *started, struct buffer *out)
 {
     struct writer writer = {.out = out};
+    buffer_reserve(out, STARTED_BYTES);
     const struct template_entry *entry = started->plan->placement.entry;
     writer_begin_object(&writer);
     write_echo(&writer, job);

@@ -14,6 +14,7 @@ enum {
     CONTROL_MS = 10000,
     LIVE_MS = 300000,
     PAGE_SIZE = 100,
+    BODY_BYTES = 511,  /* of most creates */
     ARENA_BYTES = 640, /* what an answer's texts usually take */
 };
 
@@ -117,6 +118,7 @@ static void append_network(struct buffer *body, const struct e2b_network *networ
 /* v2's body; v1's default for `secure` is false, see add_secure. */
 static void write_create(struct buffer *body, const struct e2b_sandbox_options *options)
 {
+    buffer_reserve(body, BODY_BYTES);
     buffer_append_text(body, "{\"templateID\":");
     quoted_append_text(body, options->template_id ? options->template_id : "code-interpreter-v1");
     buffer_append_format(body, ",\"timeout\":%lld,\"autoPause\":false",
