@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SMALL_BYTES = 1024 };
+
 void base_die(const char *format, ...)
 {
     va_list args;
@@ -17,9 +19,12 @@ void base_die(const char *format, ...)
     exit(70);
 }
 
+/* calloc knows which large memory is zero already, but passes by malloc's cache of small pieces. */
 void *base_alloc(size_t size)
 {
-    void *memory = calloc(1, size ? size : 1);
+    if (size <= SMALL_BYTES)
+        return memset(base_realloc(NULL, size), 0, size);
+    void *memory = calloc(1, size);
     if (!memory)
         base_die("out of memory: %zu bytes", size);
     return memory;
@@ -40,8 +45,9 @@ char *base_strdup(const char *text)
 
 char *base_strndup(const char *text, size_t length)
 {
-    char *copy = base_alloc(length + 1);
+    char *copy = base_realloc(NULL, length + 1);
     memcpy(copy, text, length);
+    copy[length] = '\0';
     return copy;
 }
 

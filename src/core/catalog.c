@@ -393,7 +393,7 @@ enum code catalog_choose(const struct catalog *catalog, const struct job *job, s
 {
     enum code code = choose(catalog, job, arena, ret, ret_message);
     if (code == CODE_NONE && is_size_shared(catalog, ret->entry))
-        ret->reason = arena_printf(arena, "%s; several entries name E2B's %s, whose own memory and CPU count",
-                                   ret->reason, ret->entry->template_id);
+        ret->reason = ARENA_JOIN(arena, ret->reason, "; several entries name E2B's ", ret->entry->template_id,
+                                 ", whose own memory and CPU count");
     return code;
 }
