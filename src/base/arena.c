@@ -79,6 +79,18 @@ char *arena_strndup(struct arena *arena, const char *text, size_t length)
     return copy;
 }
 
+char *arena_join(struct arena *arena, const char *const *texts, size_t count)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += strlen(texts[i]);
+    char *joined = reserve(arena, length + 1), *at = joined;
+    for (size_t i = 0; i < count; i++)
+        at = stpcpy(at, texts[i]);
+    *at = '\0'; /* of none */
+    return joined;
+}
+
 /* Mostly there is room in the chunk: it is written once then. */
 char *arena_printf(struct arena *arena, const char *format, ...)
 {

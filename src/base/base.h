@@ -40,6 +40,10 @@ char *base_strndup(const char *text, size_t length) MUST_USE;
 enum { INT_TEXT_SIZE = 21 };
 /* In decimal, with a NUL. Returns: the length. */
 size_t base_int_text(int64_t value, char ret[INT_TEXT_SIZE]);
+/* The last `digits` hexadecimal digits, with a NUL. */
+void base_hex_text(uint64_t value, size_t digits, char *ret);
+/* As much of it as fits, with a NUL. */
+void base_copy_text(char *ret, size_t size, const char *text);
 char *base_printf(const char *format, ...) PRINTF_LIKE(1, 2) MUST_USE;
 
 /* For locals that own: CLEANUP(base_freep) char *text = ...; */

@@ -30,44 +30,20 @@ char *buffer_take(struct buffer *buffer)
     return data;
 }
 
-void buffer_reserve(struct buffer *buffer, size_t more)
+void buffer_grow(struct buffer *buffer, size_t more)
 {
     assert(more < SIZE_MAX / 4 && buffer->length < SIZE_MAX / 4);
     size_t needed = buffer->length + more + 1;
-    if (needed <= buffer->capacity)
-        return;
     size_t capacity = MAX(buffer->capacity * 2, MAX(needed, SMALLEST));
     buffer->data = base_realloc(buffer->data, capacity);
     buffer->capacity = capacity;
     buffer->data[buffer->length] = '\0';
 }
 
-void buffer_append(struct buffer *buffer, const void *data, size_t length)
-{
-    buffer_reserve(buffer, length);
-    if (length > 0)
-        memcpy(buffer->data + buffer->length, data, length);
-    buffer->length += length;
-    buffer->data[buffer->length] = '\0';
-}
-
-void buffer_append_text(struct buffer *buffer, const char *text)
-{
-    buffer_append(buffer, text, strlen(text));
-}
-
-void buffer_append_byte(struct buffer *buffer, char byte)
-{
-    if (buffer->capacity - buffer->length < 2)
-        buffer_reserve(buffer, 1);
-    buffer->data[buffer->length++] = byte;
-    buffer->data[buffer->length] = '\0';
-}
-
 void buffer_append_int(struct buffer *buffer, int64_t value)
 {
-    char text[INT_TEXT_SIZE];
-    buffer_append(buffer, text, base_int_text(value, text));
+    buffer_reserve(buffer, INT_TEXT_SIZE);
+    buffer->length += base_int_text(value, buffer->data + buffer->length);
 }
 
 /* Mostly there is room: it is written once then. */

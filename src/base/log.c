@@ -3,7 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/utf8.h"
+#include "base/quoted.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -25,38 +25,13 @@ const char *log_level_name(enum log_level level)
     return LEVELS[level];
 }
 
-static void append_escaped(struct buffer *line, const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            buffer_append_format(line, "\\%c", *p);
-        else if (*p < 0x20)
-            buffer_append_format(line, "\\u%04x", *p);
-        else
-            buffer_append_byte(line, (char)*p);
-    }
-}
-
-static void append_string(struct buffer *line, const char *text)
-{
-    buffer_append_byte(line, '"');
-    if (utf8_is_valid((struct bytes){text, strlen(text)})) {
-        append_escaped(line, text);
-    } else {
-        CLEANUP(buffer_release) struct buffer repaired = {0};
-        utf8_append_repaired(&repaired, (struct bytes){text, strlen(text)});
-        append_escaped(line, repaired.data);
-    }
-    buffer_append_byte(line, '"');
-}
-
 static void append_field(struct buffer *line, const struct log_field *field)
 {
     buffer_append_format(line, ",\"%s\":", field->name);
     switch (field->kind) {
     case LOG_KIND_TEXT:
         if (field->text)
-            append_string(line, field->text);
+            quoted_append_text(line, field->text);
         else
             buffer_append_text(line, "null");
         break;

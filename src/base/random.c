@@ -2,7 +2,6 @@
 #include "base/random.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <sys/random.h>
 
 static uint64_t rotate(uint64_t value, int bits)
@@ -61,7 +60,14 @@ void random_uuid(struct random *random, char text[RANDOM_UUID_SIZE])
     uint64_t high = random_next(random), low = random_next(random);
     high = (high & ~0xf000ull) | 0x4000u;
     low = (low & ~(3ull << 62)) | 2ull << 62;
-    (void)snprintf(text, RANDOM_UUID_SIZE, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(high >> 32),
-                   (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xffff), (unsigned)(low >> 48),
-                   (unsigned long long)(low & 0xffffffffffffu));
+    const struct {
+        uint64_t value;
+        size_t digits;
+    } groups[] = {{high >> 32, 8}, {high >> 16, 4}, {high, 4}, {low >> 48, 4}, {low, 12}};
+    for (size_t i = 0; i < ARRAY_LENGTH(groups); i++) {
+        base_hex_text(groups[i].value, groups[i].digits, text);
+        text += groups[i].digits;
+        *text++ = '-';
+    }
+    text[-1] = '\0';
 }

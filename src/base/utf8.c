@@ -32,7 +32,7 @@ static size_t character(const unsigned char *p, size_t left)
 }
 
 /* Most text is ASCII: eight bytes at a time are passed over as long as none is 0 or above 0x7f.
- * Returns: how many bytes of `p` that is. */
+ * Returns: how many bytes of `p` are neither. */
 static size_t plain_run(const unsigned char *p, size_t left)
 {
     size_t n = 0;
@@ -42,6 +42,8 @@ static size_t plain_run(const unsigned char *p, size_t left)
         if ((word | zeros) & 0x8080808080808080u)
             break;
     }
+    while (n < left && p[n] != 0 && p[n] < 0x80)
+        n++;
     return n;
 }
 

@@ -172,6 +172,8 @@ void envelope_write(const struct envelope *envelope, struct envelope_headers *re
  * all names and values in that order, then the value. Text when its parts are text, and safe for bytes. */
 static const char magic[] = "record1 ";
 
+enum { SIZES_BYTES = 12 }; /* of most such lines */
+
 static void append_sizes(struct buffer *out, size_t first, size_t second)
 {
     buffer_append_int(out, (int64_t)first);
@@ -182,6 +184,10 @@ static void append_sizes(struct buffer *out, size_t first, size_t second)
 
 void record_pack(const struct header *headers, size_t count, struct bytes value, struct buffer *out)
 {
+    size_t bytes = value.length;
+    for (size_t i = 0; i < count; i++)
+        bytes += SIZES_BYTES + strlen(headers[i].name) + headers[i].value.length;
+    buffer_reserve(out, strlen(magic) + SIZES_BYTES + bytes);
     buffer_append_text(out, magic);
     append_sizes(out, count, value.length);
     for (size_t i = 0; i < count; i++)

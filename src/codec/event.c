@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { STARTED_BYTES = 511 }; /* of most */
+
 static void write_echo(struct writer *writer, const struct job *job)
 {
     writer_field_text(writer, "job_id", job->job_id);
@@ -27,6 +29,7 @@ static const char *code_or_null(enum code code)
 void event_started(const struct job *job, const struct event_started *started, struct buffer *out)
 {
     struct writer writer = {.out = out};
+    buffer_reserve(out, STARTED_BYTES);
     const struct template_entry *entry = started->plan->placement.entry;
     writer_begin_object(&writer);
     write_echo(&writer, job);
@@ -113,26 +116,27 @@ void event_reaped(const struct event_reaped *reaped, struct buffer *out)
 
 const char *event_id(const struct job *job, const char *type, int64_t n, struct arena *arena)
 {
-    long long number = (long long)n;
+    char number[INT_TEXT_SIZE];
+    base_int_text(n, number);
     if (!job)
-        return arena_printf(arena, "stats:%lld", number);
+        return ARENA_JOIN(arena, "stats:", number);
     if (strcmp(type, EVENT_FINISHED) == 0)
-        return arena_printf(arena, "%s:finished", job->job_id);
+        return ARENA_JOIN(arena, job->job_id, ":finished");
     if (strcmp(type, EVENT_SUBMITTED) == 0)
-        return arena_printf(arena, "%s:submitted", job->job_id);
+        return ARENA_JOIN(arena, job->job_id, ":submitted");
     if (strcmp(type, EVENT_STARTED) == 0)
-        return arena_printf(arena, "%s:%lld:started", job->job_id, number);
+        return ARENA_JOIN(arena, job->job_id, ":", number, ":started");
     if (strcmp(type, EVENT_RETRYING) == 0)
-        return arena_printf(arena, "%s:%lld:retrying", job->job_id, number);
+        return ARENA_JOIN(arena, job->job_id, ":", number, ":retrying");
     if (strcmp(type, EVENT_WAITING) == 0)
-        return arena_printf(arena, "%s:waiting:%lld", job->job_id, number);
+        return ARENA_JOIN(arena, job->job_id, ":waiting:", number);
     if (strcmp(type, EVENT_DUPLICATE) == 0) /* by the record that repeats, not by how often it was seen */
-        return arena_printf(arena, "%s:duplicate:%s", job->job_id, job->from.origin);
-    return arena_printf(arena, "%s:%s:%lld", job->job_id, type, number);
+        return ARENA_JOIN(arena, job->job_id, ":duplicate:", job->from.origin);
+    return ARENA_JOIN(arena, job->job_id, ":", type, ":", number);
 }
 
 const char *event_source(const char *deployment, const char *tenant_id, struct arena *arena)
 {
-    return arena_printf(arena, "e2b-worker/%s%s%s", deployment, tenant_id ? "/" : "",
-                        tenant_id ? tenant_id : "");
+    return tenant_id ? ARENA_JOIN(arena, "e2b-worker/", deployment, "/", tenant_id)
+                     : ARENA_JOIN(arena, "e2b-worker/", deployment);
 }

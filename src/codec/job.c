@@ -36,7 +36,7 @@ static void fill_origin(const struct job_record *record, char origin[9])
     digest_add_text(digest, record->topic);
     digest_add_int(digest, record->partition);
     digest_add_int(digest, record->offset);
-    (void)snprintf(origin, 9, "%08x", (unsigned)(digest_finish64(digest) >> 32));
+    base_hex_text(digest_finish64(digest) >> 32, 8, origin);
 }
 
 static void fill_provenance(const struct job_record *record, struct arena *arena, struct provenance *from)
@@ -186,7 +186,7 @@ static const char *find_id(struct decoding *decoding)
         return derived_id(decoding);
     if (job_is_name(event_id))
         return event_id;
-    const char *name = arena_printf(reader->arena, "event %s", event_id);
+    const char *name = ARENA_JOIN(reader->arena, "event ", event_id);
     uuid_from_name(name, strlen(name), text);
     return arena_strdup(reader->arena, text);
 }
@@ -252,7 +252,7 @@ enum job_verdict job_decode(const struct job_record *record, const struct job_ru
     if (tenant) {
         ret->tenant_id = tenant;
         ret->job_id = find_id(&decoding);
-        ret->key = arena_printf(arena, "%s/%s", tenant, ret->job_id);
+        ret->key = ARENA_JOIN(arena, tenant, "/", ret->job_id);
         read_fields(&decoding);
     }
     take_warnings(&decoding.reader, ret);

@@ -118,7 +118,7 @@ static void describe(const json_t *value, char *text, size_t size)
 {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
-        (void)snprintf(text, size, "an object");
+        base_copy_text(text, size, "an object");
         return;
     case JSON_ARRAY:
         (void)snprintf(text, size, "an array of %zu", json_array_size(value));
@@ -134,10 +134,10 @@ static void describe(const json_t *value, char *text, size_t size)
         return;
     case JSON_TRUE:
     case JSON_FALSE:
-        (void)snprintf(text, size, "%s", json_is_true(value) ? "true" : "false");
+        base_copy_text(text, size, json_is_true(value) ? "true" : "false");
         return;
     case JSON_NULL:
-        (void)snprintf(text, size, "null");
+        base_copy_text(text, size, "null");
         return;
     }
 }

@@ -15,6 +15,7 @@
 
 enum {
     SMALLEST_BYTES = 4096,
+    AROUND_BYTES = 1535, /* what a usual result has around its outputs */
     MODULES_MAX = 8,
     MODULE_BYTES_MAX = 64,
     OUTPUT_FLOOR_BYTES = 256, /* less than this of an output tells nothing: then none of it */
@@ -589,6 +590,7 @@ enum result_cut result_encode(const struct result_source *source, size_t max_byt
             bundle_inspect((struct bytes){outcome->results[i].json, outcome->results[i].length});
     capture_text(&outcome->out, &encoding.out);
     capture_text(&outcome->err, &encoding.err);
+    buffer_reserve(out, MIN(AROUND_BYTES + encoding.out.length + encoding.err.length, max_bytes));
     for (;;) {
         encoding.writer = (struct writer){.out = out};
         write_value(&encoding);

@@ -1,7 +1,7 @@
-/* JSON out: escaping, commas, and the repair of what is no UTF-8. */
+/* JSON out: commas and brackets. */
 #include "codec/writer.h"
 #include "base/base64.h"
-#include "base/utf8.h"
+#include "base/quoted.h"
 
 #include <string.h>
 
@@ -45,91 +45,10 @@ void writer_end_array(struct writer *writer)
     end(writer, ']');
 }
 
-static void append_escape(struct buffer *out, unsigned char byte)
-{
-    static const char shorts[][2] = {{'\n', 'n'}, {'"', '"'}, {'\\', '\\'}, {'\t', 't'}, {'\r', 'r'}};
-    for (size_t i = 0; i < ARRAY_LENGTH(shorts); i++)
-        if (shorts[i][0] == (char)byte) {
-            buffer_append(out, (const char[]){'\\', shorts[i][1]}, 2);
-            return;
-        }
-    buffer_append_format(out, "\\u%04x", byte);
-}
-
-/* Bits where a byte of the word is 0. */
-static uint64_t zero_bytes(uint64_t word)
-{
-    return (word - 0x0101010101010101u) & ~word & 0x8080808080808080u;
-}
-
-static uint64_t word_at(const unsigned char *p)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
-}
-
-/* Whether eight bytes need no escape: none below 0x20, no quote, no backslash. */
-static bool is_plain(uint64_t word)
-{
-    uint64_t controls = (word - 0x2020202020202020u) & ~word & 0x8080808080808080u;
-    return !(controls | zero_bytes(word ^ 0x2222222222222222u) | zero_bytes(word ^ 0x5c5c5c5c5c5c5c5cu));
-}
-
-/* Whether all of it stands for itself, as most of what is written does: ASCII without controls, quotes and
- * backslashes. */
-static bool is_plain_ascii(struct bytes text)
-{
-    const unsigned char *p = text.data;
-    size_t i = 0;
-    for (; text.length - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-        uint64_t word = word_at(p + i);
-        if ((word & 0x8080808080808080u) || !is_plain(word))
-            return false;
-    }
-    for (; i < text.length; i++)
-        if (p[i] < 0x20 || p[i] >= 0x80 || p[i] == '"' || p[i] == '\\')
-            return false;
-    return true;
-}
-
-/* `text` is valid UTF-8 without NUL. */
-static void append_quoted(struct buffer *out, struct bytes text)
-{
-    const unsigned char *p = text.data;
-    size_t plain = 0; /* start of the run that needs no escape */
-    buffer_reserve(out, text.length + 2);
-    buffer_append_byte(out, '"');
-    for (size_t i = 0; i < text.length; i++) {
-        while (text.length - i > 8 && is_plain(word_at(p + i)))
-            i += 8;
-        if (p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
-            continue;
-        buffer_append(out, p + plain, i - plain);
-        append_escape(out, p[i]);
-        plain = i + 1;
-    }
-    if (text.length > plain)
-        buffer_append(out, p + plain, text.length - plain);
-    buffer_append_byte(out, '"');
-}
-
 void writer_bytes(struct writer *writer, struct bytes text)
 {
     before_value(writer);
-    if (is_plain_ascii(text)) {
-        buffer_append_byte(writer->out, '"');
-        buffer_append(writer->out, text.data, text.length);
-        buffer_append_byte(writer->out, '"');
-        return;
-    }
-    if (!memchr(text.data, '\0', text.length) && utf8_is_valid(text)) {
-        append_quoted(writer->out, text);
-        return;
-    }
-    CLEANUP(buffer_release) struct buffer repaired = {0};
-    utf8_append_repaired(&repaired, text);
-    append_quoted(writer->out, buffer_bytes(&repaired));
+    quoted_append(writer->out, text);
 }
 
 void writer_text(struct writer *writer, const char *text)

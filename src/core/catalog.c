@@ -382,8 +382,7 @@ static enum code choose(const struct catalog *catalog, const struct job *job, st
     if (own && !has_language(own, job->language) && !is_dynamic)
         return unsupported_language(catalog, job, own, arena, ret_message);
     if (own && has_language(own, job->language) && (!is_dynamic || satisfies(own, &job->requirements))) {
-        *ret =
-            (struct placement){.entry = own, .reason = arena_printf(arena, "task type %s", job->task_type)};
+        *ret = (struct placement){.entry = own, .reason = ARENA_JOIN(arena, "task type ", job->task_type)};
         return CODE_NONE;
     }
     return choose_smallest(catalog, job, own, arena, ret, ret_message);
@@ -394,7 +393,7 @@ enum code catalog_choose(const struct catalog *catalog, const struct job *job, s
 {
     enum code code = choose(catalog, job, arena, ret, ret_message);
     if (code == CODE_NONE && is_size_shared(catalog, ret->entry))
-        ret->reason = arena_printf(arena, "%s; several entries name E2B's %s, whose own memory and CPU count",
-                                   ret->reason, ret->entry->template_id);
+        ret->reason = ARENA_JOIN(arena, ret->reason, "; several entries name E2B's ", ret->entry->template_id,
+                                 ", whose own memory and CPU count");
     return code;
 }

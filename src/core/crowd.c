@@ -2,7 +2,6 @@
 #include "core/crowd.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 void crowd_init(struct crowd *crowd, size_t share_count, size_t share_bytes)
@@ -46,7 +45,7 @@ bool crowd_has_room(struct crowd *crowd, const struct queue *queue, const char *
         return true;
     tenant = &crowd->tenants[crowd->count++];
     *tenant = (struct crowd_tenant){.since_ms = now_ms, .served = share.served, .allowed = SIZE_MAX};
-    (void)snprintf(tenant->tenant_id, sizeof tenant->tenant_id, "%s", tenant_id);
+    base_copy_text(tenant->tenant_id, sizeof tenant->tenant_id, tenant_id);
     return true;
 }
 

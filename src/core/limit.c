@@ -20,7 +20,7 @@ static const struct {
 const char *limit_key(enum limit_kind kind, const char *of, struct arena *arena)
 {
     assert((size_t)kind < ARRAY_LENGTH(forms));
-    return arena_printf(arena, "%s%s", forms[kind].key, of);
+    return ARENA_JOIN(arena, forms[kind].key, of);
 }
 
 /* "n:acme" is of the form "n:", "g" of the form "g". Returns: whose it is, "" for one that stands alone; NULL
@@ -60,7 +60,7 @@ bool limit_parse_name(const char *name, struct limit *ret)
 
 static const char *name_of(const struct limit *limit, struct arena *arena)
 {
-    return arena_printf(arena, "%s%s", forms[limit->kind].name, limit->of);
+    return ARENA_JOIN(arena, forms[limit->kind].name, limit->of);
 }
 
 const char *limit_name(const char *key, struct arena *arena)

@@ -241,5 +241,5 @@ int64_t plan_highest_cost(const struct plan *plan)
 
 void plan_digest_text(const struct plan *plan, char text[PLAN_DIGEST_SIZE])
 {
-    (void)snprintf(text, PLAN_DIGEST_SIZE, "%016llx", (unsigned long long)plan->digest);
+    base_hex_text(plan->digest, PLAN_DIGEST_SIZE - 1, text);
 }

@@ -1,5 +1,6 @@
 /* Code in the sandbox's interpreter: one request, a stream of lines, an end that the interpreter
  * must tell. */
+#include "base/quoted.h"
 #include "e2b/events.h"
 #include "e2b/ndjson.h"
 #include "e2b/operation.h"
@@ -110,10 +111,10 @@ static bool code_concluded(struct e2b_operation *operation)
 static void write_code(struct buffer *body, const struct e2b_code *code)
 {
     buffer_append_text(body, "{\"code\":");
-    text_append_json(body, code->text);
+    quoted_append_text(body, code->text);
     if (code->language) {
         buffer_append_text(body, ",\"language\":");
-        text_append_json(body, code->language);
+        quoted_append_text(body, code->language);
     }
     buffer_append_byte(body, '}');
 }

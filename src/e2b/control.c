@@ -1,4 +1,5 @@
 /* The control plane's calls, by id. */
+#include "base/quoted.h"
 #include "e2b/answers.h"
 #include "e2b/operation.h"
 #include "e2b/sandbox.h"
@@ -13,6 +14,7 @@ enum {
     CONTROL_MS = 10000,
     LIVE_MS = 300000,
     PAGE_SIZE = 100,
+    BODY_BYTES = 511,  /* of most creates */
     ARENA_BYTES = 640, /* what an answer's texts usually take */
 };
 
@@ -116,8 +118,9 @@ static void append_network(struct buffer *body, const struct e2b_network *networ
 /* v2's body; v1's default for `secure` is false, see add_secure. */
 static void write_create(struct buffer *body, const struct e2b_sandbox_options *options)
 {
+    buffer_reserve(body, BODY_BYTES);
     buffer_append_text(body, "{\"templateID\":");
-    text_append_json(body, options->template_id ? options->template_id : "code-interpreter-v1");
+    quoted_append_text(body, options->template_id ? options->template_id : "code-interpreter-v1");
     buffer_append_format(body, ",\"timeout\":%lld,\"autoPause\":false",
                          (long long)seconds_of(options->live_ms > 0 ? options->live_ms : LIVE_MS));
     if (options->metadata.count > 0) {

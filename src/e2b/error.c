@@ -161,7 +161,7 @@ struct error_verdict error_judge(const struct foreign_error *foreign)
 void error_fill(struct e2b_error *ret, enum e2b_error_kind kind, const char *message)
 {
     *ret = (struct e2b_error){.kind = kind};
-    snprintf(ret->message, sizeof ret->message, "%s", message);
+    base_copy_text(ret->message, sizeof ret->message, message);
 }
 
 static int64_t retry_after_ms(const struct http_response *response)
@@ -204,8 +204,8 @@ void error_of_exchange(enum error_place place, const struct error *transport,
 void error_of_stream(enum error_place place, const char *code, const char *message, struct e2b_error *ret)
 {
     *ret = (struct e2b_error){0};
-    snprintf(ret->code, sizeof ret->code, "%s", code);
-    snprintf(ret->message, sizeof ret->message, "%s", message);
+    base_copy_text(ret->code, sizeof ret->code, code);
+    base_copy_text(ret->message, sizeof ret->message, message);
     struct foreign_error foreign = {
         .place = place, .was_sent = true, .status = 200, .code = ret->code, .message = ret->message};
     struct error_verdict verdict = error_judge(&foreign);

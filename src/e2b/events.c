@@ -3,6 +3,7 @@
 
 #include "base/base64.h"
 
+#include <ctype.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -58,8 +59,45 @@ static void take_result(struct bytes line, struct event *event)
     event->bytes = buffer_bytes(&event->owned);
 }
 
+static bool begins_with(struct bytes line, const char *text)
+{
+    size_t length = strlen(text);
+    return line.length >= length && !memcmp(line.data, text, length);
+}
+
+/* {"type": "number_of_executions", "execution_count": 12} */
+static bool is_count(struct bytes line)
+{
+    static const char before[] = "{\"type\": \"number_of_executions\", \"execution_count\": ";
+    size_t i = sizeof before - 1;
+    if (!begins_with(line, before))
+        return false;
+    while (i < line.length && isdigit(((const unsigned char *)line.data)[i]))
+        i++;
+    return i >= sizeof before && i + 1 == line.length && ((const char *)line.data)[i] == '}';
+}
+
+/* Lines of which only the type counts, as the interpreter writes them: no tree is built for these. */
+static bool take_bare(struct bytes line, struct event *ret)
+{
+    static const struct {
+        const char *line;
+        enum event_kind kind;
+    } bare[] = {{"{\"type\": \"end_of_execution\"}", EVENT_END},
+                {"{\"type\": \"keepalive\"}", EVENT_IGNORED}};
+    for (size_t i = 0; i < ARRAY_LENGTH(bare); i++)
+        if (line.length == strlen(bare[i].line) && begins_with(line, bare[i].line)) {
+            *ret = (struct event){.kind = bare[i].kind};
+            return true;
+        }
+    *ret = (struct event){.kind = EVENT_STARTED};
+    return is_count(line);
+}
+
 bool event_of_code(struct bytes line, struct event *ret)
 {
+    if (take_bare(line, ret))
+        return true;
     if (!load(line, ret))
         return false;
     const char *type = text_of(ret->tree, "type");

@@ -5,6 +5,7 @@
 #include "e2b/sandbox.h"
 #include "e2b/text.h"
 
+#include "base/quoted.h"
 #include "base/random.h"
 
 #include <stdio.h>
@@ -214,7 +215,7 @@ static void call_by_path(struct e2b_operation *operation, struct e2b_sandbox *sa
         return;
     }
     buffer_append_text(&operation->body, "{\"path\":");
-    text_append_json(&operation->body, path);
+    quoted_append_text(&operation->body, path);
     buffer_append_text(&operation->body, more);
     buffer_append_byte(&operation->body, '}');
     rpc_send(operation, method, RPC_REPEATABLE);

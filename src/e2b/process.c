@@ -1,5 +1,6 @@
 /* Processes in a sandbox, over Connect: streams for start and follow, single messages for the rest. */
 #include "base/base64.h"
+#include "base/quoted.h"
 #include "e2b/connect.h"
 #include "e2b/events.h"
 #include "e2b/operation.h"
@@ -213,7 +214,7 @@ static void write_start(struct buffer *body, const struct e2b_process_options *o
     while (options->argv[count])
         count++;
     buffer_append_text(body, "{\"process\":{\"cmd\":");
-    text_append_json(body, options->argv[0]);
+    quoted_append_text(body, options->argv[0]);
     buffer_append_text(body, ",\"args\":");
     text_append_json_list(body, options->argv + 1, count - 1);
     if (options->env.count > 0) {
@@ -222,7 +223,7 @@ static void write_start(struct buffer *body, const struct e2b_process_options *o
     }
     if (options->cwd) {
         buffer_append_text(body, ",\"cwd\":");
-        text_append_json(body, options->cwd);
+        quoted_append_text(body, options->cwd);
     }
     buffer_append_format(body, "},\"stdin\":%s}", options->with_input ? "true" : "false");
 }

@@ -31,7 +31,7 @@ static const char *base_url(struct e2b_sandbox *sandbox, const char *domain, int
     if (has_shared_host(domain) && sandbox->base[SANDBOX_ENVD])
         return sandbox->base[SANDBOX_ENVD];
     if (has_shared_host(domain))
-        return arena_printf(&sandbox->arena, "https://sandbox.%s", domain);
+        return ARENA_JOIN(&sandbox->arena, "https://sandbox.", domain);
     return arena_printf(&sandbox->arena, "https://%d-%s.%s", port, sandbox->id, domain);
 }
 
@@ -67,15 +67,15 @@ struct e2b_sandbox *sandbox_new(struct e2b_client *client, const struct answer_h
     struct e2b_sandbox *sandbox = base_alloc(sizeof *sandbox);
     arena_init(&sandbox->arena, texts_bytes(client, answer, domain));
     sandbox->client = client;
-    sandbox->id_line = arena_printf(&sandbox->arena, ID_LINE "%s", answer->id);
+    sandbox->id_line = ARENA_JOIN(&sandbox->arena, ID_LINE, answer->id);
     sandbox->id = sandbox->id_line + strlen(ID_LINE);
     sandbox->base[SANDBOX_ENVD] = base_url(sandbox, domain, 49983);
     sandbox->base[SANDBOX_INTERPRETER] = base_url(sandbox, domain, 49999);
     if (answer->token)
-        sandbox->token_line = arena_printf(&sandbox->arena, "X-Access-Token: %s", answer->token);
+        sandbox->token_line = ARENA_JOIN(&sandbox->arena, "X-Access-Token: ", answer->token);
     if (answer->traffic_token)
         sandbox->traffic_line =
-            arena_printf(&sandbox->arena, "E2B-Traffic-Access-Token: %s", answer->traffic_token);
+            ARENA_JOIN(&sandbox->arena, "E2B-Traffic-Access-Token: ", answer->traffic_token);
     return sandbox;
 }
 

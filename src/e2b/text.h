@@ -4,10 +4,9 @@
 #include "e2b/e2b.h"
 
 /* Writing what goes over the wire: JSON straight into a buffer (a tree for five fields costs more than the
- * request), percent-encoding. Inputs are UTF-8; whoever takes them from strangers checks first. Private to
- * libe2b. */
+ * request; single texts by base/quoted.h), percent-encoding. Inputs are UTF-8; whoever takes them from
+ * strangers checks first. Private to libe2b. */
 
-void text_append_json(struct buffer *out, const char *text); /* with its quotes */
 void text_append_json_map(struct buffer *out, const struct e2b_pairs *pairs);
 void text_append_json_list(struct buffer *out, const char *const *items, size_t count);
 /* Everything but letters, digits and -._~ becomes %XX. */

@@ -11,7 +11,7 @@
 
 enum {
     DEFAULT_CONNECT_MS = 10000,
-    POOL_SIZE = 128, /* idle easy handles kept; each is about 6 KiB */
+    POOL_SIZE = 256, /* idle easy handles kept, 6 KiB each: as many as run at once by default */
     LEAST_KEPT = 16, /* connections */
     SOCKETS_AT_FIRST = 64,
     KICKS_IN_A_TURN = 64,
@@ -38,6 +38,7 @@ static void recycle(struct http_exchange *exchange)
     struct http_client *client = exchange->client;
     exchange->state = EXCHANGE_IDLE;
     buffer_release(&exchange->body);
+    curl_url_cleanup(TAKE(exchange->url));
     if (client->is_closing || client->pooled == POOL_SIZE) {
         exchange_free(exchange);
         return;
@@ -377,7 +378,8 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     struct http_client *client = base_alloc(sizeof *client);
     client->loop = loop;
     client->options = *options;
-    client->options.user_agent = base_strdup(options->user_agent);
+    client->agent_line = options->user_agent ? base_printf("User-Agent: %s", options->user_agent) : NULL;
+    client->options.user_agent = NULL;
     client->options.ca_file = base_strdup(options->ca_file);
     if (client->options.connect_ms <= 0)
         client->options.connect_ms = DEFAULT_CONNECT_MS;
@@ -419,7 +421,7 @@ static void destroy(void *arg)
     curl_share_cleanup(client->share);
     loop_timer_stop(client->loop, &client->timer);
     loop_defer_cancel(client->loop, &client->kick);
-    free((char *)client->options.user_agent);
+    free(client->agent_line);
     free((char *)client->options.ca_file);
     free(client->sockets);
     void (*closed)(void *) = client->closed;

@@ -24,7 +24,8 @@ struct http_client {
     bool is_limited;                    /* max_connections is in force */
     bool is_single;                     /* the host spoke HTTP/1.1 last: a connection for each request */
     bool has_proxy;                     /* the environment names one, for some host */
-    struct http_client_options options; /* its texts are ours */
+    char *agent_line;                   /* "User-Agent: ..."; NULL: none */
+    struct http_client_options options; /* ca_file is ours, the agent in agent_line */
     struct link live;                   /* all exchanges that have a caller */
     struct link queued;  /* to be added when there is room, and curl off the stack (by `place`) */
     struct link dead;    /* to be removed when curl has returned (by `place`) */
@@ -50,6 +51,7 @@ enum exchange_state {
 struct http_exchange {
     struct http_client *client; /* borrowed */
     CURL *easy;
+    CURLU *url; /* of the request; NULL: while idle */
     enum exchange_state state;
     bool is_added, was_sent, is_repeatable;
     bool is_paused;    /* asked for */
@@ -74,7 +76,7 @@ struct http_exchange {
     http_bytes_fn on_bytes;
     http_done_fn done;
     void *arg;
-    struct curl_slist lines[HTTP_MAX_HEADERS + 1];
+    struct curl_slist lines[HTTP_MAX_HEADERS + 2]; /* two are ours */
     char reason[CURL_ERROR_SIZE];
 };
 

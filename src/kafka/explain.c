@@ -90,7 +90,7 @@ static void name_topic(const char *what, const char *topic, char *text, size_t s
     if (place)
         (void)snprintf(text, size, "%.*s%.100s%s", (int)(place - what), what, topic ? topic : "?", place + 2);
     else
-        (void)snprintf(text, size, "%s", what);
+        base_copy_text(text, size, what);
 }
 
 static void compose(const struct row *row, rd_kafka_resp_err_t code, const char *topic, const char *cause,

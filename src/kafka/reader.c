@@ -43,7 +43,7 @@ static void set_state(struct kafka_reader *reader, bool is_usable, const char *w
         return;
     reader->has_state = true;
     reader->is_usable = is_usable;
-    (void)snprintf(reader->why, sizeof reader->why, "%s", why);
+    base_copy_text(reader->why, sizeof reader->why, why);
     if (reader->events.on_state && !reader->is_closing)
         reader->events.on_state(reader->events.arg, is_usable, reader->why);
 }

@@ -34,9 +34,9 @@ void sink_judge(struct kafka_sink *sink)
         oldest_ms =
             loop_now_ms(sink->loop) - LIST_OBJECT(sink->all.next, struct kafka_delivery, in_all)->since_ms;
     if (sink->troubled > 0)
-        (void)snprintf(why, sizeof why, "%s", sink->trouble_why);
+        base_copy_text(why, sizeof why, sink->trouble_why);
     else if (sink->needs_probe)
-        (void)snprintf(why, sizeof why, "%s", sink->probe_why);
+        base_copy_text(why, sizeof why, sink->probe_why);
     else if (oldest_ms > OVERDUE_MS)
         (void)snprintf(why, sizeof why, "Kafka has not confirmed a result for more than %d s%s%.140s",
                        OVERDUE_MS / 1000, sink->trouble_why[0] ? ": " : "", sink->trouble_why);

@@ -38,7 +38,7 @@ void source_state(struct kafka_source *source, bool is_usable, const char *why)
     if (source->phase != SOURCE_RUNNING || (source->is_usable == is_usable && strcmp(source->why, why) == 0))
         return;
     source->is_usable = is_usable;
-    (void)snprintf(source->why, sizeof source->why, "%s", why);
+    base_copy_text(source->why, sizeof source->why, why);
     source->events.on_state(source->events.arg, is_usable, source->why);
 }
 

@@ -1,7 +1,6 @@
 /* Calls of the transactional producer that block, in a thread job. */
 #include "kafka/transaction.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* One try; librdkafka goes on by itself in between, so a try that is over can be taken up again. */
@@ -12,7 +11,7 @@ static enum transaction_outcome judge(struct transaction_call *call, rd_kafka_er
     if (!error)
         return TRANSACTION_DONE;
     call->code = rd_kafka_error_code(error);
-    (void)snprintf(call->text, sizeof call->text, "%s", rd_kafka_error_string(error));
+    base_copy_text(call->text, sizeof call->text, rd_kafka_error_string(error));
     enum transaction_outcome outcome = TRANSACTION_BROKEN;
     if (rd_kafka_error_txn_requires_abort(error))
         outcome = TRANSACTION_ABORTABLE;

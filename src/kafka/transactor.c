@@ -34,7 +34,7 @@ void transactor_judge(struct kafka_transactor *transactor)
     bool is_starting = transactor->phase == TRANSACTOR_STARTING || transactor->phase == TRANSACTOR_REBUILDING;
     const char *trouble = transactor->trouble_why;
     if (transactor->needs_hands || (is_starting && *trouble))
-        (void)snprintf(why, sizeof why, "%s", trouble);
+        base_copy_text(why, sizeof why, trouble);
     else if (is_starting)
         (void)snprintf(why, sizeof why, "Kafka's transaction coordinator has not answered yet");
     else if (oldest_ms > OVERDUE_MS)

@@ -44,7 +44,7 @@ static struct custody_runner *new_runner(struct worker *worker, const char *perm
     runner->ledger_call.arg = runner;
     runner->began_ms = loop_now_ms(worker->loop);
     runner->job = base_strdup(job);
-    (void)snprintf(runner->permit, sizeof runner->permit, "%s", permit);
+    base_copy_text(runner->permit, sizeof runner->permit, permit);
     list_push_back(&worker->custodies, &runner->link);
     worker->custody_count++;
     return runner;
@@ -97,7 +97,7 @@ static void on_created(struct e2b_call *call, const struct e2b_error *error, str
     if (!error) {
         runner->sandbox = sandbox;
         runner->created_ms = loop_now_ms(runner->worker->loop);
-        (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", e2b_sandbox_id(sandbox));
+        base_copy_text(runner->sandbox_id, sizeof runner->sandbox_id, e2b_sandbox_id(sandbox));
         advance(runner, CUSTODY_EVENT_CREATED, NULL);
         if (flight)
             flight_runner_on_sandbox(flight, NULL);
@@ -110,7 +110,7 @@ static void on_created(struct e2b_call *call, const struct e2b_error *error, str
 static void refuse_create(struct custody_runner *runner)
 {
     struct e2b_error error = {.kind = E2B_ERROR_CAPACITY};
-    (void)snprintf(error.message, sizeof error.message, "%s", provider_why(runner->worker->provider));
+    base_copy_text(error.message, sizeof error.message, provider_why(runner->worker->provider));
     lose_create(runner, CUSTODY_EVENT_REFUSED, &error);
 }
 
@@ -170,7 +170,7 @@ static void on_looked(struct e2b_call *call, const struct e2b_error *error,
         return;
     }
     if (page->count > 0)
-        (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", page->items[0].id);
+        base_copy_text(runner->sandbox_id, sizeof runner->sandbox_id, page->items[0].id);
     advance(runner, page->count > 0 ? CUSTODY_EVENT_FOUND : CUSTODY_EVENT_ABSENT, NULL);
 }
 
@@ -389,7 +389,7 @@ struct custody_runner *custody_runner_adopt(struct worker *worker, struct flight
     take_over_names(runner, flight);
     runner->is_adopted = true;
     runner->run_ran_ms = run_ran_ms;
-    (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", sandbox_id);
+    base_copy_text(runner->sandbox_id, sizeof runner->sandbox_id, sandbox_id);
     obey(runner, custody_init_adopted(&runner->custody, &times, runner->began_ms));
     return runner;
 }
@@ -401,7 +401,7 @@ void custody_runner_reap(struct worker *worker, const char *permit, const char *
     const struct custody_times times = {
         .live_ms = LEDGER_LIVE_MS, .slack_ms = LEDGER_SLACK_MS, .doubt_ends_ms = DOUBT_ENDS_MS};
     runner->reaped = reaped;
-    (void)snprintf(runner->sandbox_id, sizeof runner->sandbox_id, "%s", sandbox_id);
+    base_copy_text(runner->sandbox_id, sizeof runner->sandbox_id, sandbox_id);
     obey(runner, custody_init_left(&runner->custody, &times, sandbox_id[0] != '\0', runner->began_ms));
 }
 
@@ -445,8 +445,8 @@ void custody_runner_hand_over(struct custody_runner *runner)
     const struct flight_runner *flight = TAKE(runner->flight);
     const struct provenance *from = &flight->job.from;
     struct handed_run *handed = &runner->handed;
-    (void)snprintf(handed->payload, sizeof handed->payload, "%s", from->payload);
-    (void)snprintf(handed->origin, sizeof handed->origin, "%s", from->origin);
+    base_copy_text(handed->payload, sizeof handed->payload, from->payload);
+    base_copy_text(handed->origin, sizeof handed->origin, from->origin);
     plan_digest_text(&flight->plan, handed->plan);
     handed->hop = from->hop;
     handed->crashes = flight->crashes;

@@ -9,7 +9,6 @@
 #include "worker/provider.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 static void answer_is(struct flight_runner *runner, enum flight_event_kind kind)
@@ -19,8 +18,8 @@ static void answer_is(struct flight_runner *runner, enum flight_event_kind kind)
 
 static void note_found(struct flight_runner *runner, const struct ledger_acquired *answer)
 {
-    (void)snprintf(runner->found_permit, sizeof runner->found_permit, "%s", answer->permit);
-    (void)snprintf(runner->found_sandbox, sizeof runner->found_sandbox, "%s", answer->sandbox);
+    base_copy_text(runner->found_permit, sizeof runner->found_permit, answer->permit);
+    base_copy_text(runner->found_sandbox, sizeof runner->found_sandbox, answer->sandbox);
     runner->found_run_left_ms = answer->run_until_ms;
     if (answer->verdict == LEDGER_DONE) {
         runner->first_status = arena_strdup(&runner->arena, answer->status);

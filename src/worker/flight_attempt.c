@@ -7,7 +7,6 @@
 #include "worker/observe.h"
 #include "worker/provider.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,7 +63,7 @@ void flight_attempt_attach(struct flight_runner *runner)
     begin(runner, /* is_adopted= */ true);
     runner->has_begun = true;
     runner->granted_ms = loop_now_ms(loop_of(runner));
-    (void)snprintf(runner->permit, sizeof runner->permit, "%s", runner->found_permit);
+    base_copy_text(runner->permit, sizeof runner->permit, runner->found_permit);
     runner->custody = custody_runner_adopt(runner->worker, runner, runner->permit, runner->found_sandbox,
                                            flight_attempt_found_ran_ms(runner));
     flight_runner_charge(runner);
@@ -201,7 +200,7 @@ void flight_runner_on_sandbox(struct flight_runner *runner, const struct e2b_err
     if (timing->started_unix_ms < 0)
         timing->started_unix_ms = loop_unix_ms(loop_of(runner)) - (now_ms - custody->created_ms);
     struct attempt_report *report = outcome_attempt(&runner->outcome);
-    (void)snprintf(report->sandbox_id, sizeof report->sandbox_id, "%s", custody->sandbox_id);
+    base_copy_text(report->sandbox_id, sizeof report->sandbox_id, custody->sandbox_id);
     bind_claim(runner);
     if (runner->is_attached) {
         execution_runner_resume(runner->run, custody->sandbox,

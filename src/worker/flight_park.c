@@ -251,9 +251,9 @@ static struct hop next_hop(const struct flight_runner *runner, int64_t now_unix_
     };
     if (job->expires_unix_ms >= 0) /* it ends then, and is not to be waited for any longer */
         hop.not_before_unix_ms = MIN(hop.not_before_unix_ms, MAX(job->expires_unix_ms, now_unix_ms));
-    (void)snprintf(hop.job_id, sizeof hop.job_id, "%s", job->job_id);
-    (void)snprintf(hop.origin, sizeof hop.origin, "%s", job->from.origin);
-    (void)snprintf(hop.topic, sizeof hop.topic, "%s", job->from.first_topic);
+    base_copy_text(hop.job_id, sizeof hop.job_id, job->job_id);
+    base_copy_text(hop.origin, sizeof hop.origin, job->from.origin);
+    base_copy_text(hop.topic, sizeof hop.topic, job->from.first_topic);
     return hop;
 }
 

@@ -141,7 +141,7 @@ void flight_publish_ask_place(struct flight_runner *runner)
 {
     struct kafka_place place;
     char text[PLACE_SIZE];
-    (void)snprintf(text, sizeof text, "%s", runner->found_place ? runner->found_place : "");
+    base_copy_text(text, sizeof text, runner->found_place ? runner->found_place : "");
     buffer_release(&runner->sealed);
     if (runner->worker->source && parse_place(text, &place))
         kafka_source_ask_place(runner->worker->source, &runner->place_call, &place, on_place);

@@ -290,7 +290,7 @@ static void clear(struct flight_runner *runner)
     struct worker *worker = runner->worker;
     observe_taken_over(runner);
     if (runner->flight.holds_claim) { /* to be sealed under it; the permit is the custody's */
-        (void)snprintf(runner->permit, sizeof runner->permit, "%s", runner->found_permit);
+        base_copy_text(runner->permit, sizeof runner->permit, runner->found_permit);
         runner->is_permit_given = true;
     } else {
         give_found_claim_back(runner);

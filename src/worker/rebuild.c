@@ -9,7 +9,6 @@
 #include "worker/flight_publish.h"
 #include "worker/flight_runner.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,7 +179,7 @@ static void send(struct rebuild *rebuild, struct assertion *slot, const struct l
 {
     slot->rebuild = rebuild;
     slot->call.arg = slot;
-    (void)snprintf(slot->permit, sizeof slot->permit, "%s", assertion->permit);
+    base_copy_text(slot->permit, sizeof slot->permit, assertion->permit);
     slot->job = assertion->job[0] != '\0' ? base_strdup(assertion->job) : NULL;
     ledger_assert(rebuild->worker->ledger, &slot->call, assertion, on_answer);
 }

@@ -41,7 +41,7 @@ static void on_sink_state(void *arg, bool is_usable, const char *why)
 {
     struct worker *worker = arg;
     worker->sink_is_usable = is_usable;
-    (void)snprintf(worker->sink_why, sizeof worker->sink_why, "%s", why);
+    base_copy_text(worker->sink_why, sizeof worker->sink_why, why);
     tell(worker);
 }
 
@@ -49,7 +49,7 @@ static void on_transactor_state(void *arg, bool is_usable, const char *why)
 {
     struct worker *worker = arg;
     worker->transactor_is_usable = is_usable;
-    (void)snprintf(worker->transactor_why, sizeof worker->transactor_why, "%s", why);
+    base_copy_text(worker->transactor_why, sizeof worker->transactor_why, why);
     tell(worker);
 }
 

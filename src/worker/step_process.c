@@ -43,7 +43,7 @@ static struct process_state *state_of(struct e2b_call *call)
 static void break_step(struct step_run *step, const char *message)
 {
     struct e2b_error error = {.kind = E2B_ERROR_BROKEN};
-    (void)snprintf(error.message, sizeof error.message, "%s", message);
+    base_copy_text(error.message, sizeof error.message, message);
     step_broken(step, &error);
 }
 

@@ -217,7 +217,7 @@ static void on_source_state(void *arg, bool is_usable, const char *why)
 {
     struct worker *worker = arg;
     worker->source_is_usable = is_usable;
-    (void)snprintf(worker->source_why, sizeof worker->source_why, "%s", why);
+    base_copy_text(worker->source_why, sizeof worker->source_why, why);
     observe_state(worker, PART_KAFKA_JOBS, is_usable, why);
     worker_poke(worker);
 }

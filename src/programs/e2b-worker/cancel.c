@@ -136,7 +136,7 @@ static void hear_state(struct cancelling *cancelling, bool *is_answered, bool is
 {
     bool was_reached = is_reached(cancelling);
     *is_answered = *is_answered || is_usable;
-    (void)snprintf(cancelling->why, sizeof cancelling->why, "%s", is_usable ? "" : why);
+    base_copy_text(cancelling->why, sizeof cancelling->why, is_usable ? "" : why);
     if (!was_reached && is_reached(cancelling) && !cancelling->is_sent && !cancelling->is_closing)
         loop_timer_start(cancelling->loop, &cancelling->stall, STALL_MS, on_stalled, cancelling);
 }

@@ -139,7 +139,7 @@ static void on_caught_up(void *arg)
 static void on_state(void *arg, bool is_usable, const char *why)
 {
     struct reading *reading = arg;
-    (void)snprintf(reading->why, sizeof reading->why, "%s", is_usable ? "" : why);
+    base_copy_text(reading->why, sizeof reading->why, is_usable ? "" : why);
     if (is_usable)
         loop_timer_stop(reading->loop, &reading->connecting);
 }

@@ -189,7 +189,7 @@ static void on_stalled(void *arg)
 static void on_state(void *arg, bool is_usable, const char *why)
 {
     struct requeueing *requeueing = arg;
-    (void)snprintf(requeueing->why, sizeof requeueing->why, "%s", is_usable ? "" : why);
+    base_copy_text(requeueing->why, sizeof requeueing->why, is_usable ? "" : why);
 }
 
 static void on_sent(struct kafka_send *send, const struct error *error, int32_t partition, int64_t offset)

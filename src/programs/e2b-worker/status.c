@@ -160,7 +160,7 @@ static void on_caught_up(void *arg)
 static void on_state(void *arg, bool is_usable, const char *why)
 {
     struct asking *asking = arg;
-    (void)snprintf(asking->kafka_why, sizeof asking->kafka_why, "%s", is_usable ? "" : why);
+    base_copy_text(asking->kafka_why, sizeof asking->kafka_why, is_usable ? "" : why);
     if (is_usable)
         loop_timer_stop(asking->loop, &asking->connecting);
 }

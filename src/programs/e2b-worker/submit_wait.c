@@ -123,7 +123,7 @@ static void hear_state(struct delivery *delivery, struct link_state *state, bool
 {
     bool was_reached = is_reached(delivery), is_new = !is_usable && strcmp(why, state->why) != 0;
     state->was_usable = state->was_usable || is_usable;
-    (void)snprintf(state->why, sizeof state->why, "%s", is_usable ? "" : why);
+    base_copy_text(state->why, sizeof state->why, is_usable ? "" : why);
     if (delivery->is_closing)
         return;
     if (is_new && was_reached)

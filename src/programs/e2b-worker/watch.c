@@ -131,7 +131,7 @@ static void on_state(void *arg, bool is_usable, const char *why)
 {
     struct watching *watching = arg;
     bool is_connecting = timer_is_active(&watching->connecting);
-    (void)snprintf(watching->why, sizeof watching->why, "%s", why);
+    base_copy_text(watching->why, sizeof watching->why, why);
     if (is_usable) {
         loop_timer_stop(watching->loop, &watching->connecting);
         fprintf(stderr, "e2b-worker watch: reading at %s\n", watching->config->kafka_bootstrap_servers);

@@ -20,6 +20,29 @@ static void grows_and_stays_terminated(void **state)
     assert_text(empty, "");
 }
 
+static void numbers_and_texts_are_written_as_printf_writes_them(void **state)
+{
+    (void)state;
+    static const int64_t numbers[] = {0, 1, -1, 9, 10, -10, 99, 100, 1234567890, INT64_MAX, INT64_MIN};
+    CLEANUP(buffer_release) struct buffer ours = {0}, expected = {0};
+    for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
+        buffer_append_int(&ours, numbers[i]);
+        buffer_append_format(&expected, "%lld", (long long)numbers[i]);
+        assert_int_equal(ours.length, expected.length);
+        assert_text(ours.data, expected.data);
+    }
+    char hex[17];
+    base_hex_text(0x0123456789abcdef, 16, hex);
+    assert_text(hex, "0123456789abcdef");
+    base_hex_text(0x0123456789abcdef, 5, hex);
+    assert_text(hex, "bcdef");
+    char text[4] = "xyz";
+    base_copy_text(text, sizeof text, "abcdef");
+    assert_text(text, "abc");
+    base_copy_text(text, sizeof text, "");
+    assert_text(text, "");
+}
+
 static void arena_memory_is_aligned_zeroed_and_counted(void **state)
 {
     (void)state;
@@ -35,6 +58,9 @@ static void arena_memory_is_aligned_zeroed_and_counted(void **state)
     assert_true(arena.bytes > 5000);
     assert_text(arena_printf(&arena, "%s-%d", "a", 1), "a-1");
     assert_null(arena_strdup(&arena, NULL));
+    assert_text(ARENA_JOIN(&arena, "a"), "a");
+    assert_text(ARENA_JOIN(&arena, "a", "", "bc"), "abc");
+    assert_text(arena_join(&arena, NULL, 0), "");
     arena_release(&arena);
     assert_int_equal(arena.bytes, 0);
 }
@@ -99,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_stays_terminated),
+        cmocka_unit_test(numbers_and_texts_are_written_as_printf_writes_them),
         cmocka_unit_test(arena_memory_is_aligned_zeroed_and_counted),
         cmocka_unit_test(base64_is_strict),
         cmocka_unit_test(base64url_has_no_padding_and_round_trips),

@@ -15,13 +15,15 @@ struct world {
     int asked, connections;
     bool in_start;
     struct http_exchange *exchange;
-    struct buffer story;
+    struct buffer story, head; /* head: of the last request */
 };
 
 static struct server_answer on_request(void *arg, const struct server_request *request)
 {
     struct world *world = arg;
     world->asked++;
+    buffer_clear(&world->head);
+    buffer_append_text(&world->head, request->head);
     world->connections = MAX(world->connections, request->connection);
     return world->answer;
 }
@@ -54,6 +56,7 @@ static void world_free(struct world *world)
     uv_run(&world->uv, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&world->uv), 0);
     buffer_release(&world->story);
+    buffer_release(&world->head);
     free(world);
 }
 
@@ -121,6 +124,43 @@ static void answers_with_headers_and_keeps_the_connection(void **state)
     assert_int_equal(world->asked, 3);
     assert_int_equal(world->connections, 1);
     assert_int_equal(http_client_connections(world->client), 1);
+    world_free(world);
+}
+
+static void names_its_agent_once_and_never_asks_for_leave(void **state)
+{
+    (void)state;
+    static char large[3 << 20];
+    const struct bytes body = {large, sizeof large}, halves[] = {{large, 40000}, {large, 40000}};
+    const struct http_request requests[] = {{.timeout_ms = 5000},
+                                            {.method = HTTP_POST, .pieces = &body, .piece_count = 1},
+                                            {.method = HTTP_POST, .pieces = halves, .piece_count = 2}};
+    struct world *world = world_new(&(struct http_client_options){.user_agent = "tester/1"});
+    world->answer = server_says(404, "X-Kind: sort\r\n", "body");
+    for (size_t i = 0; i < ARRAY_LENGTH(requests); i++) {
+        start(world, &requests[i]);
+        run_until(world, "[404 sent body sort]");
+        buffer_clear(&world->story);
+        const char *agent = strstr(world->head.data, "User-Agent: ");
+        assert_non_null(agent);
+        assert_int_equal(strncmp(agent, "User-Agent: tester/1\r\n", strlen("User-Agent: tester/1\r\n")), 0);
+        assert_null(strstr(agent + 1, "User-Agent"));
+        assert_null(strstr(world->head.data, "Expect"));
+    }
+    world_free(world);
+}
+
+/* Nothing of an earlier URL in the same handle helps out. */
+static void a_url_without_a_host_is_none(void **state)
+{
+    (void)state;
+    struct world *world = world_new(&(struct http_client_options){0});
+    world->answer = server_says(404, "X-Kind: sort\r\n", "body");
+    start(world, &(struct http_request){.timeout_ms = 5000});
+    run_until(world, "[404 sent body sort]");
+    start(world, &(struct http_request){.url = "/relative", .timeout_ms = 5000});
+    run_until(world, "[0 failed  -]1");
+    assert_int_equal(world->asked, 1);
     world_free(world);
 }
 
@@ -295,6 +335,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_with_headers_and_keeps_the_connection),
+        cmocka_unit_test(names_its_agent_once_and_never_asks_for_leave),
+        cmocka_unit_test(a_url_without_a_host_is_none),
         cmocka_unit_test(goes_through_the_proxy_of_the_environment),
         cmocka_unit_test(follows_no_redirect),
         cmocka_unit_test(speaks_http_only),
