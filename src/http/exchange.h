@@ -32,6 +32,9 @@ struct http_client {
     struct http_exchange *pool;
     int pooled;
     int added, most_added; /* exchanges that curl has; at once, ever */
+    int unsent;            /* ... of this round, and to be sent from a buffer of curl's */
+    unsigned unsent_round; /* who is unsent for too long is of an earlier one */
+    struct timer patience; /* until then */
     int64_t connections;
     struct http_socket **sockets; /* by descriptor; NULL: not curl's */
     size_t socket_count;
@@ -57,6 +60,7 @@ struct http_exchange {
     bool is_collected; /* this answer goes to `body` */
     bool is_buffered;  /* curl copies what is sent to a buffer of its own */
     struct link live, place;
+    unsigned unsent_round; /* in which it counts; 0: in none */
     struct http_exchange *next_pooled;
     struct timer timer; /* the deadline, the silence, or the next try, whichever is first */
     struct task resume;
