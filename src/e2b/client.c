@@ -67,6 +67,7 @@ static void open_pools(struct e2b_client *client, const struct e2b_client_option
     pool.max_idle = api;
     pool.lost_ms = API_LOST_MS;
     client->api = http_client_new(client->loop, &pool);
+    pool.sibling = client->api;
 
     /* Streams of processes stay open for long: without HTTP/2 each needs a connection of its own. */
     pool.max_connections = envd;

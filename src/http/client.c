@@ -42,13 +42,13 @@ static void recycle(struct http_exchange *exchange)
     buffer_release(&exchange->body);
     if (exchange->is_buffered) /* of a connection that others use as well curl keeps it */
         exchange_free_buffer(exchange);
-    if (client->is_closing || client->pooled == POOL_SIZE) {
+    if (client->is_closing || client->pool->count == POOL_SIZE) {
         exchange_free(exchange);
         return;
     }
-    exchange->next_pooled = client->pool;
-    client->pool = exchange;
-    client->pooled++;
+    exchange->next_pooled = client->pool->first;
+    client->pool->first = exchange;
+    client->pool->count++;
 }
 
 static void on_due(void *arg);
@@ -368,11 +368,13 @@ static int on_curl_timer(CURLM *multi, long delay_ms, void *arg)
 
 struct http_exchange *client_take(struct http_client *client)
 {
-    struct http_exchange *exchange = client->pool;
+    struct http_exchange *exchange = client->pool->first;
     if (!exchange)
         return exchange_new(client);
-    client->pool = exchange->next_pooled;
-    client->pooled--;
+    client->pool->first = exchange->next_pooled;
+    client->pool->count--;
+    if (exchange->client != client)
+        exchange_move(exchange, client);
     return exchange;
 }
 
@@ -435,6 +437,8 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     list_init(&client->dead);
     list_init(&client->sending);
     client->unsent_round = 1;
+    client->pool = options->sibling ? options->sibling->pool : base_alloc(sizeof *client->pool);
+    client->pool->users++;
     client->multi = curl_multi_init();
     client->share = curl_share_init();
     if (!client->multi || !client->share)
@@ -455,15 +459,25 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     return client;
 }
 
+/* curl is done with this client's share only when no handle at rest holds it. */
+static void leave_pool(struct http_client *client)
+{
+    struct exchange_pool *pool = client->pool;
+    while (pool->first) {
+        struct http_exchange *exchange = pool->first;
+        pool->first = exchange->next_pooled;
+        pool->count--;
+        exchange_free(exchange);
+    }
+    if (--pool->users == 0)
+        free(pool);
+}
+
 static void destroy(void *arg)
 {
     struct http_client *client = arg;
     flush(client);
-    while (client->pool) {
-        struct http_exchange *exchange = client->pool;
-        client->pool = exchange->next_pooled;
-        exchange_free(exchange);
-    }
+    leave_pool(client);
     curl_multi_cleanup(client->multi);
     curl_share_cleanup(client->share);
     loop_timer_stop(client->loop, &client->timer);
