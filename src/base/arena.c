@@ -47,7 +47,7 @@ static void *reserve(struct arena *arena, size_t size)
     size_t aligned = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
     struct arena_chunk *chunk = arena->chunks;
     if (!chunk || chunk->size - chunk->used < aligned)
-        chunk = add_chunk(arena, MAX(aligned, CHUNK_BYTES));
+        chunk = add_chunk(arena, MAX(aligned, chunk ? MIN(arena->bytes / 4, CHUNK_BYTES) : CHUNK_BYTES));
     void *memory = (char *)chunk->data + chunk->used;
     chunk->used += aligned;
     return memory;

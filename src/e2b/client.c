@@ -67,6 +67,7 @@ static void open_pools(struct e2b_client *client, const struct e2b_client_option
     pool.max_idle = api;
     pool.lost_ms = API_LOST_MS;
     client->api = http_client_new(client->loop, &pool);
+    pool.sibling = client->api;
 
     /* Streams of processes stay open for long: without HTTP/2 each needs a connection of its own. */
     pool.max_connections = envd;
@@ -91,6 +92,7 @@ struct e2b_client *e2b_client_new(struct uv_loop_s *uv, const struct e2b_client_
     options = options ? options : &usual;
     client->loop = loop_new_on(uv);
     list_init(&client->operations);
+    texts_init(&client->texts);
     client->mistake = mistake_in(options);
     client->domain = base_strdup(options->domain ? options->domain : "e2b.app");
     client->api_url = without_slash(options->api_url ? base_strdup(options->api_url)
@@ -111,6 +113,7 @@ static void on_loop_freed(void *arg)
     struct e2b_client *client = arg;
     e2b_closed_fn closed = client->closed;
     void *closed_arg = client->closed_arg;
+    texts_release(&client->texts);
     free(client->domain);
     free(client->api_url);
     free(client->sandbox_url);

@@ -2,6 +2,7 @@
 #define E2B_CLIENT_H
 #include "base/list.h"
 #include "e2b/e2b.h"
+#include "e2b/texts.h"
 #include "loop/loop.h"
 
 /* What all operations of a client share: three pools of connections, the account's header lines, bounds.
@@ -21,6 +22,7 @@ struct e2b_client {
     struct http_client *envd;        /* processes and files: shared connections */
     struct http_client *interpreter; /* code: HTTP/1.1, a connection a run */
     struct link operations;
+    struct texts texts;                   /* that requests have in common */
     char *domain, *api_url, *sandbox_url; /* without a slash at the end; sandbox_url may be NULL */
     char *key_line;                       /* "X-API-KEY: ..."; NULL: none given */
     const char *mistake;                  /* what is wrong with the options; NULL: nothing */

@@ -82,9 +82,9 @@ void connect_begin(struct buffer *out)
     buffer_append(out, "\0\0\0\0\0", HEAD);
 }
 
-void connect_finish(struct buffer *out)
+void connect_finish(struct buffer *out, size_t elsewhere)
 {
-    size_t length = out->length - HEAD;
+    size_t length = out->length - HEAD + elsewhere;
     assert(out->length >= HEAD && length <= UINT32_MAX);
     for (int i = 0; i < 4; i++)
         out->data[1 + i] = (char)(length >> (24 - 8 * i) & 0xff);

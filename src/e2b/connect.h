@@ -26,8 +26,9 @@ void connect_feed(struct connect_frames *frames, struct bytes chunk);
 /* The next frame, borrowed until the next call. */
 enum decoded connect_next(struct connect_frames *frames, struct connect_frame *ret_frame) MUST_USE;
 
-/* Writes a frame's head in front of the payload that is in `out` from `start` on: reserve it first. */
+/* Writes a frame's head in front of its payload: reserved first, filled in when `out` holds the payload, but
+ * for `elsewhere` bytes of it. */
 void connect_begin(struct buffer *out);
-void connect_finish(struct buffer *out);
+void connect_finish(struct buffer *out, size_t elsewhere);
 
 #endif

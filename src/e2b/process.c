@@ -20,6 +20,7 @@ enum {
     PING_S = 50,     /* below the minute after which go-betweens drop a silent connection */
     SILENT_MS = PING_S * 2500,
     CALL_MS = 10000,
+    SHARED_MOST = 2, /* the long words of one command line that are sent from where they lie */
 };
 
 /* ---- streams ---- */
@@ -32,11 +33,16 @@ struct process_stream {
     struct e2b_exit exit;
     char timeout_line[48];
     char *user_line; /* NULL: the template's user */
+    struct shared_text *shared[SHARED_MOST];
+    size_t shared_count, cuts[SHARED_MOST]; /* where in the operation's body they belong */
+    struct bytes pieces[2 * SHARED_MOST + 1];
 };
 
 static void stream_release(struct e2b_operation *operation)
 {
     struct process_stream *stream = (struct process_stream *)operation;
+    for (size_t i = 0; i < stream->shared_count; i++)
+        texts_let_go(&operation->client->texts, stream->shared[i]);
     connect_release(&stream->frames);
     free(stream->user_line);
 }
@@ -162,6 +168,24 @@ static struct process_stream *stream_new(struct e2b_sandbox *sandbox, struct e2b
     return stream;
 }
 
+/* The body, cut where shared texts belong. */
+static size_t finish_body(struct process_stream *stream)
+{
+    struct buffer *body = &stream->operation.body;
+    struct bytes *piece = stream->pieces;
+    size_t start = 0, elsewhere = 0;
+    for (size_t i = 0; i < stream->shared_count; i++)
+        elsewhere += stream->shared[i]->json.length;
+    connect_finish(body, elsewhere);
+    for (size_t i = 0; i < stream->shared_count; i++) {
+        *piece++ = (struct bytes){.data = body->data + start, .length = stream->cuts[i] - start};
+        *piece++ = stream->shared[i]->json;
+        start = stream->cuts[i];
+    }
+    *piece++ = (struct bytes){.data = body->data + start, .length = body->length - start};
+    return (size_t)(piece - stream->pieces);
+}
+
 /* The server ends stream and process at the deadline and says so; ours is a little later, for a server that
  * is not there any more. */
 static void stream_send(struct process_stream *stream, const char *path)
@@ -169,7 +193,7 @@ static void stream_send(struct process_stream *stream, const char *path)
     struct e2b_operation *operation = &stream->operation;
     struct buffer CLEANUP(buffer_release) url = {0};
     struct sandbox_lines lines;
-    connect_finish(&operation->body);
+    size_t piece_count = finish_body(stream);
     sandbox_route(operation->sandbox, SANDBOX_ENVD, &url, &lines);
     buffer_append_text(&url, path);
     sandbox_add_line(&lines, "Content-Type: application/connect+json");
@@ -188,6 +212,8 @@ static void stream_send(struct process_stream *stream, const char *path)
                                    .url = url.data,
                                    .headers = lines.items,
                                    .header_count = lines.count,
+                                   .pieces = stream->pieces,
+                                   .piece_count = piece_count,
                                    .idle_ms = SILENT_MS};
     operation_send(operation, operation->client->envd, &request);
 }
@@ -208,15 +234,30 @@ static const char *mistake_in(const struct e2b_process_options *options)
     return NULL;
 }
 
-static void write_start(struct buffer *body, const struct e2b_process_options *options)
+static void append_word(struct process_stream *stream, const char *word)
 {
-    size_t count = 0;
-    while (options->argv[count])
-        count++;
+    struct buffer *body = &stream->operation.body;
+    size_t length = strlen(word);
+    if (length < TEXTS_LEAST_BYTES || stream->shared_count == SHARED_MOST) {
+        quoted_append_text(body, word);
+        return;
+    }
+    stream->cuts[stream->shared_count] = body->length;
+    stream->shared[stream->shared_count++] = texts_use(&stream->operation.client->texts, word, length);
+}
+
+static void write_start(struct process_stream *stream, const struct e2b_process_options *options)
+{
+    struct buffer *body = &stream->operation.body;
     buffer_append_text(body, "{\"process\":{\"cmd\":");
-    quoted_append_text(body, options->argv[0]);
-    buffer_append_text(body, ",\"args\":");
-    text_append_json_list(body, options->argv + 1, count - 1);
+    append_word(stream, options->argv[0]);
+    buffer_append_text(body, ",\"args\":[");
+    for (size_t i = 1; options->argv[i]; i++) {
+        if (i > 1)
+            buffer_append_byte(body, ',');
+        append_word(stream, options->argv[i]);
+    }
+    buffer_append_byte(body, ']');
     if (options->env.count > 0) {
         buffer_append_text(body, ",\"envs\":");
         text_append_json_map(body, &options->env);
@@ -250,7 +291,7 @@ void e2b_process_start(struct e2b_sandbox *sandbox, struct e2b_call *call,
     }
     if (options->user)
         stream->user_line = user_line(options->user);
-    write_start(&stream->operation.body, options);
+    write_start(stream, options);
     stream_send(stream, "/process.Process/Start");
 }
 

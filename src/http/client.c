@@ -15,7 +15,9 @@ enum {
     LEAST_KEPT = 16, /* connections */
     SOCKETS_AT_FIRST = 64,
     KICKS_IN_A_TURN = 64,
-    LOOKS_AT_SENDING = 4,
+    LOOKS_IN_VAIN = 4,
+    UNSENT_MOST = 32,    /* requests to a shared connection that curl has a buffer for, or will have */
+    UNSENT_MS = 20,      /* by then they hold up nobody */
     STREAMS_MOST = 1000, /* the server says how many it takes; of curl's own bound, 100, a burst opens ten
                           * times the connections */
 };
@@ -39,16 +41,26 @@ static void recycle(struct http_exchange *exchange)
     exchange->state = EXCHANGE_IDLE;
     buffer_release(&exchange->body);
     curl_url_cleanup(TAKE(exchange->url));
-    if (client->is_closing || client->pooled == POOL_SIZE) {
+    if (exchange->is_buffered) /* of a connection that others use as well curl keeps it */
+        exchange_free_buffer(exchange);
+    if (client->is_closing || client->pool->count == POOL_SIZE) {
         exchange_free(exchange);
         return;
     }
-    exchange->next_pooled = client->pool;
-    client->pool = exchange;
-    client->pooled++;
+    exchange->next_pooled = client->pool->first;
+    client->pool->first = exchange;
+    client->pool->count++;
 }
 
 static void on_due(void *arg);
+
+/* It is sent, or ended, or takes too long. */
+static void uncount(struct http_exchange *exchange)
+{
+    if (exchange->unsent_round == exchange->client->unsent_round)
+        exchange->client->unsent--;
+    exchange->unsent_round = 0;
+}
 
 static void take_from_curl(struct http_exchange *exchange)
 {
@@ -56,6 +68,7 @@ static void take_from_curl(struct http_exchange *exchange)
     if (!exchange->is_added)
         return;
     link_remove(&exchange->place); /* of those that send */
+    uncount(exchange);
     curl_multi_remove_handle(client->multi, exchange->easy);
     exchange->is_added = false;
     client->added--;
@@ -63,10 +76,19 @@ static void take_from_curl(struct http_exchange *exchange)
         loop_defer(client->loop, &client->kick, on_due, client);
 }
 
+/* What shares a connection goes out one after the other anyway. Elsewhere each would wait for the others'
+ * handshakes. */
+static bool has_enough_unsent(const struct http_client *client)
+{
+    return client->unsent >= UNSENT_MOST && !client->is_single && client->options.version == HTTP_SHARED;
+}
+
 /* Requests wait here for a connection rather than in curl, which would take each of them up twice. A host
  * that may speak HTTP/2 gets them all: curl knows how many share a connection. */
 static bool has_room(const struct http_client *client)
 {
+    if (has_enough_unsent(client))
+        return false;
     return !client->is_single || !client->options.is_always_limited ||
            client->added < client->options.max_connections;
 }
@@ -87,10 +109,21 @@ static void add_now(struct http_client *client, struct http_exchange *exchange)
     exchange->is_added = true;
     exchange->opened = 0;
     client->added++;
+    exchange->unsent_round = exchange->is_buffered ? client->unsent_round : 0;
+    client->unsent += exchange->is_buffered;
     keep_connections(client);
     CURLMcode code = curl_multi_add_handle(client->multi, exchange->easy);
     if (code != CURLM_OK)
         base_die("curl_multi_add_handle: %s", curl_multi_strerror(code));
+}
+
+static void on_unsent_long(void *arg);
+
+static void watch_queue(struct http_client *client)
+{
+    if (list_is_empty(&client->queued) || !has_enough_unsent(client) || timer_is_active(&client->patience))
+        return;
+    loop_timer_start(client->loop, &client->patience, UNSENT_MS, on_unsent_long, client);
 }
 
 /* What piled up while curl was on the stack, or had enough to do. */
@@ -106,6 +139,16 @@ static void flush(struct http_client *client)
     }
     while (has_room(client) && (link = list_pop_front(&client->queued)))
         add_now(client, LIST_OBJECT(link, struct http_exchange, place));
+    watch_queue(client);
+}
+
+/* A server that does not read, or a host that cannot be reached, is no reason for others to wait. */
+static void on_unsent_long(void *arg)
+{
+    struct http_client *client = arg;
+    client->unsent_round++;
+    client->unsent = 0;
+    flush(client);
 }
 
 void client_add(struct http_exchange *exchange)
@@ -117,6 +160,7 @@ void client_add(struct http_exchange *exchange)
     }
     exchange->state = EXCHANGE_QUEUED;
     list_push_back(&client->queued, &exchange->place);
+    watch_queue(client);
 }
 
 void client_remove(struct http_exchange *exchange)
@@ -139,16 +183,20 @@ void client_sends(struct http_exchange *exchange)
 }
 
 /* curl's buffer for a request is as large as all that a job takes here, and the answer may be an hour away.
- * Most requests leave at once: they are the first. */
+ * Most requests leave at once: those that do not go to the end. */
 static void free_buffers(struct http_client *client)
 {
     struct link *link;
-    for (int i = 0; i < LOOKS_AT_SENDING && (link = list_pop_front(&client->sending)); i++) {
+    int most = has_enough_unsent(client) ? LOOKS_IN_VAIN + UNSENT_MOST : LOOKS_IN_VAIN;
+    for (int looks = 0; looks < most && (link = list_pop_front(&client->sending));) {
         struct http_exchange *exchange = LIST_OBJECT(link, struct http_exchange, place);
-        if (exchange_is_sent(exchange))
+        if (exchange_is_sent(exchange)) {
             exchange_free_buffer(exchange);
-        else
-            list_push_back(&client->sending, link);
+            uncount(exchange);
+            continue;
+        }
+        list_push_back(&client->sending, link);
+        looks++;
     }
 }
 
@@ -321,11 +369,13 @@ static int on_curl_timer(CURLM *multi, long delay_ms, void *arg)
 
 struct http_exchange *client_take(struct http_client *client)
 {
-    struct http_exchange *exchange = client->pool;
+    struct http_exchange *exchange = client->pool->first;
     if (!exchange)
         return exchange_new(client);
-    client->pool = exchange->next_pooled;
-    client->pooled--;
+    client->pool->first = exchange->next_pooled;
+    client->pool->count--;
+    if (exchange->client != client)
+        exchange_move(exchange, client);
     return exchange;
 }
 
@@ -388,6 +438,9 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     list_init(&client->queued);
     list_init(&client->dead);
     list_init(&client->sending);
+    client->unsent_round = 1;
+    client->pool = options->sibling ? options->sibling->pool : base_alloc(sizeof *client->pool);
+    client->pool->users++;
     client->multi = curl_multi_init();
     client->share = curl_share_init();
     if (!client->multi || !client->share)
@@ -408,18 +461,29 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     return client;
 }
 
+/* curl is done with this client's share only when no handle at rest holds it. */
+static void leave_pool(struct http_client *client)
+{
+    struct exchange_pool *pool = client->pool;
+    while (pool->first) {
+        struct http_exchange *exchange = pool->first;
+        pool->first = exchange->next_pooled;
+        pool->count--;
+        exchange_free(exchange);
+    }
+    if (--pool->users == 0)
+        free(pool);
+}
+
 static void destroy(void *arg)
 {
     struct http_client *client = arg;
     flush(client);
-    while (client->pool) {
-        struct http_exchange *exchange = client->pool;
-        client->pool = exchange->next_pooled;
-        exchange_free(exchange);
-    }
+    leave_pool(client);
     curl_multi_cleanup(client->multi);
     curl_share_cleanup(client->share);
     loop_timer_stop(client->loop, &client->timer);
+    loop_timer_stop(client->loop, &client->patience);
     loop_defer_cancel(client->loop, &client->kick);
     free(client->agent_line);
     free((char *)client->options.ca_file);

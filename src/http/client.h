@@ -32,6 +32,8 @@ struct http_client_options {
     int max_idle;           /* no connection is kept for later beyond so many, used ones included; 0: as many
                                as were ever in use at once */
     int64_t connect_ms;     /* 0: 10,000 */
+    struct http_client *sibling; /* with the same user_agent, ca_file and connect_ms: handles at rest are
+                                    common to both; NULL: none */
     unsigned lost_ms; /* sent bytes unacknowledged for so long: the path is dead; 0: as the system does */
 };
 

@@ -295,6 +295,17 @@ void exchange_ended(struct http_exchange *exchange, CURLcode result)
 
 /* ---- an easy handle ---- */
 
+void exchange_move(struct http_exchange *exchange, struct http_client *client)
+{
+    bool is_shared = client->options.version == HTTP_SHARED;
+    exchange->client = client;
+    curl_easy_setopt(exchange->easy, CURLOPT_HTTP_VERSION,
+                     (long)(is_shared ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(exchange->easy, CURLOPT_SHARE, client->share);
+    curl_easy_setopt(exchange->easy, CURLOPT_CLOSESOCKETDATA,
+                     client); /* a connection outlives the exchange */
+}
+
 static void set_static_options(struct http_exchange *exchange)
 {
     const struct http_client_options *options = &exchange->client->options;
@@ -310,10 +321,6 @@ static void set_static_options(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_STEP_S);
-    curl_easy_setopt(
-        easy, CURLOPT_HTTP_VERSION,
-        (long)(options->version == HTTP_SHARED ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
-    curl_easy_setopt(easy, CURLOPT_SHARE, exchange->client->share);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->reason);
     if (!exchange->client->has_proxy) {
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -324,8 +331,6 @@ static void set_static_options(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_opened);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, client_close_socket);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA,
-                     exchange->client); /* a connection outlives the exchange */
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_sending);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_wants_body);
@@ -344,6 +349,7 @@ struct http_exchange *exchange_new(struct http_client *client)
     if (!exchange->easy)
         base_die("out of memory: curl_easy_init");
     set_static_options(exchange);
+    exchange_move(exchange, client);
     return exchange;
 }
 

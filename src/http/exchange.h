@@ -10,6 +10,13 @@
 /* The two structs behind client.h and what client.c (connections, curl's multi) and exchange.c (one request
  * and its answer) ask of each other. */
 
+/* Easy handles at rest. */
+struct exchange_pool {
+    int users; /* clients */
+    int count;
+    struct http_exchange *first;
+};
+
 struct http_client {
     struct loop *loop; /* borrowed */
     CURLM *multi;
@@ -30,9 +37,11 @@ struct http_client {
     struct link queued;  /* to be added when there is room, and curl off the stack (by `place`) */
     struct link dead;    /* to be removed when curl has returned (by `place`) */
     struct link sending; /* curl has a buffer for what they send (by `place`) */
-    struct http_exchange *pool;
-    int pooled;
+    struct exchange_pool *pool;
     int added, most_added; /* exchanges that curl has; at once, ever */
+    int unsent;            /* ... of this round, and to be sent from a buffer of curl's */
+    unsigned unsent_round; /* who is unsent for too long is of an earlier one */
+    struct timer patience; /* until then */
     int64_t connections;
     struct http_socket **sockets; /* by descriptor; NULL: not curl's */
     size_t socket_count;
@@ -59,6 +68,7 @@ struct http_exchange {
     bool is_collected; /* this answer goes to `body` */
     bool is_buffered;  /* curl copies what is sent to a buffer of its own */
     struct link live, place;
+    unsigned unsent_round; /* in which it counts; 0: in none */
     struct http_exchange *next_pooled;
     struct timer timer; /* the deadline, the silence, or the next try, whichever is first */
     struct task resume;
@@ -83,6 +93,7 @@ struct http_exchange {
 /* exchange.c */
 struct http_exchange *exchange_new(struct http_client *client) MUST_USE;
 void exchange_free(struct http_exchange *exchange);
+void exchange_move(struct http_exchange *exchange, struct http_client *client); /* to a sibling's */
 void exchange_ended(struct http_exchange *exchange, CURLcode result);
 bool exchange_is_sent(const struct http_exchange *exchange); /* the last byte of its body has left */
 void exchange_free_buffer(struct http_exchange *exchange);   /* curl's, for a body that is sent */

@@ -105,7 +105,7 @@ static void writes_a_frame(void **state)
     struct buffer out = {0};
     connect_begin(&out);
     buffer_append_text(&out, "{}");
-    connect_finish(&out);
+    connect_finish(&out, 0);
     assert_int_equal(out.length, 7);
     assert_memory_equal(out.data, "\0\0\0\0\2{}", 7);
     buffer_release(&out);

@@ -427,6 +427,61 @@ static void a_process_over_its_deadline_is_told_so_by_the_server_first(void **st
     world_free(world);
 }
 
+/* ---- long words ---- */
+
+/* Returns: a word that begins with `mark` and has something to escape. Owns: the caller. */
+static char *long_word(char mark, size_t length)
+{
+    char *word = base_alloc(length + 1);
+    memset(word, 'x', length);
+    word[0] = mark;
+    word[length / 2] = '\n';
+    return word;
+}
+
+static void append_word(struct buffer *out, const char *word)
+{
+    const char *line = strchr(word, '\n');
+    buffer_append_format(out, "\"%.*s\\n%s\"", (int)(line - word), word, line + 1);
+}
+
+/* A script that many command lines have in common is sent from where it lies; nobody sees it in the body. */
+static void a_process_with_long_words_is_asked_for_as_any_other(void **state)
+{
+    (void)state;
+    struct world *world = world_new(NULL);
+    struct buffer expected = {0};
+    world_open(world);
+    for (int i = 0; i < 12; i++) {
+        CLEANUP(base_freep) char *script = long_word('s', 9000);
+        CLEANUP(base_freep) char *own = long_word((char)('a' + i), 5000);
+        CLEANUP(base_freep) char *more = long_word('m', 5000);
+        const char *const argv[] = {"bash", "-c", script, own, "1", more, NULL};
+        world->answers[i] = (struct server_answer){.then = SERVER_HANGS};
+        START(world,
+              e2b_process_start(world->sandbox, &world->call, &(struct e2b_process_options){.argv = argv},
+                                world_on_output, world_on_exit));
+        while (world->asked <= i)
+            uv_run(&world->uv, UV_RUN_ONCE);
+        e2b_call_cancel(&world->call);
+        buffer_clear(&expected);
+        buffer_append_text(&expected, "{\"process\":{\"cmd\":\"bash\",\"args\":[\"-c\",");
+        append_word(&expected, script);
+        buffer_append_byte(&expected, ',');
+        append_word(&expected, own);
+        buffer_append_text(&expected, ",\"1\",");
+        append_word(&expected, more);
+        buffer_append_text(&expected, "]},\"stdin\":false}");
+        const unsigned char *body = (const unsigned char *)world->bodies[i].data;
+        assert_int_equal(world->bodies[i].length, 5 + expected.length);
+        assert_int_equal(body[0] << 30 | body[1] << 24 | body[2] << 16 | body[3] << 8 | body[4],
+                         expected.length);
+        assert_text((const char *)body + 5, expected.data);
+    }
+    buffer_release(&expected);
+    world_free(world);
+}
+
 /* ---- at every moment ---- */
 
 /* One step of each kind, told in pieces; the n-th turn of the loop is where something happens to it. */
@@ -517,6 +572,7 @@ int main(void)
         cmocka_unit_test(a_close_in_any_turn_is_heard_once),
         cmocka_unit_test(a_run_over_its_deadline_is_a_timeout),
         cmocka_unit_test(a_process_over_its_deadline_is_told_so_by_the_server_first),
+        cmocka_unit_test(a_process_with_long_words_is_asked_for_as_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

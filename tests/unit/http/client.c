@@ -6,6 +6,10 @@
 #include "loop/on_uv.h"
 #include "test.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 struct world {
     uv_loop_t uv;
     struct loop *loop;
@@ -322,6 +326,44 @@ static void rests_when_an_idle_connection_is_closed(void **state)
     world_free(world);
 }
 
+/* Returns: the port of a listener that nobody ever accepts from; *ret_fd is to be closed. */
+static int listen_deaf(int *ret_fd)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    *ret_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(*ret_fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(*ret_fd, 128), 0);
+    assert_int_equal(getsockname(*ret_fd, (struct sockaddr *)&address, &size), 0);
+    return ntohs(address.sin_port);
+}
+
+static void what_cannot_be_sent_holds_up_others_for_a_moment_only(void **state)
+{
+    (void)state;
+    enum { MANY = 40, MOST = 32, MOMENT_MS = 15, HALF_BYTES = 8 << 20 };
+    struct world *world = world_new(&(struct http_client_options){0});
+    int deaf;
+    CLEANUP(base_freep) char *url = base_printf("http://127.0.0.1:%d", listen_deaf(&deaf));
+    CLEANUP(base_freep) char *half = base_alloc(HALF_BYTES);
+    struct bytes large[] = {{half, HALF_BYTES}, {half, HALF_BYTES}}, small[] = {{"sm", 2}, {"all", 3}};
+    int64_t began_ms = clock_monotonic_ms();
+    for (int i = 0; i < MANY; i++)
+        start(world,
+              &(struct http_request){.method = HTTP_POST, .url = url, .pieces = large, .piece_count = 2});
+    for (int i = 0; i < 4; i++)
+        uv_run(&world->uv, UV_RUN_NOWAIT);
+    int64_t opened = http_client_connections(world->client);
+    if (clock_monotonic_ms() - began_ms < MOMENT_MS)
+        assert_int_equal(opened, MOST);
+    world->answer = server_says(200, NULL, "heard");
+    start(world, &(struct http_request){.method = HTTP_POST, .pieces = small, .piece_count = 2});
+    run_until(world, "heard");
+    assert_int_equal(http_client_connections(world->client), MANY + 1);
+    world_free(world);
+    close(deaf);
+}
+
 static void reads_dates(void **state)
 {
     (void)state;
@@ -346,6 +388,7 @@ int main(void)
         cmocka_unit_test(limits_connections_only_while_they_are_shared),
         cmocka_unit_test(waits_for_a_free_connection),
         cmocka_unit_test(rests_when_an_idle_connection_is_closed),
+        cmocka_unit_test(what_cannot_be_sent_holds_up_others_for_a_moment_only),
         cmocka_unit_test(reads_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
