@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 import uuid
+from collections.abc import Callable
 
 import confluent_kafka
 import confluent_kafka.admin
@@ -31,7 +32,7 @@ TASK = "bench"
 PARTITIONS = 8
 CODE = "print('hello')\n" + "x = 1\n" * 8
 JOB_ID = re.compile(rb'"job_id": ?"([^"]+)"')
-READY_S, RESULT_S = 150, 240  # a ledger whose clock was stepped opens after 120 s
+READY_S, RESULT_S, PROGRAM_S = 150, 240, 300  # a ledger whose clock was stepped opens after 120 s
 # The JVM's optimizing compiler would take as much CPU as the requests themselves, for a minute: from whoever is measured then.
 STEADY_JVM = "-XX:TieredStopAtLevel=1 -XX:-UseDynamicNumberOfCompilerThreads"
 WARM_UP_S, WARM_UP_SHORT_S, WARM_UP_JOBS = 20, 6, 4000
@@ -132,7 +133,7 @@ class OurWorker(Subject):
     def command(self, contract: dict[str, str], names: Names, load: Load, number: int) -> list:
         template = {"template_id": TEMPLATE, "timeout_ms": 60000, "memory_mb": 512, "cpu_count": 2, "run_mode": load.run_mode,
                     "languages": ["python"], "task_types": [TASK]}
-        self.ports.append(free_port())
+        self.ports[number - 1:] = [free_port()]  # the first of a measurement forgets those of the one before
         values = {"mode": "production", "worker.name": f"w{number}", "http.listen": f"127.0.0.1:{self.ports[-1]}",
                   "kafka.bootstrap_servers": contract["KAFKA_BOOTSTRAP"], "redis.url": contract["REDIS_URL"],
                   "e2b.api_url": contract["E2B_API_URL"], "e2b.sandbox_url": contract["E2B_SANDBOX_URL"],
@@ -166,6 +167,25 @@ class Sandboxes(Part):
 
     def stats(self) -> dict:
         return json.loads(self.ask("/__stats"))
+
+
+class Program(Part):
+    """A measuring program in C: prints one line of JSON at its end."""
+
+    def __init__(self, folder: pathlib.Path, name: str, words: list, env: dict[str, str] | None = None):
+        super().__init__(f"{name}-{uuid.uuid4().hex[:6]}", folder, [BENCH_PROGRAMS / name, *words], env)
+
+    def result(self) -> dict:
+        """Waits for it."""
+        code = self.process.wait(PROGRAM_S)
+        assert code == 0, f"{self.name} ended with {code}: {self.output()[-1000:]}"
+        return json.loads(self.output().splitlines()[-1])
+
+
+class FloorHttp(Program):
+    def __init__(self, folder: pathlib.Path, load: Load, server: Sandboxes, env: dict[str, str] | None = None):
+        words = [server.url, server.url, load.jobs, load.in_flight, *([server.ca_file] if load.is_tls else [])]
+        super().__init__(folder, "floor_http", words, {"RUN_MS": str(load.run_ms), **(env or {})})
 
 
 class Rig:
@@ -378,6 +398,31 @@ class Lane:
             self.reader.close()
 
 
+class CrowdedLane(Lane):
+    """A program works beside it, from when a quarter of the jobs is done. beside: what that said at its end."""
+
+    def __init__(self, rig: Rig, subject: Subject, load: Load, server: Sandboxes, begin_program: Callable[[], Program]):
+        super().__init__(rig, subject, load, server)
+        self.begin_program, self.program, self.beside = begin_program, None, {}
+
+    def note_result(self, message) -> None:
+        super().note_result(message)
+        if not self.program and len(self.came) >= self.load.jobs // 4:
+            self.program = self.begin_program()
+
+    def note_end(self) -> None:
+        super().note_end()
+        assert self.program, f"{self.subject.name}: {self.measured.problems}"
+        if self.program.is_alive():
+            self.rig.tell(f"{self.program.name} is still at work: the crowd is gone")
+        self.beside = self.program.result()
+
+    def end(self) -> None:
+        if self.program:
+            self.program.kill()
+        super().end()
+
+
 def run_lanes(lanes: list[Lane]) -> list[Measured]:
     """All at once: with a rate, their jobs interleave evenly. Returns: what was measured, in their order."""
     try:
@@ -410,12 +455,3 @@ def send_all(lanes: list[Lane]) -> None:
             lane.send(number)
     for lane in lanes:
         lane.producer.flush(60)
-
-
-def run_program(name: str, words: list, env: dict[str, str] | None = None) -> dict:
-    """A program that prints one line of JSON. Returns: it."""
-    done = subprocess.run([str(word) for word in [BENCH_PROGRAMS / name, *words]], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, **(env or {})}, check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"{name} ended with {done.returncode}: {done.stderr[-1000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
