@@ -248,6 +248,8 @@ class Lane:
         self.sent: dict[bytes, float] = {}
         self.came: dict[bytes, tuple[float, int]] = {}  # wall clocks, in seconds and ms: here, at the broker
         self.order: list[bytes] = []  # results as they came, where their order is looked at
+        self.is_over = threading.Event()
+        self.taker: threading.Thread | None = None
 
     # ---- begin ----
 
@@ -331,11 +333,13 @@ class Lane:
                 self.producer.poll(0.05)
         self.producer.poll(0)
 
-    def take(self, timeout_s: float) -> None:
-        first = self.reader.poll(timeout_s)
-        for message in [first, *self.reader.consume(1000, 0)] if first is not None else []:
-            if not message.error():
-                self.note_result(message)
+    def take_all(self, until: float) -> None:
+        """until: of the monotonic clock."""
+        while not self.is_done() and not self.is_over.is_set() and time.monotonic() < until:
+            first = self.reader.poll(0.1)
+            for message in [first, *self.reader.consume(1000, 0)] if first is not None else []:
+                if not message.error():
+                    self.note_result(message)
 
     def note_result(self, message) -> None:
         value, now = message.value(), time.time()
@@ -355,6 +359,12 @@ class Lane:
 
     def is_done(self) -> bool:
         return len(self.came) >= self.load.jobs
+
+    def begin_taking(self) -> None:
+        """In a thread of its own: of several lanes, none waits for another's results."""
+        until = time.monotonic() + RESULT_S + self.load.jobs / (self.load.rate or 1e9)
+        self.taker = threading.Thread(target=self.take_all, args=(until,), daemon=True)
+        self.taker.start()
 
     # ---- end ----
 
@@ -385,6 +395,9 @@ class Lane:
             problems.append(f"{self.measured.server['live']} sandboxes are left")
 
     def end(self) -> None:
+        self.is_over.set()
+        if self.taker:
+            self.taker.join(10)
         for part in self.parts:
             if part.is_alive():
                 part.process.terminate()
@@ -418,9 +431,11 @@ class CrowdedLane(Lane):
         self.beside = self.program.result()
 
     def end(self) -> None:
-        if self.program:
-            self.program.kill()
-        super().end()
+        try:
+            super().end()
+        finally:
+            if self.program:
+                self.program.kill()
 
 
 def run_lanes(lanes: list[Lane]) -> list[Measured]:
@@ -432,10 +447,10 @@ def run_lanes(lanes: list[Lane]) -> list[Measured]:
             lane.note_start()
         sender = threading.Thread(target=send_all, args=(lanes,), daemon=True)
         sender.start()
-        deadline = time.monotonic() + RESULT_S + lanes[0].load.jobs / (lanes[0].load.rate or 1e9)
-        while not all(lane.is_done() for lane in lanes) and time.monotonic() < deadline:
-            for lane in lanes:
-                lane.take(0.1 if len(lanes) == 1 else 0.0005)
+        for lane in lanes:
+            lane.begin_taking()
+        for lane in lanes:
+            lane.taker.join()
         sender.join(10)
         for lane in lanes:
             lane.note_end()

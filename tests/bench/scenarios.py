@@ -273,41 +273,53 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 def latency(bench: Bench) -> Outcome:
-    jobs, sleep_ms, rate = (200, 50, 20) if bench.is_short else (2000, 50, 20)
-    load = Load(jobs=jobs, in_flight=IN_FLIGHT, run_ms=sleep_ms, rate=rate)
-    found: dict[str, list[Measured]] = {"e2b-worker": [], "Kafka alone": []}
-    calls: dict[str, list[dict]] = {"HTTP alone": [], "Redis alone": []}
-    for _ in range(bench.latency_repeats):
-        server = bench.rig.server(load)
-        try:
-            lanes = [Lane(bench.rig, OurWorker(), load, server),
-                     Lane(bench.rig, floor_kafka(), dataclasses.replace(load, run_ms=0), server)]
-            for measured in run_lanes(lanes):
-                found[measured.subject].append(measured)
-                bench.note(measured)
-        finally:
-            server.stop()
-        few = dataclasses.replace(load, jobs=jobs // 5, in_flight=4)
-        calls["HTTP alone"].append(bench.floor_http(few, {"RATE": str(rate)}))
-        calls["Redis alone"].append(bench.floor_redis(few.jobs, 1, {"RATE": str(rate)}))
+    load = Load(jobs=200 if bench.is_short else 2000, in_flight=IN_FLIGHT, run_ms=50, rate=20)
+    subjects = [OurWorker(), floor_kafka(), *([] if bench.is_short else bench.peers[:1])]
+    few = dataclasses.replace(load, jobs=load.jobs // 5, in_flight=4)
+    rate = {"RATE": f"{load.rate:g}"}
+    found: dict[str, list[Measured]] = {subject.name: [] for subject in subjects}
+    calls: dict[str, list[dict]] = {HTTP: [], REDIS: []}
+    for turn in range(bench.latency_repeats):
+        for measured in measure_interleaved(bench, rotated(subjects, turn), load):
+            found[measured.subject].append(measured)
+        calls[HTTP].append(bench.floor_http(few, rate))
+        calls[REDIS].append(bench.floor_redis(few.jobs, 1, rate))
     at = {name: {label: statistics.median(run.added(share) for run in runs) for label, share in SHARES.items()}
           for name, runs in found.items()}
-    at |= {name: {label: statistics.median(run[f"added_{label}_ms"] for run in runs) for label in SHARES}
-           for name, runs in calls.items()}
+    at |= {name: {label: median_of(runs, f"added_{label}_ms") for label in SHARES} for name, runs in calls.items()}
     cpu = {name: median(runs, "cpu_us_per_job") for name, runs in found.items()}
-    cpu |= {name: statistics.median(run["cpu_us_per_job"] for run in runs) for name, runs in calls.items()}
-    above = {label: at["e2b-worker"][label] - at["Kafka alone"][label] for label in SHARES}
-    outside = at["HTTP alone"]["p50"] + at["Redis alone"]["p50"]
-    ratios = [Ratio("p50 above Kafka alone, ms", above["p50"], 0.7, 10),
-              Ratio("... and above the calls to E2B and Redis, ms", above["p50"] - outside, 0.7, None),
-              Ratio("p99 above Kafka alone, ms", above["p99"], 2, 60)]
-    bars = [(f"added time, {label}", "ms", {name: values[label] for name, values in at.items()}) for label in ("p50", "p99")]
-    about = f"{jobs} jobs at {rate} a second, {sleep_ms} ms in the sandbox, one job of each subject after the other; " \
-            f"from sending a job to its result, less the sandbox's time; HTTP alone: create and run by bare curl; Redis alone: " \
-            f"two scripts, one after the other; median of {bench.latency_repeats}"
+    cpu |= {name: median_of(runs, "cpu_us_per_job") for name, runs in calls.items()}
+    about = f"{load.jobs} jobs at {load.rate:g} a second, {load.run_ms} ms in the sandbox, one job of each subject after the " \
+            f"other; from sending a job to its result, less the sandbox's time; HTTP alone: create and run by bare curl; " \
+            f"Redis alone: two scripts, one after the other; median of {bench.latency_repeats}"
     rows = [[name, *(f"{values[label]:.2f}" for label in SHARES), f"{cpu[name]:.0f}"] for name, values in at.items()]
-    return bench.settle(Outcome("latency", about, ["subject", *(f"{label} ms" for label in SHARES), "CPU us/job"], rows, ratios,
-                                bars))
+    bars = [(f"added time, {label}", "ms", {name: values[label] for name, values in at.items()}) for label in ("p50", "p99")]
+    return bench.settle(Outcome("latency", about, ["subject", *(f"{label} ms" for label in SHARES), "CPU us/job"], rows,
+                                latency_ratios(at, [subject.name for subject in subjects[2:]]), bars))
+
+
+def measure_interleaved(bench: Bench, subjects: list[Subject], load: Load) -> list[Measured]:
+    """All at one server; where there is an echo, without the sandbox's time."""
+    server = bench.rig.server(load)
+    try:
+        found = run_lanes([Lane(bench.rig, subject, dataclasses.replace(load, run_ms=0) if subject.is_echo else load, server)
+                           for subject in subjects])
+    finally:
+        server.stop()
+    for measured in found:
+        bench.note(measured)
+    return found
+
+
+def latency_ratios(at: dict[str, dict[str, float]], peers: list[str]) -> list[Ratio]:
+    """at: added ms by subject and share."""
+    ours = at["e2b-worker"]
+    above = {label: ours[label] - at[KAFKA][label] for label in SHARES}
+    outside = at[HTTP]["p50"] + at[REDIS]["p50"]
+    return [Ratio("p50 above Kafka alone, ms", above["p50"], 0.7, 10),
+            Ratio("... and above the calls to E2B and Redis, ms", above["p50"] - outside, 0.7, None),
+            Ratio("p99 above Kafka alone, ms", above["p99"], 2, 60),
+            *(Ratio(f"p50 of {name}, of ours", at[name]["p50"] / ours["p50"], 1, None, True) for name in peers)]
 
 
 # ---- several workers ----
