@@ -263,8 +263,8 @@ def concurrency(bench: Bench) -> Outcome:
     if not bench.is_short:
         ratios.append(Ratio("KiB per job with 10,000 in flight, of that with 2,000",
                             kib["plain", sizes[1]] / kib["plain", sizes[0]], 1.05, 1.5))
-    return bench.settle(Outcome("concurrency", "jobs of 2 s (12 s, with 10,000); memory for each job in flight above what the worker takes idle", ROW,
-                                rows, ratios, [("memory per job in flight", "KiB", bars)]))
+    about = "jobs of 2 s (12 s, with 10,000); memory for each job in flight above what the worker takes idle"
+    return bench.settle(Outcome("concurrency", about, ROW, rows, ratios, [("memory per job in flight", "KiB", bars)]))
 
 
 # ---- latency ----
@@ -274,28 +274,31 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 def latency(bench: Bench) -> Outcome:
     load = Load(jobs=200 if bench.is_short else 2000, in_flight=IN_FLIGHT, run_ms=50, rate=20)
-    subjects = [OurWorker(), floor_kafka(), *([] if bench.is_short else bench.peers[:1])]
-    few = dataclasses.replace(load, jobs=load.jobs // 5, in_flight=4)
+    subjects, peers = [OurWorker(), floor_kafka()], [] if bench.is_short else bench.peers[:1]
+    few = dataclasses.replace(load, jobs=load.jobs // 5)
     rate = {"RATE": f"{load.rate:g}"}
-    found: dict[str, list[Measured]] = {subject.name: [] for subject in subjects}
+    found: dict[str, list[Measured]] = {subject.name: [] for subject in [*subjects, *peers]}
     calls: dict[str, list[dict]] = {HTTP: [], REDIS: []}
     for turn in range(bench.latency_repeats):
         for measured in measure_interleaved(bench, rotated(subjects, turn), load):
             found[measured.subject].append(measured)
-        calls[HTTP].append(bench.floor_http(few, rate))
+        for peer in peers:  # as a third lane it might be in our figures
+            found[peer.name].append(measure_interleaved(bench, [peer, floor_kafka()], few)[0])
+        calls[HTTP].append(bench.floor_http(dataclasses.replace(few, in_flight=4), rate))
         calls[REDIS].append(bench.floor_redis(few.jobs, 1, rate))
     at = {name: {label: statistics.median(run.added(share) for run in runs) for label, share in SHARES.items()}
           for name, runs in found.items()}
     at |= {name: {label: median_of(runs, f"added_{label}_ms") for label in SHARES} for name, runs in calls.items()}
     cpu = {name: median(runs, "cpu_us_per_job") for name, runs in found.items()}
     cpu |= {name: median_of(runs, "cpu_us_per_job") for name, runs in calls.items()}
-    about = f"{load.jobs} jobs at {load.rate:g} a second, {load.run_ms} ms in the sandbox, one job of each subject after the " \
-            f"other; from sending a job to its result, less the sandbox's time; HTTP alone: create and run by bare curl; " \
+    about = f"{load.jobs} jobs at {load.rate:g} a second, {load.run_ms} ms in the sandbox, one job of the worker, one " \
+            f"of Kafka alone in turn, others likewise in a run of their own; from sending a job to its " \
+            f"result, less the sandbox's time; HTTP alone: create and run by bare curl; " \
             f"Redis alone: two scripts, one after the other; median of {bench.latency_repeats}"
     rows = [[name, *(f"{values[label]:.2f}" for label in SHARES), f"{cpu[name]:.0f}"] for name, values in at.items()]
     bars = [(f"added time, {label}", "ms", {name: values[label] for name, values in at.items()}) for label in ("p50", "p99")]
     return bench.settle(Outcome("latency", about, ["subject", *(f"{label} ms" for label in SHARES), "CPU us/job"], rows,
-                                latency_ratios(at, [subject.name for subject in subjects[2:]]), bars))
+                                latency_ratios(at, [peer.name for peer in peers]), bars))
 
 
 def measure_interleaved(bench: Bench, subjects: list[Subject], load: Load) -> list[Measured]:
