@@ -52,7 +52,7 @@ def main(words: list[str]) -> int:
     rig, outcomes = Rig(tell), []
     tell(usage.machine())
     try:
-        rig.open()
+        rig.open(options.short)
         bench = Bench(rig, options.short, options.repeats, not options.no_peers)
         scenarios = {**SCENARIOS, "soak": lambda bench: soak(bench, options.minutes), "profile": profile}
         for name in options.scenario or SCENARIOS:

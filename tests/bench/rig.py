@@ -17,6 +17,7 @@ import threading
 import time
 import urllib.request
 import uuid
+from collections.abc import Callable
 
 import confluent_kafka
 import confluent_kafka.admin
@@ -31,7 +32,11 @@ TASK = "bench"
 PARTITIONS = 8
 CODE = "print('hello')\n" + "x = 1\n" * 8
 JOB_ID = re.compile(rb'"job_id": ?"([^"]+)"')
-READY_S, RESULT_S = 150, 240  # a ledger whose clock was stepped opens after 120 s
+READY_S, RESULT_S, PROGRAM_S = 150, 240, 300  # a ledger whose clock was stepped opens after 120 s
+# The JVM's optimizing compiler would take as much CPU as the requests themselves, for a minute: from whoever is measured then.
+STEADY_JVM = "-XX:TieredStopAtLevel=1 -XX:-UseDynamicNumberOfCompilerThreads"
+WARM_UP_S, WARM_UP_SHORT_S, WARM_UP_JOBS = 20, 6, 4000
+SETTLED_SHARE = 0.05  # of the broker's CPU, for its compiler
 
 
 @dataclasses.dataclass
@@ -128,7 +133,7 @@ class OurWorker(Subject):
     def command(self, contract: dict[str, str], names: Names, load: Load, number: int) -> list:
         template = {"template_id": TEMPLATE, "timeout_ms": 60000, "memory_mb": 512, "cpu_count": 2, "run_mode": load.run_mode,
                     "languages": ["python"], "task_types": [TASK]}
-        self.ports.append(free_port())
+        self.ports[number - 1:] = [free_port()]  # the first of a measurement forgets those of the one before
         values = {"mode": "production", "worker.name": f"w{number}", "http.listen": f"127.0.0.1:{self.ports[-1]}",
                   "kafka.bootstrap_servers": contract["KAFKA_BOOTSTRAP"], "redis.url": contract["REDIS_URL"],
                   "e2b.api_url": contract["E2B_API_URL"], "e2b.sandbox_url": contract["E2B_SANDBOX_URL"],
@@ -164,6 +169,25 @@ class Sandboxes(Part):
         return json.loads(self.ask("/__stats"))
 
 
+class Program(Part):
+    """A measuring program in C: prints one line of JSON at its end."""
+
+    def __init__(self, folder: pathlib.Path, name: str, words: list, env: dict[str, str] | None = None):
+        super().__init__(f"{name}-{uuid.uuid4().hex[:6]}", folder, [BENCH_PROGRAMS / name, *words], env)
+
+    def result(self) -> dict:
+        """Waits for it."""
+        code = self.process.wait(PROGRAM_S)
+        assert code == 0, f"{self.name} ended with {code}: {self.output()[-1000:]}"
+        return json.loads(self.output().splitlines()[-1])
+
+
+class FloorHttp(Program):
+    def __init__(self, folder: pathlib.Path, load: Load, server: Sandboxes, env: dict[str, str] | None = None):
+        words = [server.url, server.url, load.jobs, load.in_flight, *([server.ca_file] if load.is_tls else [])]
+        super().__init__(folder, "floor_http", words, {"RUN_MS": str(load.run_ms), **(env or {})})
+
+
 class Rig:
     """Kafka and Redis for all measurements of a run. Their files lie in memory where that can be: a disk's stalls would be the
     p99 of every subject."""
@@ -176,24 +200,27 @@ class Rig:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # thousands of connections, on both sides
 
-    def open(self) -> None:
+    def open(self, is_short: bool) -> None:
+        os.environ["JAVA_TOOL_OPTIONS"] = STEADY_JVM
         self.kafka = Kafka(self.folder / "kafka", brokers=1)
         self.redis = Redis(self.folder / "redis")
-        self.warm_up()
+        self.warm_up(WARM_UP_SHORT_S if is_short else WARM_UP_S)
 
-    def warm_up(self) -> None:
-        """A broker's first group and first producer make it create topics of its own: not in anybody's time."""
-        stream.create_topics(self.kafka.bootstrap, {"warm": PARTITIONS})
-        producer = confluent_kafka.Producer({"bootstrap.servers": self.kafka.bootstrap, "enable.idempotence": True, **stream.QUIET})
-        for number in range(2000):
-            producer.produce("warm", b"x" * 300, partition=number % PARTITIONS)
-        producer.flush(30)
-        reader = confluent_kafka.Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": "warm",
-                                           "auto.offset.reset": "earliest", **stream.QUIET})
-        reader.subscribe(["warm"])
-        wait_until(lambda: reader.consume(500, 0.5), 30, "the broker serves a group")
-        reader.commit(asynchronous=False)
-        reader.close()
+    def warm_up(self, most_s: float) -> None:
+        """Discards measurements of our worker until the broker has compiled what they call (or the time is over): it creates
+        topics of its own for the first group and producer, too, and none of that is to be in anybody's figures."""
+        load = Load(jobs=WARM_UP_JOBS, in_flight=256)
+        broker = int((self.folder / "kafka/kafka/broker-1/pid").read_text())
+        share, until = 1.0, time.monotonic() + most_s
+        while share > SETTLED_SHARE and time.monotonic() < until:
+            cpu_s, compiler_s = usage.cpu_s(broker), usage.cpu_of_threads_s(broker, "CompilerThre")
+            server = self.server(load)
+            try:
+                run_lanes([Lane(self, OurWorker("warm-up"), load, server)])
+            finally:
+                server.stop()
+            share = (usage.cpu_of_threads_s(broker, "CompilerThre") - compiler_s) / (usage.cpu_s(broker) - cpu_s)
+            self.tell(f"warm-up: {share:.0%} of the broker's CPU is its compiler's")
 
     def close(self) -> None:
         for part in (self.kafka, self.redis):
@@ -221,6 +248,8 @@ class Lane:
         self.sent: dict[bytes, float] = {}
         self.came: dict[bytes, tuple[float, int]] = {}  # wall clocks, in seconds and ms: here, at the broker
         self.order: list[bytes] = []  # results as they came, where their order is looked at
+        self.is_over = threading.Event()
+        self.taker: threading.Thread | None = None
 
     # ---- begin ----
 
@@ -304,11 +333,13 @@ class Lane:
                 self.producer.poll(0.05)
         self.producer.poll(0)
 
-    def take(self, timeout_s: float) -> None:
-        first = self.reader.poll(timeout_s)
-        for message in [first, *self.reader.consume(1000, 0)] if first is not None else []:
-            if not message.error():
-                self.note_result(message)
+    def take_all(self, until: float) -> None:
+        """until: of the monotonic clock."""
+        while not self.is_done() and not self.is_over.is_set() and time.monotonic() < until:
+            first = self.reader.poll(0.1)
+            for message in [first, *self.reader.consume(1000, 0)] if first is not None else []:
+                if not message.error():
+                    self.note_result(message)
 
     def note_result(self, message) -> None:
         value, now = message.value(), time.time()
@@ -328,6 +359,12 @@ class Lane:
 
     def is_done(self) -> bool:
         return len(self.came) >= self.load.jobs
+
+    def begin_taking(self) -> None:
+        """In a thread of its own: of several lanes, none waits for another's results."""
+        until = time.monotonic() + RESULT_S + self.load.jobs / (self.load.rate or 1e9)
+        self.taker = threading.Thread(target=self.take_all, args=(until,), daemon=True)
+        self.taker.start()
 
     # ---- end ----
 
@@ -358,6 +395,9 @@ class Lane:
             problems.append(f"{self.measured.server['live']} sandboxes are left")
 
     def end(self) -> None:
+        self.is_over.set()
+        if self.taker:
+            self.taker.join(10)
         for part in self.parts:
             if part.is_alive():
                 part.process.terminate()
@@ -371,6 +411,33 @@ class Lane:
             self.reader.close()
 
 
+class CrowdedLane(Lane):
+    """A program works beside it, from when a quarter of the jobs is done. beside: what that said at its end."""
+
+    def __init__(self, rig: Rig, subject: Subject, load: Load, server: Sandboxes, begin_program: Callable[[], Program]):
+        super().__init__(rig, subject, load, server)
+        self.begin_program, self.program, self.beside = begin_program, None, {}
+
+    def note_result(self, message) -> None:
+        super().note_result(message)
+        if not self.program and len(self.came) >= self.load.jobs // 4:
+            self.program = self.begin_program()
+
+    def note_end(self) -> None:
+        super().note_end()
+        assert self.program, f"{self.subject.name}: {self.measured.problems}"
+        if self.program.is_alive():
+            self.rig.tell(f"{self.program.name} is still at work: the crowd is gone")
+        self.beside = self.program.result()
+
+    def end(self) -> None:
+        try:
+            super().end()
+        finally:
+            if self.program:
+                self.program.kill()
+
+
 def run_lanes(lanes: list[Lane]) -> list[Measured]:
     """All at once: with a rate, their jobs interleave evenly. Returns: what was measured, in their order."""
     try:
@@ -380,10 +447,10 @@ def run_lanes(lanes: list[Lane]) -> list[Measured]:
             lane.note_start()
         sender = threading.Thread(target=send_all, args=(lanes,), daemon=True)
         sender.start()
-        deadline = time.monotonic() + RESULT_S + lanes[0].load.jobs / (lanes[0].load.rate or 1e9)
-        while not all(lane.is_done() for lane in lanes) and time.monotonic() < deadline:
-            for lane in lanes:
-                lane.take(0.1 if len(lanes) == 1 else 0.0005)
+        for lane in lanes:
+            lane.begin_taking()
+        for lane in lanes:
+            lane.taker.join()
         sender.join(10)
         for lane in lanes:
             lane.note_end()
@@ -403,12 +470,3 @@ def send_all(lanes: list[Lane]) -> None:
             lane.send(number)
     for lane in lanes:
         lane.producer.flush(60)
-
-
-def run_program(name: str, words: list, env: dict[str, str] | None = None) -> dict:
-    """A program that prints one line of JSON. Returns: it."""
-    done = subprocess.run([str(word) for word in [BENCH_PROGRAMS / name, *words]], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, **(env or {})}, check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"{name} ended with {done.returncode}: {done.stderr[-1000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])

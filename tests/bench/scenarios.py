@@ -2,15 +2,18 @@
 be, and a limit with a generous margin, beyond which something is broken."""
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import re
 import statistics
 import subprocess
+from collections.abc import Callable
 
-from rig import BENCH_PROGRAMS, Lane, Load, Measured, OurWorker, Rig, Subject, run_lanes, run_program
-from stack import API_KEY, ROOT
+from rig import BENCH_PROGRAMS, CrowdedLane, FloorHttp, Lane, Load, Measured, OurWorker, Program, Rig, Subject, run_lanes
+from stack import ROOT
 
 PEERS = ROOT.parent / "shared/bench/peer_python"
 IN_FLIGHT = 256
@@ -72,20 +75,47 @@ class Bench:
                       f"{measured.cores:.2f} cores, {measured.idle_kib / KIB_PER_MIB:.1f} MiB idle, "
                       f"{measured.peak_kib / KIB_PER_MIB:.1f} MiB at most")
 
+    def measure_in_crowd(self, subject: Subject, load: Load, env: dict[str, str]) -> tuple[Measured, dict]:
+        """Beside the subject, in the middle of its jobs, half as many by HTTP alone, at a server of its own: a bare program that
+        has both cores for itself and its server runs in warm caches, which nobody has beside Kafka, Redis and a worker.
+        Returns: the subject's figures, and the program's."""
+        with contextlib.ExitStack() as servers:
+            server, other = self.rig.server(load), self.rig.server(load)
+            servers.callback(server.stop)
+            servers.callback(other.stop)
+            half = dataclasses.replace(load, jobs=load.jobs // 2)
+            lane = CrowdedLane(self.rig, subject, load, server, lambda: FloorHttp(self.rig.folder, half, other, env))
+            measured, = run_lanes([lane])
+        self.note(measured)
+        self.tell_floor_http("HTTP alone beside it", lane.beside)
+        return measured, lane.beside
+
     def floor_http(self, load: Load, env: dict[str, str] | None = None) -> dict:
         server = self.rig.server(load)
         try:
-            found = run_program("floor_http", [server.url, server.url, load.jobs, load.in_flight,
-                                               *([server.ca_file] if load.is_tls else [])],
-                                {"RUN_MS": str(load.run_ms), "E2B_API_KEY": API_KEY, **(env or {})})
+            found = result_of(FloorHttp(self.rig.folder, load, server, env))
         finally:
             server.stop()
-        self.rig.tell(f"HTTP alone: {found['cpu_us_per_job']:.0f} us of CPU per job, {found['kib_per_slot']:.1f} KiB per slot")
+        self.tell_floor_http("HTTP alone", found)
         return found
+
+    def tell_floor_http(self, name: str, found: dict) -> None:
+        self.rig.tell(f"{name}: {found['jobs_per_s']:.0f} jobs/s, {found['cpu_us_per_job']:.0f} us of CPU per job, "
+                      f"{found['kib_per_slot']:.1f} KiB per slot")
+
+    def floor_redis(self, jobs: int, in_flight: int, env: dict[str, str] | None = None) -> dict:
+        return result_of(Program(self.rig.folder, "floor_redis", [self.rig.redis.port, jobs, in_flight], env))
 
     def settle(self, outcome: Outcome) -> Outcome:
         outcome.problems, self.problems = self.problems, []
         return outcome
+
+
+def result_of(program: Program) -> dict:
+    try:
+        return program.result()
+    finally:
+        program.kill()
 
 
 def find_peers(tell) -> list[Subject]:
@@ -122,43 +152,83 @@ ROW = ["subject", "jobs/s", "CPU us/job", "cores", "idle MiB", "peak MiB", "KiB/
 
 # ---- throughput, floor, peers ----
 
+HTTP, KAFKA, REDIS, CROWD = "HTTP alone", "Kafka alone", "Redis alone", "HTTP alone, in a crowd"
+
+
+def rotated(things: list, count: int) -> list:
+    first = count % len(things)
+    return things[first:] + things[:first]
+
+
+def measure_in_turns(measures: dict[str, Callable[[], object]], repeats: int) -> dict[str, list]:
+    """Each as often as it is wanted, one after the other; each turn begins with another. Returns: what they returned."""
+    found: dict[str, list] = {name: [] for name in measures}
+    for turn in range(repeats):
+        for name in rotated(list(measures), turn * len(measures) // repeats):
+            found[name].append(measures[name]())
+    return found
+
+
+def median_of(runs: list[dict], name: str) -> float:
+    """Of what a program printed."""
+    return statistics.median(run[name] for run in runs)
+
+
 def throughput(bench: Bench, is_tls: bool = False) -> Outcome:
     load = Load(jobs=4000 if bench.is_short else 20000, in_flight=IN_FLIGHT, is_tls=is_tls)
-    ours, defaults, kafka = OurWorker(), OurWorker("with the defaults", is_lean=False), floor_kafka()
+    few = dataclasses.replace(load, jobs=load.jobs // 10)
+    subjects = [OurWorker(), OurWorker("with the defaults", is_lean=False), floor_kafka()]
     peers = [] if bench.is_short and is_tls else bench.peers
-    subjects = [ours, defaults, kafka, *peers]
-    runs: dict[str, list[Measured]] = {subject.name: [] for subject in subjects}
-    http, redis = [], []
-    for _ in range(bench.repeats):
-        for subject in subjects:
-            share = dataclasses.replace(load, jobs=load.jobs // 10) if bench.is_short and subject.name == "E2B's SDK" else load
-            runs[subject.name].append(bench.measure(subject, share))
-        http.append(bench.floor_http(load, {"HTTP_VERSION": "2", "PIPEWAIT": "1"} if is_tls else None))
-        redis.append(run_program("floor_redis", [bench.rig.redis.port, load.jobs * 2, 64]))
-    http_us = statistics.median(run["cpu_us_per_job"] for run in http)
-    redis_us = statistics.median(run["cpu_us_per_job"] for run in redis)
-    kafka_us = median(runs[kafka.name], "cpu_us_per_job")
-    floor_us, our_us = http_us + redis_us + kafka_us, median(runs[ours.name], "cpu_us_per_job")
-    rows = [row_of(name, found) for name, found in runs.items()]
-    rows += [["HTTP alone", f"{statistics.median(r['jobs_per_s'] for r in http):.0f}", f"{http_us:.0f}", "", "", "",
-              f"{statistics.median(r['kib_per_slot'] for r in http):.1f}", f"{http[-1]['connections']}", ""],
-             ["Redis alone", f"{statistics.median(r['jobs_per_s'] for r in redis):.0f}", f"{redis_us:.1f}", "", "", "", "", "", ""],
-             ["floor: the three", "", f"{floor_us:.0f}", "", "", "", "", "", ""]]
+    measures: dict[str, Callable[[], object]] = {
+        subject.name: functools.partial(bench.measure, subject, few if bench.is_short and subject.name == "E2B's SDK" else load)
+        for subject in [*subjects, *peers]}
+    env = {"HTTP_VERSION": "2", "PIPEWAIT": "1"} if is_tls else {}
+    measures[HTTP] = lambda: bench.floor_http(load, env)
+    measures[REDIS] = lambda: bench.floor_redis(load.jobs * 2, 64)
+    measures[CROWD] = lambda: bench.measure_in_crowd(OurWorker("e2b-worker, in that crowd"), load, env)
+    return bench.settle(judge_throughput(load, measure_in_turns(measures, bench.repeats), [peer.name for peer in peers]))
+
+
+def judge_throughput(load: Load, found: dict[str, list], peers: list[str]) -> Outcome:
+    """found: by name what each measurement returned."""
+    http, redis, crowd = found[HTTP], found[REDIS], found[CROWD]
+    runs: dict[str, list[Measured]] = {name: some for name, some in found.items() if name not in (HTTP, REDIS, CROWD)}
+    ours, beside = runs["e2b-worker"], [run for run, _ in crowd]
+    others_us = median_of(redis, "cpu_us_per_job") + median(runs[KAFKA], "cpu_us_per_job")
+    floor_us, our_us = median_of(http, "cpu_us_per_job") + others_us, median(ours, "cpu_us_per_job")
+    in_crowd = statistics.median(run.cpu_us_per_job / (bare["cpu_us_per_job"] + others_us) for run, bare in crowd)
+    rows = [*(row_of(name, some) for name, some in runs.items()), row_of_http(HTTP, http),
+            [REDIS, f"{median_of(redis, 'jobs_per_s'):.0f}", f"{median_of(redis, 'cpu_us_per_job'):.1f}", "", "", "", "", "", ""],
+            ["floor: the three", "", f"{floor_us:.0f}", "", "", "", "", "", ""],
+            row_of_http(CROWD, [bare for _, bare in crowd]), row_of(beside[0].subject, beside)]
     ratios = [Ratio("CPU per job, of the floor", our_us / floor_us, 1.5, 6),
-              Ratio("cores that the worker takes", median(runs[ours.name], "cores"), 0.6, 0.95),
-              Ratio("base memory, MiB", median(runs[ours.name], "idle_kib") / KIB_PER_MIB, 16, 32),
-              Ratio("ledger calls per job", runs[ours.name][-1].redis_calls / load.jobs, 5, 6)]
-    if peers:
-        best = max(median(runs[peer.name], "jobs_per_s") for peer in peers)
-        ratios.append(Ratio("throughput, of the best peer's", median(runs[ours.name], "jobs_per_s") / best, 2, 0.8, True))
-        for peer, goal in zip(peers, (6, 30)):
-            ratios.append(Ratio(f"CPU per job of {peer.name}, of ours", median(runs[peer.name], "cpu_us_per_job") / our_us, goal,
-                                goal / 6, True))
-    bars = [("CPU per job", "us", {**{name: median(found, "cpu_us_per_job") for name, found in runs.items() if name != kafka.name},
-                                   "floor": floor_us}),
-            ("throughput", "jobs/s", {name: median(found, "jobs_per_s") for name, found in runs.items() if name != kafka.name})]
-    about = f"{load.jobs} jobs, {IN_FLIGHT} in flight, sandboxes without any latency" + (", over TLS" if is_tls else "")
-    return bench.settle(Outcome("tls" if is_tls else "throughput", about, ROW, rows, ratios, bars))
+              Ratio("CPU per job, of the floor in the same crowd", in_crowd, 1.5, None),
+              Ratio("cores that the worker takes", median(ours, "cores"), 0.6, 0.95),
+              Ratio("base memory, MiB", median(ours, "idle_kib") / KIB_PER_MIB, 16, 32),
+              Ratio("ledger calls per job", ours[-1].redis_calls / load.jobs, 5, 6),
+              *peer_ratios(ours, {name: runs[name] for name in peers})]
+    shown = {name: some for name, some in runs.items() if name != KAFKA}
+    bars = [("CPU per job", "us", {**{name: median(some, "cpu_us_per_job") for name, some in shown.items()}, "floor": floor_us}),
+            ("throughput", "jobs/s", {name: median(some, "jobs_per_s") for name, some in shown.items()})]
+    about = f"{load.jobs} jobs, {IN_FLIGHT} in flight, sandboxes without any latency" + (", over TLS" if load.is_tls else "") + \
+            "; in a crowd: half as many by HTTP alone, at a server of its own, in the middle of the worker's"
+    return Outcome("tls" if load.is_tls else "throughput", about, ROW, rows, ratios, bars)
+
+
+def row_of_http(name: str, runs: list[dict]) -> list[str]:
+    return [name, f"{median_of(runs, 'jobs_per_s'):.0f}", f"{median_of(runs, 'cpu_us_per_job'):.0f}", "", "", "",
+            f"{median_of(runs, 'kib_per_slot'):.1f}", f"{runs[-1]['connections']}", ""]
+
+
+def peer_ratios(ours: list[Measured], peers: dict[str, list[Measured]]) -> list[Ratio]:
+    """What others need, of what we need."""
+    if not peers:
+        return []
+    best = max(median(runs, "jobs_per_s") for runs in peers.values())
+    our_us = median(ours, "cpu_us_per_job")
+    return [Ratio("throughput, of the best peer's", median(ours, "jobs_per_s") / best, 2, 0.8, True),
+            *(Ratio(f"CPU per job of {name}, of ours", median(runs, "cpu_us_per_job") / our_us, goal, goal / 6, True)
+              for (name, runs), goal in zip(peers.items(), (6, 30)))]
 
 
 def tls(bench: Bench) -> Outcome:
@@ -166,7 +236,7 @@ def tls(bench: Bench) -> Outcome:
 
 
 def floor_kafka() -> Subject:
-    return Subject("Kafka alone", [BENCH_PROGRAMS / "floor_kafka"], is_echo=True)
+    return Subject(KAFKA, [BENCH_PROGRAMS / "floor_kafka"], is_echo=True)
 
 
 # ---- many at once ----
@@ -185,9 +255,7 @@ def concurrency(bench: Bench) -> Outcome:
             floor = bench.floor_http(load, {"HTTP_VERSION": "2", "PIPEWAIT": "1"} if is_shared else {
                 "HTTP_VERSION": "1.1", "API_CONNECTIONS": str(min(in_flight, MOST_API_CONNECTIONS))})
             name = f"{label}, {in_flight} in flight"
-            rows += [row_of(name, [found]),
-                     [f"HTTP alone: {name}", f"{floor['jobs_per_s']:.0f}", f"{floor['cpu_us_per_job']:.0f}", "", "", "",
-                      f"{floor['kib_per_slot']:.1f}", f"{floor['connections']}", ""]]
+            rows += [row_of(name, [found]), row_of_http(f"HTTP alone: {name}", [floor])]
             kib[label, in_flight] = found.kib_per_job
             bars |= {name: found.kib_per_job, f"HTTP alone: {name}": floor["kib_per_slot"]}
             ratios.append(Ratio(f"KiB per job above the floor's: {name}", found.kib_per_job - floor["kib_per_slot"],
@@ -195,8 +263,8 @@ def concurrency(bench: Bench) -> Outcome:
     if not bench.is_short:
         ratios.append(Ratio("KiB per job with 10,000 in flight, of that with 2,000",
                             kib["plain", sizes[1]] / kib["plain", sizes[0]], 1.05, 1.5))
-    return bench.settle(Outcome("concurrency", "jobs of 2 s (12 s, with 10,000); memory for each job in flight above what the worker takes idle", ROW,
-                                rows, ratios, [("memory per job in flight", "KiB", bars)]))
+    about = "jobs of 2 s (12 s, with 10,000); memory for each job in flight above what the worker takes idle"
+    return bench.settle(Outcome("concurrency", about, ROW, rows, ratios, [("memory per job in flight", "KiB", bars)]))
 
 
 # ---- latency ----
@@ -205,41 +273,56 @@ SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 def latency(bench: Bench) -> Outcome:
-    jobs, sleep_ms, rate = (200, 50, 20) if bench.is_short else (2000, 50, 20)
-    load = Load(jobs=jobs, in_flight=IN_FLIGHT, run_ms=sleep_ms, rate=rate)
-    found: dict[str, list[Measured]] = {"e2b-worker": [], "Kafka alone": []}
-    calls: dict[str, list[dict]] = {"HTTP alone": [], "Redis alone": []}
-    for _ in range(bench.latency_repeats):
-        server = bench.rig.server(load)
-        try:
-            lanes = [Lane(bench.rig, OurWorker(), load, server),
-                     Lane(bench.rig, floor_kafka(), dataclasses.replace(load, run_ms=0), server)]
-            for measured in run_lanes(lanes):
-                found[measured.subject].append(measured)
-                bench.note(measured)
-        finally:
-            server.stop()
-        few = dataclasses.replace(load, jobs=jobs // 5, in_flight=4)
-        calls["HTTP alone"].append(bench.floor_http(few, {"RATE": str(rate)}))
-        calls["Redis alone"].append(run_program("floor_redis", [bench.rig.redis.port, few.jobs, 1], {"RATE": str(rate)}))
+    load = Load(jobs=200 if bench.is_short else 2000, in_flight=IN_FLIGHT, run_ms=50, rate=20)
+    subjects, peers = [OurWorker(), floor_kafka()], [] if bench.is_short else bench.peers[:1]
+    few = dataclasses.replace(load, jobs=load.jobs // 5)
+    rate = {"RATE": f"{load.rate:g}"}
+    found: dict[str, list[Measured]] = {subject.name: [] for subject in [*subjects, *peers]}
+    calls: dict[str, list[dict]] = {HTTP: [], REDIS: []}
+    for turn in range(bench.latency_repeats):
+        for measured in measure_interleaved(bench, rotated(subjects, turn), load):
+            found[measured.subject].append(measured)
+        for peer in peers:  # as a third lane it might be in our figures
+            found[peer.name].append(measure_interleaved(bench, [peer, floor_kafka()], few)[0])
+        calls[HTTP].append(bench.floor_http(dataclasses.replace(few, in_flight=4), rate))
+        calls[REDIS].append(bench.floor_redis(few.jobs, 1, rate))
     at = {name: {label: statistics.median(run.added(share) for run in runs) for label, share in SHARES.items()}
           for name, runs in found.items()}
-    at |= {name: {label: statistics.median(run[f"added_{label}_ms"] for run in runs) for label in SHARES}
-           for name, runs in calls.items()}
+    at |= {name: {label: median_of(runs, f"added_{label}_ms") for label in SHARES} for name, runs in calls.items()}
     cpu = {name: median(runs, "cpu_us_per_job") for name, runs in found.items()}
-    cpu |= {name: statistics.median(run["cpu_us_per_job"] for run in runs) for name, runs in calls.items()}
-    above = {label: at["e2b-worker"][label] - at["Kafka alone"][label] for label in SHARES}
-    outside = at["HTTP alone"]["p50"] + at["Redis alone"]["p50"]
-    ratios = [Ratio("p50 above Kafka alone, ms", above["p50"], 0.7, 10),
-              Ratio("... and above the calls to E2B and Redis, ms", above["p50"] - outside, 0.7, None),
-              Ratio("p99 above Kafka alone, ms", above["p99"], 2, 60)]
-    bars = [(f"added time, {label}", "ms", {name: values[label] for name, values in at.items()}) for label in ("p50", "p99")]
-    about = f"{jobs} jobs at {rate} a second, {sleep_ms} ms in the sandbox, one job of each subject after the other; " \
-            f"from sending a job to its result, less the sandbox's time; HTTP alone: create and run by bare curl; Redis alone: " \
-            f"two scripts, one after the other; median of {bench.latency_repeats}"
+    cpu |= {name: median_of(runs, "cpu_us_per_job") for name, runs in calls.items()}
+    about = f"{load.jobs} jobs at {load.rate:g} a second, {load.run_ms} ms in the sandbox, one job of the worker, one " \
+            f"of Kafka alone in turn, others likewise in a run of their own; from sending a job to its " \
+            f"result, less the sandbox's time; HTTP alone: create and run by bare curl; " \
+            f"Redis alone: two scripts, one after the other; median of {bench.latency_repeats}"
     rows = [[name, *(f"{values[label]:.2f}" for label in SHARES), f"{cpu[name]:.0f}"] for name, values in at.items()]
-    return bench.settle(Outcome("latency", about, ["subject", *(f"{label} ms" for label in SHARES), "CPU us/job"], rows, ratios,
-                                bars))
+    bars = [(f"added time, {label}", "ms", {name: values[label] for name, values in at.items()}) for label in ("p50", "p99")]
+    return bench.settle(Outcome("latency", about, ["subject", *(f"{label} ms" for label in SHARES), "CPU us/job"], rows,
+                                latency_ratios(at, [peer.name for peer in peers]), bars))
+
+
+def measure_interleaved(bench: Bench, subjects: list[Subject], load: Load) -> list[Measured]:
+    """All at one server; where there is an echo, without the sandbox's time."""
+    server = bench.rig.server(load)
+    try:
+        found = run_lanes([Lane(bench.rig, subject, dataclasses.replace(load, run_ms=0) if subject.is_echo else load, server)
+                           for subject in subjects])
+    finally:
+        server.stop()
+    for measured in found:
+        bench.note(measured)
+    return found
+
+
+def latency_ratios(at: dict[str, dict[str, float]], peers: list[str]) -> list[Ratio]:
+    """at: added ms by subject and share."""
+    ours = at["e2b-worker"]
+    above = {label: ours[label] - at[KAFKA][label] for label in SHARES}
+    outside = at[HTTP]["p50"] + at[REDIS]["p50"]
+    return [Ratio("p50 above Kafka alone, ms", above["p50"], 0.7, 10),
+            Ratio("... and above the calls to E2B and Redis, ms", above["p50"] - outside, 0.7, None),
+            Ratio("p99 above Kafka alone, ms", above["p99"], 2, 60),
+            *(Ratio(f"p50 of {name}, of ours", at[name]["p50"] / ours["p50"], 1, None, True) for name in peers)]
 
 
 # ---- several workers ----

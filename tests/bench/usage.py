@@ -1,6 +1,7 @@
 """What a process costs, seen from outside: CPU by its own clock, memory by /proc."""
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import threading
@@ -15,6 +16,16 @@ def cpu_s(pid: int) -> float:
         return time.clock_gettime((~pid << 3) | 2)  # as clock_getcpuclockid(3) makes it on Linux
     except OSError:
         return 0.0
+
+
+def cpu_of_threads_s(pid: int, name: str) -> float:
+    """User and system time of those living threads of a process whose names hold this, in steps of 10 ms."""
+    ticks = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            thread, _, fields = task.read_text().partition("(")[2].rpartition(") ")
+            ticks += sum(map(int, fields.split()[11:13])) if name in thread else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def memory_kib(pid: int, field: str = "VmRSS") -> int:

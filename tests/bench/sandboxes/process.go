@@ -32,8 +32,8 @@ type process struct {
 
 	// The sandbox's mutex, until stopped is closed.
 	stopped chan struct{} // nil: it is over at once
-	signal  string        // as Go names it; "": none yet
-	isKill  bool          // of the wrapper, too: nobody reports
+	signal  string        // of the client, as Go names it; "": none. It ends a step's wrapper, too: nobody reports
+	why     string        // a step was stopped, as its report says it: "timeout", "cancel"; "": it was not
 }
 
 // ---- frames ----
@@ -93,8 +93,9 @@ func (s *server) onProcessStart(w http.ResponseWriter, r *http.Request, box *san
 	s.stats.processStarts.Add(1)
 	st, program := readStep(request)
 	if words := findWords(request, stopWord); st == nil && words != nil {
-		record, _ := cutWord(words)
-		box.stopStep(string(record))
+		record, rest := cutWord(words)
+		why, _ := cutWord(rest)
+		box.stopStep(string(record), string(why))
 		s.follow(w, r, box, box.start(nil, wish{}), nil, memory)
 		return
 	}
@@ -153,7 +154,7 @@ func (s *server) onProcessConnect(w http.ResponseWriter, r *http.Request, box *s
 	}
 	if !p.isRunning() { // its output was for those who listened
 		over := &process{pid: p.pid, isLate: p.isLate}
-		over.signal, over.isKill = box.endOf(p)
+		over.signal, over.why = box.endOf(p)
 		p = over
 	}
 	s.follow(w, r, box, p, nil, memory)
@@ -171,9 +172,9 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, box *sandbox, p 
 			return
 		}
 	}
-	signal, isKill := box.endOf(p)
+	signal, why := box.endOf(p)
 	printed := p.wish.outputBytes
-	if signal != "" {
+	if signal != "" || why != "" {
 		printed = 0
 	}
 	size := printed
@@ -184,11 +185,11 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, box *sandbox, p 
 	if err != nil {
 		return
 	}
-	how, code := howOf(p, signal)
-	if st != nil && !isKill {
-		out = appendData(out, "stderr", st.report(how, printed))
-	} else if signal != "" {
+	how, code := howOf(p, why)
+	if signal != "" {
 		code = -1
+	} else if st != nil {
+		out = appendData(out, "stderr", st.report(how, printed))
 	}
 	out = appendFrame(out, endEvent(code, signal))
 	memory.out = append(out, streamEnd...)
@@ -209,7 +210,7 @@ func (s *server) hasEnded(w http.ResponseWriter, r *http.Request, box *sandbox, 
 		return false
 	case awaitedTime:
 		if isCut {
-			box.stop(p, "killed", true)
+			box.stop(p, "killed", "")
 			refuseStream(w, "deadline_exceeded", "context deadline exceeded")
 		}
 		return !isCut
@@ -219,14 +220,12 @@ func (s *server) hasEnded(w http.ResponseWriter, r *http.Request, box *sandbox, 
 }
 
 // howOf is a step's end in the words of its report, and the wrapper's exit code.
-func howOf(p *process, signal string) (how string, code int) {
+func howOf(p *process, why string) (how string, code int) {
 	switch {
-	case signal == "killed":
-		return "signal 9", 128 + 9
-	case signal != "":
-		return "signal 15", 128 + 15
-	case p.isLate:
+	case why == "timeout" || why == "" && p.isLate:
 		return "timeout 0", 124
+	case why != "":
+		return why + " 0", 125
 	}
 	return "exit 0", 0
 }
@@ -280,22 +279,22 @@ func (p *process) isRunning() bool {
 	}
 }
 
-func (b *sandbox) stop(p *process, signal string, isKill bool) {
+func (b *sandbox) stop(p *process, signal, why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p.isRunning() {
-		p.signal, p.isKill = signal, isKill
+		p.signal, p.why = signal, why
 		close(p.stopped)
 	}
 }
 
-func (b *sandbox) endOf(p *process) (signal string, isKill bool) {
+func (b *sandbox) endOf(p *process) (signal, why string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return p.signal, p.isKill
+	return p.signal, p.why
 }
 
-func (b *sandbox) stopStep(record string) {
+func (b *sandbox) stopStep(record, why string) {
 	b.mu.Lock()
 	var found *process
 	for _, p := range b.processes {
@@ -305,7 +304,7 @@ func (b *sandbox) stopStep(record string) {
 	}
 	b.mu.Unlock()
 	if found != nil {
-		b.stop(found, "terminated", false)
+		b.stop(found, "", why)
 	}
 }
 
@@ -349,7 +348,7 @@ func (s *server) onProcessSignal(w http.ResponseWriter, r *http.Request, box *sa
 	if bytes.Contains(request, []byte("SIGNAL_SIGKILL")) {
 		signal = "killed"
 	}
-	box.stop(p, signal, true)
+	box.stop(p, signal, "")
 	answer(w, 200, []byte(`{}`))
 }
 

@@ -430,16 +430,21 @@ func TestStepReports(t *testing.T) {
 
 func TestStepIsStoppedAndAttachedTo(t *testing.T) {
 	a := newAccount(t)
-	id := a.newBox()
-	heard := make(chan heard)
-	for i := 0; i < 2; i++ {
-		go func() { heard <- a.listen(id, "Start", wrapped("r", 90000, 0, 100, "# bench run_ms=60000")) }()
-	}
-	a.until("both follow", func() bool { return a.stats()["running"] == 2 })
-	a.listen(id, "Start", command("-c", "script", "stop", "r"))
-	for i := 0; i < 2; i++ {
-		if got := <-heard; got.pid != firstPid || got.exitCode != 143 || !strings.HasPrefix(got.tail, "MARK signal 15 ") {
-			t.Error(got)
+	for why, code := range map[string]int{"cancel": 125, "timeout": 124} {
+		id := a.newBox()
+		heard := make(chan heard)
+		for i := 0; i < 2; i++ {
+			go func() { heard <- a.listen(id, "Start", wrapped("r", 90000, 0, 100, "# bench run_ms=60000")) }()
+		}
+		a.until("both follow", func() bool { return a.stats()["running"] == 2 })
+		a.listen(id, "Start", command("-c", "script", "stop", "r", why))
+		for i := 0; i < 2; i++ {
+			if got := <-heard; got.pid != firstPid || got.exitCode != code || !strings.HasPrefix(got.tail, "MARK "+why+" 0 ") {
+				t.Error(got)
+			}
+		}
+		if got := a.listen(id, "Connect", `{"process":{"pid":7}}`); got.exitCode != code || got.stdout != "" {
+			t.Error("of a step that was stopped, once more:", got)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (s *step) unsentBytes(total int64) int64 {
 	return total
 }
 
-// report is the wrapper's last line on stderr. how: "exit 0", "signal 15", "timeout 0".
+// report is the wrapper's last line on stderr. how: "exit 0", "timeout 0", "cancel 0".
 func (s *step) report(how string, outBytes int64) []byte {
 	return []byte(s.mark + " " + how + " 1 8388608 0 0 " + strconv.FormatInt(outBytes, 10) + " 0\n")
 }
