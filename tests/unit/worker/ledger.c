@@ -144,7 +144,7 @@ static void give_back(struct world *world, const char *job_id)
     CLEANUP(base_freep) char *permit = base_strdup(claim->permit);
     (void)e2b_world_vanish(world->e2b, claim->job);
     store_release(fake_redis_store(world->redis), "other", permit, claim->job,
-                       LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM, fake_redis_now_ms(world->redis));
+                  LEDGER_RELEASE_PERMIT | LEDGER_RELEASE_CLAIM, fake_redis_now_ms(world->redis));
 }
 
 /* ... and publishes what came out. */
