@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 enum {
-    RECEIVE_BYTES = 2048, /* curl's buffer per transfer: most of what a waiting request costs */
+    RECEIVE_BYTES = 1536, /* curl's buffer per transfer: most of what a waiting request costs */
     SEND_BYTES = 16384,   /* the least that curl takes */
     INLINE_BYTES = 32768, /* a body up to this leaves in one piece with its head */
     KEEPALIVE_S = 30,
