@@ -11,7 +11,7 @@
 
 enum {
     DEFAULT_CONNECT_MS = 10000,
-    POOL_SIZE = 256, /* idle easy handles kept, 6 KiB each: as many as run at once by default */
+    POOL_SIZE = 128, /* idle easy handles kept; 9 KiB each */
     LEAST_KEPT = 16, /* connections */
     SOCKETS_AT_FIRST = 64,
     KICKS_IN_A_TURN = 64,
