@@ -21,6 +21,7 @@ struct lane {
     struct line *line;
     struct heap entries;
     struct heap_node node; /* on the line's heap */
+    uint64_t polled;       /* the queue's count of polled lanes when it came into being, or was polled last */
 };
 
 struct line {
@@ -50,7 +51,7 @@ struct queue_class {
 struct queue {
     struct queue_class classes[PRIORITY_COUNT];
     void *limits; /* tree by name */
-    uint64_t turns, pops, frees;
+    uint64_t turns, pops, frees, polls;
     int64_t arrivals;
     size_t count, ready_count, bytes;
 };
@@ -149,7 +150,7 @@ static void line_add(struct queue *queue, struct line *line, struct queue_entry 
         return;
     }
     lane = base_alloc(sizeof *lane);
-    *lane = (struct lane){.name = base_strdup(entry->tenant_id), .line = line};
+    *lane = (struct lane){.name = base_strdup(entry->tenant_id), .line = line, .polled = queue->polls++};
     tree_add(&line->lanes, lane);
     heap_push(&lane->entries, &entry->node);
     line_up(queue, lane, line->clock);
@@ -360,11 +361,27 @@ static void note_name(const void *node, VISIT visit, void *arg)
     names->items[names->count++] = base_strdup(limit->name);
 }
 
+/* Takes the oldest of the lane that was polled longest ago, whatever its weight: it is not its turn that
+ * comes, it only asks. */
+static struct queue_entry *line_poll(struct queue *queue, struct line *line)
+{
+    struct lane *longest = NULL;
+    for (size_t i = 0; i < line->queue.count; i++) {
+        struct lane *lane = CONTAINER_OF(line->queue.nodes[i], struct lane, node);
+        if (!longest || lane->polled < longest->polled)
+            longest = lane;
+    }
+    longest->polled = queue->polls++;
+    struct queue_entry *entry = entry_at(heap_first(&longest->entries));
+    line_remove(line, entry);
+    return entry;
+}
+
 static void poll_limit(struct queue *queue, struct queue_limit *limit, size_t share)
 {
     for (size_t i = 0; i < PRIORITY_COUNT; i++)
         for (size_t count = (limit->aside[i].queue.count + share - 1) / share; count > 0; count--)
-            if (!free_entry(queue, limit, line_take(queue, &limit->aside[i])))
+            if (!free_entry(queue, limit, line_poll(queue, &limit->aside[i])))
                 return;
 }
 

@@ -1,4 +1,4 @@
-/* Few are looked at and few are kept: a program's own long words go as they came. */
+/* Few are looked at, and few are kept: those that came more than once. */
 #include "e2b/texts.h"
 
 #include "base/buffer.h"
@@ -84,12 +84,13 @@ struct shared_text *texts_use(struct texts *texts, const char *text, size_t leng
     link_remove(&shared->link);
     list_push_front(&texts->items, &shared->link);
     shared->users++;
+    shared->uses++;
     return shared;
 }
 
 void texts_let_go(struct texts *texts, struct shared_text *shared)
 {
     assert(shared->users > 0);
-    if (--shared->users == 0 && texts->count > KEPT)
+    if (--shared->users == 0 && (texts->count > KEPT || shared->uses == 1))
         drop(texts, shared);
 }

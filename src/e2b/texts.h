@@ -13,10 +13,10 @@ struct texts {
 
 struct shared_text {
     struct link link;
-    unsigned users;
+    unsigned users, uses; /* now; ever */
     size_t length;
     char *text;        /* as it was given */
-    struct bytes json; /* behind it in memory: a string, with its quotes */
+    struct bytes json; /* a string, with its quotes */
 };
 
 enum { TEXTS_LEAST_BYTES = 4096 }; /* of one that is worth sharing */

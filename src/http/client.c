@@ -428,7 +428,7 @@ struct http_client *http_client_new(struct loop *loop, const struct http_client_
     struct http_client *client = base_alloc(sizeof *client);
     client->loop = loop;
     client->options = *options;
-    client->agent_line = options->user_agent ? base_printf("User-Agent: %s", options->user_agent) : NULL;
+    client->agent_line = options->user_agent ? base_printf(AGENT "%s", options->user_agent) : NULL;
     client->options.user_agent = NULL;
     client->options.ca_file = base_strdup(options->ca_file);
     if (client->options.connect_ms <= 0)

@@ -325,6 +325,8 @@ static void set_static_options(struct http_exchange *exchange)
     if (!exchange->client->has_proxy) {
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
         curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    } else if (exchange->client->agent_line) { /* proxies are told, too */
+        curl_easy_setopt(easy, CURLOPT_USERAGENT, exchange->client->agent_line + strlen(AGENT));
     }
     if (options->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
@@ -395,7 +397,8 @@ static void set_url(struct http_exchange *exchange, const char *url)
     exchange->url = curl_url();
     if (!exchange->url)
         base_die("out of memory: curl_url");
-    bool is_good = curl_url_set(exchange->url, CURLUPART_URL, url, 0) == CURLUE_OK;
+    bool has_zone = strstr(url, "%25") != NULL; /* of an IPv6 address, perhaps: curl 7.88 loses it in parts */
+    bool is_good = !has_zone && curl_url_set(exchange->url, CURLUPART_URL, url, 0) == CURLUE_OK;
     curl_easy_setopt(exchange->easy, CURLOPT_URL, url);
     curl_easy_setopt(exchange->easy, CURLOPT_CURLU, is_good ? exchange->url : NULL);
 }
@@ -419,7 +422,7 @@ static void set_lines(struct http_exchange *exchange, const struct http_request 
     size_t count = 0;
     for (size_t i = 0; i < request->header_count; i++)
         add_line(exchange, &count, request->headers[i]);
-    if (agent)
+    if (agent && !exchange->client->has_proxy)
         add_line(exchange, &count, agent);
     if (exchange->length > INLINE_BYTES)
         add_line(exchange, &count, "Expect:");

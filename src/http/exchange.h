@@ -17,6 +17,8 @@ struct exchange_pool {
     struct http_exchange *first;
 };
 
+#define AGENT "User-Agent: "
+
 struct http_client {
     struct loop *loop; /* borrowed */
     CURLM *multi;
@@ -31,7 +33,7 @@ struct http_client {
     bool is_limited;                    /* max_connections is in force */
     bool is_single;                     /* the host spoke HTTP/1.1 last: a connection for each request */
     bool has_proxy;                     /* the environment names one, for some host */
-    char *agent_line;                   /* "User-Agent: ..."; NULL: none */
+    char *agent_line;                   /* AGENT "..."; NULL: none */
     struct http_client_options options; /* ca_file is ours, the agent in agent_line */
     struct link live;                   /* all exchanges that have a caller */
     struct link queued;  /* to be added when there is room, and curl off the stack (by `place`) */

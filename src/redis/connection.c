@@ -69,7 +69,7 @@ static const struct known_error known_errors[] = {
     {"ERR AUTH", ERROR_REJECTED, "it has no such login: leave user and password out of the URL"},
     {"ERR Client sent AUTH", ERROR_REJECTED, "it has no password: leave it out of the URL"},
     {"NOPERM", ERROR_REJECTED,
-     "its ACL lacks a right: allow evalsha, script, info, subscribe and the ledger's keys"},
+     "its ACL lacks a right: allow evalsha, script, info, subscribe and the ledger's keys and channels"},
     {"ERR DB index", ERROR_REJECTED, "it has no such database"},
 };
 
@@ -471,14 +471,13 @@ static void on_message(redisAsyncContext *context, void *answer, void *arg)
                            (struct bytes){.data = message->str, .length = message->len});
 }
 
-void connection_subscribe(struct connection *connection, const char *channel, const char *own_channel,
-                          connection_message_fn fn, void *arg)
+void connection_subscribe(struct connection *connection, const char *channel, connection_message_fn fn,
+                          void *arg)
 {
     assert(connection->is_open);
     connection->on_message = fn;
     connection->message_arg = arg;
-    if (redisAsyncCommand(connection->context, on_message, connection, "SUBSCRIBE %s %s", channel,
-                          own_channel) != REDIS_OK)
+    if (redisAsyncCommand(connection->context, on_message, connection, "SUBSCRIBE %s", channel) != REDIS_OK)
         fail(connection, "the connection to Redis broke before SUBSCRIBE");
 }
 

@@ -41,10 +41,11 @@ typedef void (*connection_reply_fn)(void *arg, const struct error *error, const 
 bool connection_send(struct connection *connection, struct bytes command, connection_reply_fn fn,
                      void *arg) MUST_USE;
 
-/* fn runs for every message of the channels until the connection goes down. No other command may follow. */
+/* fn runs for every message of the channel, and of those before, until the connection goes down. Nothing else
+ * may follow. */
 typedef void (*connection_message_fn)(void *arg, struct bytes message);
-void connection_subscribe(struct connection *connection, const char *channel, const char *own_channel,
-                          connection_message_fn fn, void *arg);
+void connection_subscribe(struct connection *connection, const char *channel, connection_message_fn fn,
+                          void *arg);
 
 /* Drops the connection for a reason of the caller's; on_down follows. */
 void connection_fail(struct connection *connection, const char *why);

@@ -52,7 +52,9 @@ static void on_open(void *arg)
 {
     struct hints *hints = arg;
     connection_settle(hints->connection);
-    connection_subscribe(hints->connection, hints->channel, hints->own_channel, on_message, hints);
+    connection_subscribe(hints->connection, hints->channel, on_message, hints);
+    if (connection_is_open(hints->connection))
+        connection_subscribe(hints->connection, hints->own_channel, on_message, hints);
 }
 
 static void on_down(void *arg, const char *why)

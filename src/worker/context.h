@@ -50,6 +50,10 @@ struct worker {
     struct rebuild_leader *rebuild_leader;
     struct observe *observe;
     struct queue *queue; /* of flights that wait for their turn */
+    struct {
+        char *limit, *tenant; /* NULL: none */
+        int64_t told_ms;
+    } early_turn; /* the last that came to nobody: a hint may overtake the denial that it follows */
     struct intake intake;
     struct plan_rules rules;
 
@@ -101,6 +105,8 @@ const char *part_name(enum part part); /* "kafka_jobs" */
 const char *worker_part_why(const struct worker *worker, enum part part);
 /* There may be something to start, or room to pull: looked at once, at the end of this turn. */
 void worker_poke(struct worker *worker);
+/* A denial by this limit was heard: if the turn came before it, it asks again. */
+void worker_take_early_turn(struct worker *worker, const char *limit);
 /* A flight became or ceased to be active (*is_counted: whether it is counted already). */
 void worker_count_active(struct worker *worker, bool *is_counted, bool is_active);
 /* Whether what is another's, or was, may be asked for out of turn: a run that its worker left needs nothing

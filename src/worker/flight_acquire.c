@@ -40,8 +40,10 @@ static void on_denied(struct flight_runner *runner, const struct ledger_acquired
     if (!runner->denied_by || strcmp(runner->denied_by, answer->limit) != 0)
         runner->denied_by = arena_strdup(&runner->arena, answer->limit);
     observe_waiting(runner, answer);
+    struct worker *worker = runner->worker;
     flight_runner_advance(runner,
                           &(struct flight_event){.kind = FLIGHT_EVENT_DENIED, .retry_ms = answer->retry_ms});
+    worker_take_early_turn(worker, answer->limit);
 }
 
 /* A grant means that there may be more room: the next that waits for each of these limits asks again. */

@@ -27,6 +27,7 @@ enum {
     TICKS_PER_TELLING = 20, /* jobs that wait without asking say why */
     TICKS_PER_POLL = 2,     /* of those who wait behind a full limit */
     POLLS_PER_TENANT = 4,   /* ... every tenant within 2 s: the ledger forgets who has not asked for 3 s */
+    EARLY_TURN_MS = 100,
     SOURCE_GRACE_MS = 10000,
     LEDGER_GRACE_MS = 5000,
     CUSTODY_GRACE_MS = 30000, /* for kills that E2B does not answer */
@@ -266,12 +267,30 @@ static void on_free(void *arg, const char *limits)
     worker_poke(worker);
 }
 
-/* Its own job may be gone: then another of ours asks, and tells whose turn it is instead. */
+static void put_early_turn(struct worker *worker, char *limit, char *tenant)
+{
+    free(worker->early_turn.limit);
+    free(worker->early_turn.tenant);
+    worker->early_turn.limit = limit;
+    worker->early_turn.tenant = tenant;
+    worker->early_turn.told_ms = loop_now_ms(worker->loop);
+}
+
 static void on_turn(void *arg, const char *limit, const char *tenant)
 {
     struct worker *worker = arg;
     if (!queue_free_tenant(worker->queue, limit, tenant))
-        queue_free_limit(worker->queue, limit, 1);
+        put_early_turn(worker, base_strdup(limit), base_strdup(tenant));
+    worker_poke(worker);
+}
+
+void worker_take_early_turn(struct worker *worker, const char *limit)
+{
+    if (!worker->early_turn.limit || strcmp(worker->early_turn.limit, limit) != 0)
+        return;
+    if (loop_now_ms(worker->loop) < worker->early_turn.told_ms + EARLY_TURN_MS)
+        (void)queue_free_tenant(worker->queue, limit, worker->early_turn.tenant);
+    put_early_turn(worker, NULL, NULL);
     worker_poke(worker);
 }
 
@@ -566,6 +585,7 @@ void worker_free(struct worker *worker)
     assert(worker->phase == WORKER_STOPPED);
     queue_free(worker->queue);
     intake_release(worker);
+    put_early_turn(worker, NULL, NULL);
     free(worker->properties);
     free(worker);
 }

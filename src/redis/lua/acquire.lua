@@ -178,7 +178,7 @@ for i, name in ipairs(limits) do
         if ahead >= free then
             put_waiter(name, mine)
             call('PEXPIRE', Q, 60000)
-            if first and first ~= mine and not is_told(first) then tell_turn(name, first) end
+            if first and first ~= mine and first.told == 0 then tell_turn(name, first) end
             return {'denied', name, used, used + free, 250}
         end
         if own[i] then registered[#registered + 1] = Q end
@@ -224,5 +224,8 @@ call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
 local P, born = L .. 'p:' .. permit, old_limits and {} or {'born', now}
 call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch, unpack(born))
 held[tenant] = nil
+if (unmet[class] or 0) > 0 then
+    unmet[class], unmet_all = unmet[class] - 1, unmet_all - 1 -- its place is one of those that were kept
+end
 for _, tell in ipairs(next_ones) do tell() end
 return {'granted', permit, attempt, crashes, wait, began}

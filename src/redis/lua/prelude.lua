@@ -96,7 +96,7 @@ end
 -- ---- Waiters: whose turn it is at a limit ----
 
 local FRESH = 3000 -- whoever has not asked for so long waits no more
-local TOLD = 100 -- whoever was told so lately is on its way
+local TOLD = 100 -- whoever was told so lately is on its way; who was told and did not come has no turn until it asks
 local held = {} -- by tenant; there are as many waiters of a tenant as workers have its jobs
 
 local function held_by(tenant)
@@ -114,7 +114,7 @@ local function put_waiter(limit, waiter)
          waiter.seen, waiter.told, waiter.weight, waiter.class))
 end
 
--- Those who wait at a limit, in no order; drops who is not there any more.
+-- Those who wait at a limit, in no order, but for those who did not come; drops who is not there any more.
 local function waiters_at(limit)
     local Q, waiters = L .. 'q:' .. limit, {}
     local q = call('HGETALL', Q)
@@ -126,15 +126,15 @@ local function waiters_at(limit)
         else
             local tenant, worker = string.match(q[i], '^(.*)|([^|]*)$')
             weight = tonumber(weight)
-            waiters[#waiters + 1] = {tenant = tenant, worker = worker, began = tonumber(began), seen = seen,
-                                     told = tonumber(told), weight = weight, class = class,
-                                     share = held_by(tenant) / weight}
+            told = tonumber(told)
+            if told == 0 or told > now - TOLD then
+                waiters[#waiters + 1] = {tenant = tenant, worker = worker, began = tonumber(began), seen = seen, told = told,
+                                         weight = weight, class = class, share = held_by(tenant) / weight}
+            end
         end
     end
     return waiters
 end
-
-local function is_told(waiter) return waiter.told > now - TOLD and waiter.told <= now end
 
 -- free_for: places by class, nil: any. nil: nobody may have one.
 local function first_of(waiters, free_for)
@@ -145,11 +145,11 @@ local function first_of(waiters, free_for)
     return first
 end
 
--- A place is free, and it is this waiter's: nobody else need ask.
+-- A place is free, and it is this waiter's: nobody else need ask. A hint that is refused undoes nothing.
 local function tell_turn(limit, waiter)
     waiter.told = now
     put_waiter(limit, waiter)
-    call('PUBLISH', L .. 'ev:' .. waiter.worker, 'turn ' .. limit .. ' ' .. waiter.tenant)
+    redis.pcall('PUBLISH', L .. 'ev:' .. waiter.worker, 'turn ' .. limit .. ' ' .. waiter.tenant)
 end
 
 -- One more place is free than those will take who have been told: they count as if they had theirs. Returns: whether
@@ -157,7 +157,7 @@ end
 local function tell_next(limit, waiters, free_for)
     local promised, untold = {}, {}
     for _, waiter in ipairs(waiters) do
-        if is_told(waiter) then
+        if waiter.told > 0 then
             promised[waiter.tenant] = (promised[waiter.tenant] or 0) + 1
         else
             untold[#untold + 1] = waiter

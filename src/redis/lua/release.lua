@@ -50,7 +50,11 @@ local function tell_waiters()
     if #queues == 0 or call('EXISTS', unpack(queues)) == 0 then return end
     for name in pairs(waiters) do waiters[name] = waiters_at(name) end
     for _, name in ipairs(freed) do
-        if not tell_next(name, waiters[name]) and #waiters[name] > 0 then tell_turn(name, first_of(waiters[name])) end
+        local first = not tell_next(name, waiters[name]) and first_of(waiters[name])
+        if first then
+            tell_turn(name, first)
+            first.share = first.share + 1 / first.weight
+        end
     end
 end
 

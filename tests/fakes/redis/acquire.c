@@ -166,6 +166,14 @@ static int64_t unmet_of(const struct asking *asking, const char *class)
     return 0;
 }
 
+static void count_unmet(struct asking *asking)
+{
+    asking->unmet_all = 0;
+    for (size_t i = 0; i < asking->acquire->limit_count; i++)
+        if (strncmp(asking->acquire->limits[i].name, "r:", 2) == 0)
+            asking->unmet_all += unmet_of(asking, asking->acquire->limits[i].name + 2);
+}
+
 static int64_t free_for(const struct asking *asking, const struct ledger_limit *limit, const char *class)
 {
     int64_t free = maximum_of(asking, limit) - store_used(asking->store, limit->name);
@@ -203,6 +211,8 @@ static int64_t rivals(const struct asking *asking, struct waiter *mine, const st
             store_waiter_free(waiter);
             continue;
         }
+        if (!store_may_come(waiter, asking->now_ms))
+            continue;
         size_t i = 0;
         while (i + 1 < MOST_CLASSES && classes[i].class && strcmp(classes[i].class, waiter->class) != 0)
             i++;
@@ -265,7 +275,7 @@ static bool pass_limits(struct asking *asking)
         if (maximum_of(asking, limit) > used && rivals(asking, &mine, limit, own, &first) < free)
             continue;
         wait_at(asking, limit->name, own, mine.since_ms);
-        if (first && !store_is_told(first, asking->now_ms))
+        if (first && first->told_ms == 0)
             store_tell_turn(asking->store, first, asking->now_ms);
         asking->answer->verdict = LEDGER_DENIED;
         asking->answer->limit = lend(asking, limit->name);
@@ -402,16 +412,14 @@ void store_acquire(struct store *store, const char *worker, const struct ledger_
     if (claim && ask_claim(&asking, claim))
         return;
     store_prune(store, now_ms);
-    for (size_t i = 0; i < acquire->limit_count; i++) {
-        const char *name = acquire->limits[i].name;
-        if (strncmp(name, "c:", 2) == 0)
-            asking.class = name + 2;
-        else if (strncmp(name, "r:", 2) == 0)
-            asking.unmet_all += unmet_of(&asking, name + 2);
-    }
+    for (size_t i = 0; i < acquire->limit_count; i++)
+        if (strncmp(acquire->limits[i].name, "c:", 2) == 0)
+            asking.class = acquire->limits[i].name + 2;
+    count_unmet(&asking);
     int64_t wait_ms = 0;
     if (!pass_limits(&asking) || !pass_rate(&asking, &wait_ms))
         return;
     grant(&asking, wait_ms);
+    count_unmet(&asking);
     tell_others(&asking);
 }

@@ -298,9 +298,9 @@ bool store_waits(const struct waiter *waiter, const char *limit, int64_t now_ms)
            waiter->seen_ms <= now_ms;
 }
 
-bool store_is_told(const struct waiter *waiter, int64_t now_ms)
+bool store_may_come(const struct waiter *waiter, int64_t now_ms)
 {
-    return waiter->told_ms > now_ms - STORE_TOLD_MS && waiter->told_ms <= now_ms;
+    return waiter->told_ms == 0 || waiter->told_ms > now_ms - STORE_TOLD_MS;
 }
 
 void store_tell_turn(const struct store *store, struct waiter *waiter, int64_t now_ms)
@@ -317,7 +317,7 @@ static int64_t promised_to(const struct store *store, const struct waiter *waite
     {
         const struct waiter *other = LIST_OBJECT(link, struct waiter, link);
         count += store_waits(other, waiter->limit, now_ms) && strcmp(other->tenant, waiter->tenant) == 0 &&
-                 store_is_told(other, now_ms);
+                 other->told_ms > 0 && store_may_come(other, now_ms);
     }
     return count;
 }
@@ -331,8 +331,7 @@ bool store_tell_next(const struct store *store, const char *limit,
     LIST_EACH(&store->waiters, link)
     {
         struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
-        if (!store_waits(waiter, limit, now_ms) || store_is_told(waiter, now_ms) ||
-            (may && !may(arg, waiter)))
+        if (!store_waits(waiter, limit, now_ms) || waiter->told_ms > 0 || (may && !may(arg, waiter)))
             continue;
         double share = share_of(store, waiter, promised_to(store, waiter, now_ms));
         if (first && !precedes(share, waiter, first_share, first))

@@ -277,7 +277,8 @@ static void tell_first(struct store *store, const char *limit, int64_t now_ms)
     LIST_EACH(&store->waiters, link)
     {
         struct waiter *waiter = LIST_OBJECT(link, struct waiter, link);
-        if (store_waits(waiter, limit, now_ms) && (!first || store_ranks_before(store, waiter, first)))
+        if (store_waits(waiter, limit, now_ms) && store_may_come(waiter, now_ms) &&
+            (!first || store_ranks_before(store, waiter, first)))
             first = waiter;
     }
     if (first)

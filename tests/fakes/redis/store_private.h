@@ -61,7 +61,7 @@ bool store_is_alive(const struct store *store, const char *worker, int64_t now_m
 void store_waiter_free(struct waiter *waiter);
 bool store_ranks_before(const struct store *store, const struct waiter *waiter, const struct waiter *other);
 bool store_waits(const struct waiter *waiter, const char *limit, int64_t now_ms);
-bool store_is_told(const struct waiter *waiter, int64_t now_ms);
+bool store_may_come(const struct waiter *waiter, int64_t now_ms); /* else it was told, and did not come */
 void store_tell_turn(const struct store *store, struct waiter *waiter, int64_t now_ms);
 /* The first of those who have not been told, and of whom `may` (NULL: nobody is asked) is
  * true; who has been told counts as having a place. Returns: whether there is one. */

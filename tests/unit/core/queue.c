@@ -196,33 +196,38 @@ static void a_poll_frees_one_of_every_limit(void **state)
     queue_free(queue);
 }
 
+/* However heavy others are: a weight is for places, and a poll gives none. */
 static void after_as_many_polls_every_tenant_has_asked(void **state)
 {
     (void)state;
-    enum { COUNT = 9, SHARE = 4 };
-    struct queue_entry entries[COUNT];
+    enum { COUNT = 9, EACH = 3, SHARE = 4 };
+    struct queue_entry entries[COUNT * EACH];
     char names[COUNT][4];
-    bool has_asked[COUNT] = {false};
     struct queue *queue = queue_new();
-    for (size_t i = 0; i < COUNT; i++) {
-        (void)snprintf(names[i], sizeof names[i], "%zu", i);
-        entries[i] = entry_of(names[i], i % 2 ? PRIORITY_STANDARD : PRIORITY_BATCH, 1);
+    for (size_t i = 0; i < COUNT * EACH; i++) {
+        size_t tenant = i % COUNT;
+        (void)snprintf(names[tenant], sizeof names[tenant], "%zu", tenant);
+        entries[i] =
+            entry_of(names[tenant], tenant % 2 ? PRIORITY_STANDARD : PRIORITY_BATCH, tenant < 6 ? 1000 : 1);
         queue_push(queue, &entries[i]);
     }
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < COUNT * EACH; i++)
         queue_set_aside(queue, queue_pop(queue), "g");
-    for (size_t polls = 0; polls < SHARE; polls++) {
-        struct queue_entry *asking[COUNT];
-        size_t count = 0;
-        queue_poll(queue, SHARE);
-        assert_int_equal(queue_ready_count(queue), 1 + 2); /* a quarter of four and of five */
-        while ((asking[count] = queue_pop(queue)))
-            has_asked[asking[count++] - entries] = true;
-        for (size_t i = 0; i < count; i++)
-            queue_set_aside(queue, asking[i], "g");
+    for (size_t round = 0; round < 20; round++) {
+        bool has_asked[COUNT] = {false};
+        for (size_t polls = 0; polls < SHARE; polls++) {
+            struct queue_entry *asking[COUNT];
+            size_t count = 0;
+            queue_poll(queue, SHARE);
+            assert_int_equal(queue_ready_count(queue), 1 + 2); /* a quarter of four and of five */
+            while ((asking[count] = queue_pop(queue)))
+                has_asked[(size_t)(asking[count++] - entries) % COUNT] = true;
+            for (size_t i = 0; i < count; i++)
+                queue_set_aside(queue, asking[i], "g");
+        }
+        for (size_t i = 0; i < COUNT; i++)
+            assert_true(has_asked[i]);
     }
-    for (size_t i = 0; i < COUNT; i++)
-        assert_true(has_asked[i]);
     queue_free_limit(queue, "g", SIZE_MAX);
     drain(queue);
 }

@@ -1,6 +1,7 @@
 /* Limits, shares and bounds: who waits, who is woken, what is not pulled. */
 #include "unit/worker/world.h"
 
+#include "fakes/redis/ledger_inside.h"
 #include "test.h"
 
 static void submit_many(struct world *world, int count, const char *code, const char *fields)
@@ -44,8 +45,6 @@ static void forty_jobs_share_two_places_of_two_workers(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
-/* A place that is free goes to whoever is first by the ledger's rank, at once: not when that one asks of
- * itself, a quarter of a second later. */
 /* A place that is free is told to one waiter: the more workers there are, the more would ask for nothing. */
 static void few_ask_for_a_place_that_one_of_them_may_have(void **state)
 {
@@ -68,6 +67,8 @@ static void few_ask_for_a_place_that_one_of_them_may_have(void **state)
     world_close(world, WORLD_CLEAN);
 }
 
+/* A place that is free goes to whoever is first by the ledger's rank, at once: not when that one asks of
+ * itself, a quarter of a second later. */
 static void tenants_take_turns_at_two_places_without_a_pause(void **state)
 {
     struct world *world = *state;
@@ -108,6 +109,27 @@ static void jobs_behind_others_that_leave_get_their_turn(void **state)
     world_expect(world, "left", "succeeded", "");
     kafka_world_assign(world_source(world, 0), WORLD_TOPIC, 1);
     assert_true(world_settle(world, 60000));
+    world_close(world, WORLD_CLEAN);
+}
+
+/* On another connection than the answer: it may come first. */
+static void a_turn_that_overtakes_its_denial_is_not_lost(void **state)
+{
+    struct world *world = *state;
+    world->config.limit_global = 1;
+    world_start(world, 0);
+    world_submit_to(world, 0, "first", "sleep 60000", NULL);
+    world_run(world, 1000);
+    const struct ledger *ledger = LIST_OBJECT(fake_redis_ledgers(world->redis)->next, struct ledger, link);
+    int64_t asked = fake_redis_count(world->redis);
+    world_submit_to(world, 1, "second", "print x", NULL);
+    for (int i = 0; i < 1000 && fake_redis_count(world->redis) == asked; i++)
+        world_run(world, 1);
+    assert_int_equal(fake_redis_count(world->redis), asked + 1); /* denied, and the answer on its way */
+    ledger->options.events.on_turn(ledger->options.events.arg, "g", "default");
+    world_run(world, 20);
+    assert_int_equal(fake_redis_count(world->redis), asked + 2);
+    assert_true(world_settle(world, 120000));
     world_close(world, WORLD_CLEAN);
 }
 
@@ -229,6 +251,7 @@ int main(void)
         WORLD_TEST(tenants_take_turns_at_two_places_without_a_pause),
         WORLD_TEST(forty_jobs_share_two_places_of_two_workers),
         WORLD_TEST(jobs_behind_others_that_leave_get_their_turn),
+        WORLD_TEST(a_turn_that_overtakes_its_denial_is_not_lost),
         WORLD_TEST(a_place_that_is_freed_silently_is_found_by_polling),
         WORLD_TEST(creates_are_booked_one_per_second),
         WORLD_TEST(a_tenants_own_limit_does_not_hold_back_another),
