@@ -365,10 +365,10 @@ static void note_name(const void *node, VISIT visit, void *arg)
  * comes, it only asks. */
 static struct queue_entry *line_poll(struct queue *queue, struct line *line)
 {
-    struct lane *longest = NULL;
-    for (size_t i = 0; i < line->queue.count; i++) {
+    struct lane *longest = CONTAINER_OF(heap_first(&line->queue), struct lane, node);
+    for (size_t i = 1; i < line->queue.count; i++) {
         struct lane *lane = CONTAINER_OF(line->queue.nodes[i], struct lane, node);
-        if (!longest || lane->polled < longest->polled)
+        if (lane->polled < longest->polled)
             longest = lane;
     }
     longest->polled = queue->polls++;

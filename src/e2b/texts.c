@@ -57,6 +57,7 @@ static struct shared_text *add(struct texts *texts, const char *text, size_t len
     shared->length = length;
     shared->text = base_strndup(text, length);
     shared->json = buffer_bytes(&json);
+    list_push_front(&texts->items, &shared->link);
     texts->count++;
     return shared;
 }
@@ -77,12 +78,14 @@ static void drop_oldest(struct texts *texts)
 struct shared_text *texts_use(struct texts *texts, const char *text, size_t length)
 {
     struct shared_text *shared = find(texts, text, length);
-    if (!shared && texts->count >= KEPT)
-        drop_oldest(texts);
-    if (!shared)
+    if (!shared) {
+        if (texts->count >= KEPT)
+            drop_oldest(texts);
         shared = add(texts, text, length);
-    link_remove(&shared->link);
-    list_push_front(&texts->items, &shared->link);
+    } else if (texts->items.next != &shared->link) {
+        link_remove(&shared->link);
+        list_push_front(&texts->items, &shared->link);
+    }
     shared->users++;
     shared->uses++;
     return shared;
