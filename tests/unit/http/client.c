@@ -131,6 +131,14 @@ static void answers_with_headers_and_keeps_the_connection(void **state)
     world_free(world);
 }
 
+static void expect_one_agent(const struct world *world)
+{
+    const char *agent = strstr(world->head.data, "User-Agent: ");
+    assert_non_null(agent);
+    assert_int_equal(strncmp(agent, "User-Agent: tester/1\r\n", strlen("User-Agent: tester/1\r\n")), 0);
+    assert_null(strstr(agent + 1, "User-Agent"));
+}
+
 static void names_its_agent_once_and_never_asks_for_leave(void **state)
 {
     (void)state;
@@ -145,10 +153,7 @@ static void names_its_agent_once_and_never_asks_for_leave(void **state)
         start(world, &requests[i]);
         run_until(world, "[404 sent body sort]");
         buffer_clear(&world->story);
-        const char *agent = strstr(world->head.data, "User-Agent: ");
-        assert_non_null(agent);
-        assert_int_equal(strncmp(agent, "User-Agent: tester/1\r\n", strlen("User-Agent: tester/1\r\n")), 0);
-        assert_null(strstr(agent + 1, "User-Agent"));
+        expect_one_agent(world);
         assert_null(strstr(world->head.data, "Expect"));
     }
     world_free(world);
@@ -177,13 +182,31 @@ static void goes_through_the_proxy_of_the_environment(void **state)
         struct world *world = world_new(&(struct http_client_options){0});
         http_client_close(world->client, on_nothing, world);
         setenv(names[i], server_url(world->server), /* overwrite= */ 1);
-        world->client = http_client_new(world->loop, &(struct http_client_options){0});
+        world->client = http_client_new(world->loop, &(struct http_client_options){.user_agent = "tester/1"});
         world->answer = server_says(404, "X-Kind: sort\r\n", "body");
         start(world, &(struct http_request){.url = "http://nowhere.invalid/x", .timeout_ms = 5000});
         run_until(world, "[404 sent body sort]");
+        expect_one_agent(world);
         unsetenv(names[i]);
         world_free(world);
     }
+}
+
+/* Some let nobody through who does not say what it is. */
+static void a_proxy_is_told_the_agent_before_a_tunnel(void **state)
+{
+    (void)state;
+    struct world *world = world_new(&(struct http_client_options){0});
+    http_client_close(world->client, on_nothing, world);
+    setenv("https_proxy", server_url(world->server), /* overwrite= */ 1);
+    world->client = http_client_new(world->loop, &(struct http_client_options){.user_agent = "tester/1"});
+    world->answer = server_says(403, "X-Kind: sort\r\n", "body");
+    start(world, &(struct http_request){.url = "https://nowhere.invalid/x", .timeout_ms = 5000});
+    run_until(world, "[0 failed  -]2");
+    assert_int_equal(strncmp(world->head.data, "CONNECT ", strlen("CONNECT ")), 0);
+    expect_one_agent(world);
+    unsetenv("https_proxy");
+    world_free(world);
 }
 
 static void follows_no_redirect(void **state)
@@ -380,6 +403,7 @@ int main(void)
         cmocka_unit_test(names_its_agent_once_and_never_asks_for_leave),
         cmocka_unit_test(a_url_without_a_host_is_none),
         cmocka_unit_test(goes_through_the_proxy_of_the_environment),
+        cmocka_unit_test(a_proxy_is_told_the_agent_before_a_tunnel),
         cmocka_unit_test(follows_no_redirect),
         cmocka_unit_test(speaks_http_only),
         cmocka_unit_test(silence_ends_it_and_a_pause_is_no_silence),
