@@ -1,5 +1,8 @@
-# Writes OUT: the scripts NAMES of the folder LUA as C strings, each behind the common prelude, with its SHA-1.
+# Writes OUT: the scripts NAMES of the folder LUA as C strings, each behind the common prelude, those of WAITING behind
+# waiters.lua, too, with their SHA-1.
 # Run with cmake -P when a script changes.
+cmake_minimum_required(VERSION 3.25)
+
 function(c_string text ret)
     string(REPLACE "\\" "\\\\" text "${text}")
     string(REPLACE "\"" "\\\"" text "${text}")
@@ -8,10 +11,14 @@ function(c_string text ret)
 endfunction()
 
 file(READ "${LUA}/prelude.lua" prelude)
+file(READ "${LUA}/waiters.lua" waiters)
 set(body "")
 foreach(name IN LISTS NAMES)
     file(READ "${LUA}/${name}.lua" own)
     set(text "${prelude}${own}")
+    if(name IN_LIST WAITING)
+        set(text "${prelude}${waiters}${own}")
+    endif()
     string(SHA1 sha1 "${text}")
     c_string("${text}" literal)
     string(TOUPPER "${name}" upper)

@@ -26,11 +26,9 @@ static bool is_plain(uint64_t word)
     return !(borrowed & highs);
 }
 
-/* The same, and ASCII: then none of the bytes has a highest bit of its own. */
 static bool is_plain_ascii_word(uint64_t word)
 {
-    uint64_t quotes = word ^ '"' * ones, slashes = word ^ '\\' * ones;
-    return !((word | (word - 0x20 * ones) | (quotes - ones) | (slashes - ones)) & highs);
+    return !(word & highs) && is_plain(word);
 }
 
 static bool needs_escape(unsigned char byte)

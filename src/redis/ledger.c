@@ -16,7 +16,7 @@ static void set_state(struct ledger *ledger, enum ledger_state state, const char
     if (ledger->is_closing || (ledger->state == state && strcmp(ledger->why, why) == 0))
         return;
     ledger->state = state;
-    snprintf(ledger->why, sizeof ledger->why, "%s", why);
+    base_copy_text(ledger->why, sizeof ledger->why, why);
     if (state == LEDGER_READY)
         log_debug(ledger->options.log, "ledger.epoch", LOG_TEXT("epoch", pulse_epoch(ledger->pulse)));
     if (ledger->options.events.on_state)

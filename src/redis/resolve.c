@@ -62,7 +62,7 @@ struct resolve *resolve_new(struct loop *loop, const char *host, unsigned turn, 
     *resolve = (struct resolve){.loop = loop, .host = base_strdup(host), .turn = turn, .fn = fn, .arg = arg};
     unsigned char binary[sizeof(struct in6_addr)];
     if (inet_pton(AF_INET, host, binary) == 1 || inet_pton(AF_INET6, host, binary) == 1) {
-        snprintf(resolve->address, sizeof resolve->address, "%s", host);
+        base_copy_text(resolve->address, sizeof resolve->address, host);
         loop_defer(loop, &resolve->task, on_looked_up, resolve);
     } else {
         loop_work(loop, look_up, on_looked_up, resolve);

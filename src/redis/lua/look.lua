@@ -20,7 +20,7 @@ local function look_at_waiters()
         local q = call('HGETALL', L .. 'q:' .. name)
         for i = 1, #q, 2 do
             local since, seen = string.match(q[i + 1], '^(%d+):(%d+):')
-            if string.match(q[i], '^(.*)|') == tenant and seen and tonumber(seen) >= now - 3000 and
+            if string.match(q[i], '^(.*)|') == tenant and seen and tonumber(seen) >= now - FRESH and
                 (waits_at == '' or now - tonumber(since) > waits or
                  (now - tonumber(since) == waits and tonumber(seen) > last_seen)) then
                 waits_at, waits, last_seen = name, math.max(0, now - tonumber(since)), tonumber(seen)

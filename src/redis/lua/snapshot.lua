@@ -27,7 +27,7 @@ for _, name in ipairs(order) do
     end
     for _, entry in ipairs(call('HVALS', L .. 'q:' .. name)) do
         local seen = string.match(entry, '^%d+:(%d+):')
-        if seen and tonumber(seen) >= now - 3000 then waiters = waiters + 1 end
+        if seen and tonumber(seen) >= now - FRESH then waiters = waiters + 1 end
     end
     answer[#answer + 1] = {name, call('SCARD', L .. 'l:' .. name), max, waiters, math.max(0, now - oldest[name]), set, left}
 end
