@@ -554,6 +554,27 @@ static void a_sandbox_that_its_holder_asserts_without_a_claim_is_not_adopted(voi
     assert_int_equal(world_used(scene->world, "g"), 1);
 }
 
+/* A permit that was asserted without it would not name it: the reaper would find no claim that may still be
+ * adopted. */
+static void the_permit_of_an_adopted_run_names_its_job(void **state)
+{
+    struct scene *scene = *state;
+    (void)desk_ask(&scene->one, "acme/1", "p1");
+    (void)desk_bind(&scene->one, "acme/1", "p1");
+    desk_release(&scene->one, "p1", NULL, LEDGER_RELEASE_PERMIT);
+    world_save(scene->world);
+    scene_restore(scene);
+    assert_int_equal(say(&scene->two, listed("", "p1", "sandbox-1")), LEDGER_OK);
+    scene_open(scene);
+    world_end_hold(scene->world);
+    assert_int_equal(desk_ask(&scene->one, "acme/1", "p2")->verdict, LEDGER_ADOPT);
+    scene_lapse(scene, &scene->one);
+    assert_int_equal(desk_condemn(&scene->two, "p1"), LEDGER_SUPERSEDED_PERMIT); /* it is kept */
+    world_end_claim(scene->world, "acme/1");
+    assert_int_equal(desk_condemn(&scene->two, "p1"), LEDGER_OK);
+    assert_text(desk_look(&scene->two, "acme/1")->state, "idle");
+}
+
 /* It was cut off from Redis and not from E2B. */
 static void a_worker_that_comes_back_too_late_keeps_its_hands_off(void **state)
 {
@@ -860,6 +881,7 @@ int main(void)
         IN_SCENE(a_leader_that_was_faster_takes_nothing_from_an_owner),
         IN_SCENE(a_sandbox_that_its_holder_killed_meanwhile_is_released),
         IN_SCENE(a_sandbox_that_its_holder_asserts_without_a_claim_is_not_adopted),
+        IN_SCENE(the_permit_of_an_adopted_run_names_its_job),
         IN_SCENE(a_worker_that_comes_back_too_late_keeps_its_hands_off),
         IN_SCENE(a_claim_of_an_old_snapshot_is_taken_over_though_its_owner_lives),
         IN_SCENE(an_owner_takes_its_own_forgotten_claim_too),

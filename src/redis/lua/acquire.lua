@@ -72,7 +72,10 @@ if state == 'running' or state == 'sealed' then
         if not c.payload then call('HSET', J, 'payload', payload, 'origin', c.origin or origin) end
         if state == 'running' then
             -- The permit of a sealed claim keeps its name: its sandbox is for its old worker or the reaper to end.
-            if call('EXISTS', L .. 'p:' .. c.permit) == 1 then call('HSET', L .. 'p:' .. c.permit, 'worker', worker) end
+            -- job: a permit that was asserted without it would not lead the reaper to its claim.
+            if call('EXISTS', L .. 'p:' .. c.permit) == 1 then
+                call('HSET', L .. 'p:' .. c.permit, 'worker', worker, 'job', job)
+            end
             -- taken: nobody has begun since it was taken over last. The crash that was counted then is still this one.
             if c.owner ~= '' and c.owner ~= worker and not c.taken then
                 crashes = call('HINCRBY', J, 'crashes', 1)

@@ -60,8 +60,10 @@ static void take_over(struct asking *asking, struct claim *claim)
     claim->expires_ms = asking->now_ms + STORE_WEEK_MS;
     if (claim->state == CLAIM_RUNNING) {
         struct permit *permit = store_find_permit(asking->store, claim->permit);
-        if (permit)
+        if (permit) {
             store_put(&permit->worker, asking->worker);
+            store_put(&permit->job, claim->job);
+        }
         claim->crashes += is_crash;
         claim->is_counted = claim->is_counted || is_crash;
         if (claim->is_cancelled)
