@@ -1,6 +1,7 @@
 /* Connections: curl's multi interface driven by our loop, and the pool of easy handles. */
 #include "http/client.h"
 
+#include "http/curl_memory.h"
 #include "http/exchange.h"
 
 #include <assert.h>
@@ -403,12 +404,6 @@ int64_t http_client_connections(const struct http_client *client)
 
 /* ---- life cycle ---- */
 
-static void init_curl(void)
-{
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        base_die("curl_global_init failed");
-}
-
 /* curl would search the environment for every request: where it names none, once is enough. */
 static bool find_proxy(void)
 {
@@ -424,7 +419,7 @@ static bool find_proxy(void)
 struct http_client *http_client_new(struct loop *loop, const struct http_client_options *options)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT; /* the one global: curl's own */
-    pthread_once(&once, init_curl);
+    pthread_once(&once, curl_memory_init);
     struct http_client *client = base_alloc(sizeof *client);
     client->loop = loop;
     client->options = *options;

@@ -140,7 +140,7 @@ bool exchange_is_sent(const struct http_exchange *exchange)
 }
 
 /* curl 7.62 to 8.6 hold the buffer until the answer is whole, unless it is to have another size; later ones
- * have none. Should the request be repeated, they take another. */
+ * hold it as long as the handle: see curl_memory.h. Should the request be repeated, they take another. */
 void exchange_free_buffer(struct http_exchange *exchange)
 {
     curl_easy_setopt(exchange->easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);

@@ -473,13 +473,13 @@ struct worker *worker_new(const struct worker_options *options, struct error *re
     intake_init(worker);
     worker->queue = queue_new();
     (void)snprintf(worker->source_why, sizeof worker->source_why, "the consumer group was not joined yet");
+    open_e2b(worker); /* first: librdkafka begins libcurl, too, and the first decides on its memory */
     if (!open_ledger(worker, reterr) || !open_kafka(worker, reterr)) {
         worker->phase = WORKER_CLOSING;
         worker->is_abandoned = true;
         loop_timer_start(worker->loop, &worker->drain_timer, 0, close_opened, worker);
         return NULL;
     }
-    open_e2b(worker);
     worker->observe = observe_new(worker);
     worker->provider = provider_new(worker);
     worker->account = account_new(worker);

@@ -5,4 +5,5 @@ add_unit_test(e2b/slots BODIES ${e2b_bodies} SOURCES e2b/server.c e2b/world.c FO
 add_unit_test(e2b/sandboxes BODIES ${e2b_bodies} SOURCES e2b/server.c e2b/world.c FOREIGN ${e2b_foreign})
 add_unit_test(e2b/error BODIES ${e2b_bodies} FOREIGN ${e2b_foreign})
 add_unit_test(e2b/decoders BODIES ${e2b_bodies} FOREIGN ${e2b_foreign})
+add_unit_test(http/curl_memory BODIES http_client loop timers base FOREIGN PkgConfig::CURL)
 add_unit_test(http/client BODIES http_client loop timers base SOURCES e2b/server.c FOREIGN PkgConfig::UV PkgConfig::CURL)
