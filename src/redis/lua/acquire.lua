@@ -19,13 +19,13 @@ local tenant, weight, permit = A[6], tonumber(A[7]), A[8]
 local horizon, claim_life, rate, burst, warm = tonumber(A[9]), tonumber(A[10]), tonumber(A[11]), tonumber(A[12]), A[13]
 local own_place = A[14]
 
-local why, epoch, hold = not_ready()
+local why, epoch = not_ready()
 if why then return {'not_ready', why} end
 
 -- The claim.
 local J = L .. 'j:' .. job
-local c = fields(J, 'state', 'owner', 'permit', 'payload', 'origin', 'hop', 'cancel', 'until', 'sandbox', 'mode', 'plan',
-                 'attempt', 'crashes', 'run_until', 'taken', 'epoch', 'began', 'place')
+local record, c = call('HGETALL', J), {} -- of a new job it is empty, which costs less than to ask for each field
+for i = 1, #record, 2 do c[record[i]] = record[i + 1] end
 local state, attempt, crashes = c.state, tonumber(c.attempt or 0), tonumber(c.crashes or 0)
 local began = c.began and 1 or 0
 
@@ -42,8 +42,7 @@ end
 
 if c.payload and c.payload ~= payload then return {'conflict'} end
 if state == 'done' then
-    local d = call('HMGET', J, 'status', 'origin', 'partition', 'offset')
-    return {'done', d[1] or '', d[2] or '', tonumber(d[3] or -1), tonumber(d[4] or -1)}
+    return {'done', c.status or '', c.origin or '', tonumber(c.partition or -1), tonumber(c.offset or -1)}
 end
 if state == 'parked' and hop < tonumber(c.hop or 0) then return {'stale'} end
 if state == 'running' or state == 'sealed' then
@@ -63,6 +62,7 @@ if state == 'running' or state == 'sealed' then
     else
         -- hold stands above all else: in an outage for everybody leases lapse and the ends of living claims pass.
         local is_over = c.epoch ~= epoch or tonumber(c['until']) <= now
+        local hold = tonumber(call('HGET', L .. 'led', 'hold') or 0)
         if c.owner ~= '' and (now < hold or (not is_over and (c.owner == worker or is_alive(c.owner)))) then
             call('HSET', J, 'watch', 1)
             return {'elsewhere', c.owner}
@@ -92,7 +92,7 @@ if c.cancel then return {'cancelled'} end
 while true do
     local old = call('ZRANGEBYSCORE', L .. 'p', '-inf', now, 'LIMIT', 0, 100)
     if #old == 0 then break end
-    for _, id in ipairs(old) do drop(id) end
+    drop(old)
 end
 
 local old_limits
@@ -102,33 +102,36 @@ if warm ~= '' then
     old_limits = p[2]
 end
 
-local function values(hash, names)
-    return #names > 0 and call('HMGET', L .. hash, unpack(names)) or {}
+local named, maxima = {}, {}
+for i = 15, #A, 2 do
+    named[#named + 1] = A[i]
+    maxima[A[i]] = tonumber(A[i + 1])
 end
 
--- An operator's value replaces the caller's; a cut lowers either until its end.
-local named, maxima = {}, {}
-for i = 15, #A, 2 do named[#named + 1] = A[i] end
-local replaced, cuts = values('lim', named), values('cut', named)
-for i, limit in ipairs(named) do
-    local asked = tonumber(A[14 + 2 * i])
-    local max = tonumber(replaced[i] or asked) or asked
-    if cuts[i] then
-        local to, ends = string.match(cuts[i], '^(%d+):(%d+)$')
-        if ends and tonumber(ends) > now then max = math.min(max, tonumber(to)) else call('HDEL', L .. 'cut', limit) end
+-- An operator's value replaces the caller's; a cut lowers either until its end. Most ledgers have neither.
+local is_tuned = call('EXISTS', L .. 'lim', L .. 'cut', L .. 'rate') > 0
+if is_tuned and #named > 0 then
+    local replaced, cuts = call('HMGET', L .. 'lim', unpack(named)), call('HMGET', L .. 'cut', unpack(named))
+    for i, limit in ipairs(named) do
+        local max = tonumber(replaced[i]) or maxima[limit]
+        if cuts[i] then
+            local to, ends = string.match(cuts[i], '^(%d+):(%d+)$')
+            if ends and tonumber(ends) > now then max = math.min(max, tonumber(to)) else call('HDEL', L .. 'cut', limit) end
+        end
+        maxima[limit] = max
     end
-    maxima[limit] = max
 end
 
 local limits, class, unmet, unmet_all = {}, '', {}, 0
-for _, limit in ipairs(named) do
-    local kind, name = string.sub(limit, 1, 2), string.sub(limit, 3)
+for i = 1, #named do
+    local limit, kind = named[i], string.sub(named[i], 1, 2)
     if kind == 'r:' then
+        local name = string.sub(limit, 3)
         unmet[name] = math.max(0, maxima[limit] - call('SCARD', L .. 'l:c:' .. name))
         unmet_all = unmet_all + unmet[name]
     else
         limits[#limits + 1] = limit
-        if kind == 'c:' then class = name end
+        if kind == 'c:' then class = string.sub(limit, 3) end
     end
 end
 
@@ -154,21 +157,24 @@ end
 
 local me = tenant .. '|' .. worker
 local queues = {}
-for i, limit in ipairs(limits) do queues[i] = L .. 'q:' .. limit end
+for i = 1, #limits do queues[i] = L .. 'q:' .. limits[i] end
 local is_queue = #queues > 0 and call('EXISTS', unpack(queues)) > 0
-local own, since = {}, now
+local own, since, mine = {}, now, nil
 for i, Q in ipairs(is_queue and queues or {}) do
     own[i] = call('HGET', Q, me)
     local began, seen = string.match(own[i] or '', '^(%d+):(%d+):')
     if seen and tonumber(seen) >= now - FRESH then since = math.min(since, tonumber(began)) end
 end
 
-local mine = {tenant = tenant, worker = worker, began = since, seen = now, told = 0, weight = weight, class = class}
-mine.share = is_queue and held_by(tenant) / weight or 0
 local registered, next_ones = {}, {}
-for i, name in ipairs(limits) do
-    if warm == '' or call('SISMEMBER', L .. 'l:' .. name, warm) == 0 then
-        local max, used, Q = maxima[name], call('SCARD', L .. 'l:' .. name), queues[i]
+for i = 1, #limits do
+    local name, Q = limits[i], queues[i]
+    local max, used = maxima[name], call('SCARD', L .. 'l:' .. name)
+    -- Nobody waits, and there is a place: most askings. A sandbox that is there already has its own.
+    local is_plain = not is_queue and unmet_all == 0 and max > used
+    if not is_plain and (warm == '' or call('SISMEMBER', L .. 'l:' .. name, warm) == 0) then
+        mine = mine or {tenant = tenant, worker = worker, began = since, seen = now, told = 0, weight = weight, class = class,
+                        share = is_queue and held_by(tenant) / weight or 0}
         local function free_for(its_class)
             if name ~= 'g' then return max - used end
             return max - (unmet_all - (unmet[its_class] or 0)) - used
@@ -195,7 +201,7 @@ end
 
 -- The bucket books: first come, first served, and nobody polls for a wait below a second.
 local wait = 0
-if warm == '' then
+if warm == '' and (is_tuned or rate > 0) then
     local r = call('HMGET', L .. 'rate', 'tat', 'milli', 'cut', 'rest')
     if r[2] then -- halved by a 429 once; 10 % come back every 10 s
         local back = tonumber(r[2]) * 1.1 ^ math.floor((now - tonumber(r[3])) / 10000)
@@ -207,9 +213,8 @@ if warm == '' then
     wait = math.max(0, math.ceil(tat - now - at_once))
     if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
     if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
-else
-    permit = warm
 end
+if warm ~= '' then permit = warm end
 
 for _, Q in ipairs(registered) do call('HDEL', Q, me) end
 attempt = attempt + 1
@@ -217,12 +222,15 @@ call('HSET', J, 'state', 'running', 'owner', worker, 'permit', permit, 'payload'
      'attempt', attempt, 'until', now + wait + claim_life, 'epoch', epoch)
 if state then call('HDEL', J, 'sandbox', 'mode', 'plan', 'run_until', 'taken', 'counted', 'followed') end
 call('PEXPIRE', J, WEEK)
-local all, has = old_limits and {old_limits} or {}, {}
-for name in string.gmatch(old_limits or '', '%S+') do has[name] = true end
-for _, limit in ipairs(limits) do
-    if not has[limit] then all[#all + 1] = limit end
-    call('SADD', L .. 'l:' .. limit, permit)
+local all, has = limits, {}
+if old_limits then
+    all = {old_limits}
+    for name in string.gmatch(old_limits, '%S+') do has[name] = true end
+    for _, limit in ipairs(limits) do
+        if not has[limit] then all[#all + 1] = limit end
+    end
 end
+for i = 1, #limits do call('SADD', L .. 'l:' .. limits[i], permit) end
 call('ZADD', L .. 'p', 'GT', now + wait + horizon, permit)
 local P, born = L .. 'p:' .. permit, old_limits and {} or {'born', now}
 call('HSET', P, 'worker', worker, 'job', job, 'limits', table.concat(all, ' '), 'epoch', epoch, unpack(born))

@@ -39,7 +39,7 @@ if permit ~= '' then
         if not has[name] then names[#names + 1] = name end
         has[name] = true
     end
-    if p.worker then drop(permit) end
+    if p.worker then drop({permit}) end
     for _, name in ipairs(names) do call('SADD', L .. 'l:' .. name, permit) end
     call('ZADD', L .. 'p', horizon, permit)
     call('HSET', P, 'worker', owner, 'job', job ~= '' and job or not is_mine and p.job or '', 'limits',

@@ -11,7 +11,7 @@ local worker, job, permit, sandbox, mode, plan = A[1], A[2], A[3], A[4], A[5], A
 local why, epoch = not_ready()
 if why then return 'not_ready' end
 local J, P = L .. 'j:' .. job, L .. 'p:' .. permit
-local c = call('HMGET', J, 'state', 'owner', 'permit', 'counted', 'crashes', 'followed')
+local c = call('HMGET', J, 'state', 'owner', 'permit', 'taken', 'crashes')
 local is_mine = c[2] == worker and c[3] == permit and (c[1] == 'running' or c[1] == 'sealed')
 local has_permit = call('HGET', P, 'worker') == worker
 if has_permit then
@@ -23,10 +23,12 @@ if not has_permit then return 'superseded' end
 if c[1] == 'running' then
     call('HSET', J, 'sandbox', sandbox, 'mode', mode, 'plan', plan, 'until', now + tonumber(A[8]), 'run_until',
          now + tonumber(A[9]), 'epoch', epoch)
-    call('HDEL', J, 'taken', 'counted', 'followed') -- from now on whoever dies may have died of it
-    if A[10] == '1' and (c[4] or c[6]) then
-        call('HSET', J, 'crashes', math.max(0, tonumber(c[5] or 0) - 1))
-    elseif c[4] or c[6] then
+    local counted = c[5] and call('HMGET', J, 'counted', 'followed') or {} -- neither is there without a count of crashes
+    local is_counted = counted[1] or counted[2]
+    if is_counted or c[4] then call('HDEL', J, 'taken', 'counted', 'followed') end -- from now on whoever dies may have died of it
+    if is_counted and A[10] == '1' then
+        call('HSET', J, 'crashes', math.max(0, tonumber(c[5]) - 1))
+    elseif is_counted then
         call('HSET', J, 'followed', 1)
     end
 end

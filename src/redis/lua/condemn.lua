@@ -7,12 +7,13 @@
 -- with the answer, and the claim freed, so that nobody adopts what is about to be killed. And a run that is begun a second
 -- time where that is forbidden: that it had a sandbox (began) is remembered, the sandbox is not.
 local worker, permit = A[1], A[2]
-local why, _, hold = not_ready()
+local why = not_ready()
 if why then return 'not_ready' end
 local P = L .. 'p:' .. permit
 local p = fields(P, 'worker', 'job', 'condemned')
 if not p.worker then return 'kill' end
 if p.condemned and p.worker == worker then return 'kill' end -- the answer was lost
+local hold = tonumber(call('HGET', L .. 'led', 'hold') or 0)
 if p.worker ~= '' and (now < hold or is_alive(p.worker)) then return 'keep' end
 local J = L .. 'j:' .. (p.job or '')
 local c = fields(J, 'state', 'owner', 'permit', 'until', 'sandbox', 'taken')

@@ -6,14 +6,15 @@
 -- owner learns by its seal that it is too late, and no second result is published.
 local function done(job, status, partition, offset, ttl)
     local J = L .. 'j:' .. job
-    local c = call('HMGET', J, 'state', 'status', 'watch')
+    local c = call('HMGET', J, 'state', 'status', 'payload', 'origin', 'watch')
     if c[1] == 'done' then return end
     if status == '' then status = c[2] or '' end
-    call('HSET', J, 'state', 'done', 'status', status, 'partition', partition, 'offset', offset)
-    call('DEL', L .. 'o:' .. job)
-    call('HDEL', J, 'owner', 'permit', 'sandbox', 'mode', 'plan', 'until', 'run_until', 'hop', 'attempt', 'crashes',
-         'cancel', 'taken', 'counted', 'epoch', 'began', 'place', 'moved', 'watch')
-    if c[3] then call('PUBLISH', L .. 'ev', 'done ' .. job) end
+    local kept = {}
+    if c[3] then kept = {'payload', c[3]} end
+    if c[4] then kept[#kept + 1], kept[#kept + 2] = 'origin', c[4] end
+    call('DEL', J, L .. 'o:' .. job) -- cheaper than HDEL of all that a claim may have
+    call('HSET', J, 'state', 'done', 'status', status, 'partition', partition, 'offset', offset, unpack(kept))
+    if c[5] then call('PUBLISH', L .. 'ev', 'done ' .. job) end
     call('PEXPIRE', J, ttl)
 end
 for i = 1, #A, 5 do done(A[i], A[i + 1], A[i + 2], A[i + 3], A[i + 4]) end

@@ -9,19 +9,20 @@ local LEASE = 30000
 local LATE = 120000 -- creates from before a loss are over: grant 10 s + deadline 30 s + late execution 75 s
 local AFTER = 110000 -- ... and of a worker so long after its lease: deadline + late execution
 local FRESH = 3000 -- whoever has not asked for so long waits no more
-local DAY = 86400000
-local WEEK = 7 * DAY -- a claim whose record nobody reads again: its worker died with the offset finished and `done` not sent
+-- Texts: Redis writes each number with printf.
+local DAY = '86400000'
+local WEEK = '604800000' -- a claim whose record nobody reads again: its worker died with the offset finished and `done` not sent
+local LONGER = '604860000'
 
 -- Nothing is granted, sealed or bound while the ledger is rebuilt, or while its clock stands unexplained: between
--- a jump of the clock and the next pulse every expiry in here may be wrong. Answers nil, or why not; and the epoch,
--- and until when nobody is taken over.
+-- a jump of the clock and the next pulse every expiry in here may be wrong. Answers nil, or why not; and the epoch.
 local function not_ready()
-    local led = call('HMGET', L .. 'led', 'state', 'clk', 'epoch', 'hold')
+    local led = call('HMGET', L .. 'led', 'state', 'clk', 'epoch')
     if not led[1] then return 'the ledger is new: no worker has pulsed yet' end
     if led[1] ~= 'ready' then return 'the ledger is being rebuilt' end
     local clk = tonumber(led[2])
     if now - clk > GAP or now < clk - 1000 then return 'no worker has pulsed for 10 s' end
-    return nil, led[3], tonumber(led[4] or 0)
+    return nil, led[3]
 end
 
 -- Fields of a hash, by name.
@@ -36,24 +37,28 @@ local function is_alive(worker)
     return ends and tonumber(ends) > now
 end
 
--- The only way out for a permit: all its records go together, so that every l: stays a subset of p. limits: as its
--- record has them, where the caller has read it.
-local function drop(permit, limits)
-    limits = limits or call('HGET', L .. 'p:' .. permit, 'limits')
-    if limits then
-        for name in string.gmatch(limits, '%S+') do call('SREM', L .. 'l:' .. name, permit) end
+-- The only way out for permits, some hundreds at most: all records go together, so that every l: stays a subset of p.
+-- limits: of each, as its record has them, where the caller has read it.
+local function drop(permits, limits)
+    local records, members = {}, {}
+    for i, permit in ipairs(permits) do
+        records[i] = L .. 'p:' .. permit
+        for name in string.gmatch(limits and limits[i] or call('HGET', records[i], 'limits') or '', '%S+') do
+            local those = members[name] or {}
+            members[name], those[#those + 1] = those, permit
+        end
     end
-    call('DEL', L .. 'p:' .. permit)
-    call('ZREM', L .. 'p', permit)
-    return limits or ''
+    for name, those in pairs(members) do call('SREM', L .. 'l:' .. name, unpack(those)) end
+    call('DEL', unpack(records))
+    call('ZREM', L .. 'p', unpack(permits))
 end
 
 -- A claim that somebody runs or publishes, and its bytes, which it never outlives: what was sealed would be lost.
 -- record: the bytes, where they are new.
 local function keep(job, record)
-    local O, ttl = L .. 'o:' .. job, WEEK + 60000
+    local O = L .. 'o:' .. job
     call('PEXPIRE', L .. 'j:' .. job, WEEK)
-    if record then call('SET', O, record, 'PX', ttl) else call('PEXPIRE', O, ttl) end
+    if record then call('SET', O, record, 'PX', LONGER) else call('PEXPIRE', O, LONGER) end
 end
 
 -- A claim that nobody runs any more, free for the next attempt, or for a copy of its record.

@@ -32,7 +32,7 @@ local is_known = call('EXISTS', L .. 'crew') == 1 or (led.fresh == '1' and liste
 if now - since < (is_known and QUIET or LATE) or count_missing() > 0 then return 'later' end
 
 for _, permit in ipairs(call('ZRANGE', L .. 'p', 0, -1)) do
-    if call('HGET', L .. 'p:' .. permit, 'epoch') ~= led.epoch then drop(permit) end
+    if call('HGET', L .. 'p:' .. permit, 'epoch') ~= led.epoch then drop({permit}) end
 end
 call('HSET', L .. 'led', 'state', 'ready', 'hold', now + LEASE)
 call('HDEL', L .. 'led', 'fresh', 'since', 'behind')

@@ -26,22 +26,22 @@ local function release_claim(permit, job, to, hop, ttl, is_uncounted)
     end
 end
 
-local freed = {} -- limits, once for each place
+local gone, limits, is_gone = {}, {}, {} -- permits, and their limits by the same places
 local function release_permit(permit)
     local p = call('HMGET', L .. 'p:' .. permit, 'worker', 'job', 'limits')
-    if not is_callers(p[1]) then return 0 end
+    if not is_callers(p[1]) or is_gone[permit] then return end
     if p[1] == '' and p[2] ~= '' then -- nor shall anybody adopt it
         local c = call('HMGET', L .. 'j:' .. p[2], 'state', 'owner', 'permit')
         if c[1] == 'running' and c[2] == '' and c[3] == permit then give_up(L .. 'j:' .. p[2], 'idle', DAY) end
     end
-    for name in string.gmatch(drop(permit, p[3]), '%S+') do freed[#freed + 1] = name end
-    return 1
+    gone[#gone + 1], limits[#gone + 1], is_gone[permit] = permit, p[3] or '', true
 end
 
 -- A waiter for each place. Where all have been told, there are more places than waiters: the first may have more jobs.
 local function tell_waiters()
-    local waiters, queues = {}, {}
-    for _, name in ipairs(freed) do
+    local waiters, queues, freed = {}, {}, {}
+    for name in string.gmatch(table.concat(limits, ' '), '%S+') do
+        freed[#freed + 1] = name -- once for each place
         if not waiters[name] then
             waiters[name] = {}
             queues[#queues + 1] = L .. 'q:' .. name
@@ -58,10 +58,12 @@ local function tell_waiters()
     end
 end
 
-local gone = 0
 for i = 2, #A, 7 do
     if A[i + 1] ~= '' then release_claim(A[i], A[i + 1], A[i + 2], A[i + 3], A[i + 4], A[i + 6] == '1') end
-    if A[i + 5] ~= '1' then gone = gone + release_permit(A[i]) end
+    if A[i + 5] ~= '1' then release_permit(A[i]) end
 end
-tell_waiters()
-return gone
+if #gone > 0 then
+    drop(gone, limits)
+    tell_waiters()
+end
+return #gone

@@ -23,8 +23,10 @@ elseif state == 'running' or state == 'sealed' then
     call('HSET', J, 'watch', 1)
     return 'elsewhere'
 end
-call('HSET', J, 'state', 'sealed', 'owner', worker, 'permit', permit, 'payload', payload, 'origin', c[5] or origin,
-     'status', status, 'until', now + tonumber(A[8]), 'epoch', epoch)
+call('HSET', J, 'state', 'sealed', 'status', status, 'until', now + tonumber(A[8]), 'epoch', epoch)
+if not is_mine or not c[4] or not c[5] then -- else they stand there
+    call('HSET', J, 'owner', worker, 'permit', permit, 'payload', payload, 'origin', c[5] or origin)
+end
 call('HDEL', J, 'taken', 'counted', 'place')
 -- Where the record stands in whose transaction the result will be; one that a copy took over has none: see moved.
 if A[9] ~= '' and not string.find(' ' .. (c[6] or '') .. ' ', ' ' .. A[9] .. ' ', 1, true) then
