@@ -1,4 +1,4 @@
-/* The ledger's operations: what is awaited, and what is sent in the background. */
+/* The ledger's operations: their words, and what their answers mean. */
 #include "redis/ledger_inside.h"
 
 #include <assert.h>
@@ -8,104 +8,9 @@ enum {
     IDLE_TTL_MS = 24 * 3600 * 1000,
     MOST_LIMITS = 64,
     LARGEST_RECORD_BYTES = 16 * 1024 * 1024,
-    BATCH_BYTES = 16 * 1024, /* some fifty: a script keeps everybody else waiting for as long as it runs */
 };
 
-/* ---- requests ---- */
-
-struct ledger_request *ledger_request_new(struct ledger *ledger, struct ledger_call *call,
-                                          enum script_name script, ledger_settle_fn settle,
-                                          struct command *command)
-{
-    assert(!call->request && !ledger->is_closing);
-    struct ledger_request *request = base_alloc(sizeof *request);
-    request->ledger = ledger;
-    request->call = call;
-    request->script = script;
-    request->settle = settle;
-    request->epoch = ledger_epoch(ledger);
-    call->request = request;
-    list_push_back(&ledger->requests, &request->link);
-    if (command)
-        command_script(command, script, ledger->prefix);
-    return request;
-}
-
-/* The slot is idle again before its owner hears of it, and may be used for the next call at once. */
-static struct ledger_call *request_leave(struct ledger_request *request)
-{
-    struct ledger_call *call = TAKE(request->call);
-    if (call)
-        call->request = NULL;
-    link_remove(&request->link);
-    return call;
-}
-
-static void request_end(struct ledger_request *request, const struct error *error,
-                        const struct redisReply *reply)
-{
-    struct ledger_call *call = request_leave(request);
-    request->settle(request, call, error, reply);
-    free(request->permit);
-    free(request);
-}
-
-static void on_fail_task(void *arg)
-{
-    struct ledger_request *request = arg;
-    request_end(request, &request->error, NULL);
-}
-
-static void fail_later(struct ledger_request *request)
-{
-    struct ledger *ledger = request->ledger;
-    (void)error_set(&request->error, ERROR_TRANSIENT, "redis", 0, "%s",
-                    ledger->why[0] != '\0' ? ledger->why : "the connection to Redis broke");
-    loop_defer(ledger->options.loop, &request->task, on_fail_task, request);
-}
-
-static void on_refuse_task(void *arg)
-{
-    struct ledger_request *request = arg;
-    struct ledger_call *call = request_leave(request);
-    if (call)
-        request->done.answer(call, NULL, LEDGER_NOT_NOW);
-    free(request->permit);
-    free(request);
-}
-
-void ledger_request_refuse(struct ledger_request *request)
-{
-    loop_defer(request->ledger->options.loop, &request->task, on_refuse_task, request);
-}
-
-static void on_reply(void *arg, const struct error *error, const struct redisReply *reply)
-{
-    request_end(arg, error, reply);
-}
-
-/* Whoever asks finds done what was said before. Bind and seal need not: they look at one claim and its own
- * permit, which only this worker could have let go of, and of a job that is done they hear later what they
- * would have heard now. */
-void ledger_request_send(struct ledger_request *request, struct command *command)
-{
-    struct ledger *ledger = request->ledger;
-    if (request->script != SCRIPT_BIND && request->script != SCRIPT_SEAL)
-        ledger_flush_batches(ledger);
-    struct bytes wire = command_format(command);
-    if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_reply, request))
-        fail_later(request);
-    free((void *)wire.data);
-}
-
-void ledger_requests_silence(struct ledger *ledger)
-{
-    LIST_EACH(&ledger->requests, link)
-    {
-        struct ledger_request *request = LIST_OBJECT(link, struct ledger_request, link);
-        (void)request_leave(request);
-    }
-}
+/* ---- answers that are a word ---- */
 
 static void on_word(struct ledger_request *request, struct ledger_call *call, const struct error *error,
                     const struct redisReply *reply)
@@ -165,73 +70,68 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
                     ledger_acquired_fn done)
 {
     assert(acquire->limit_count <= MOST_LIMITS && acquire->weight > 0);
-    struct command command = {0};
-    struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_ACQUIRE, on_acquired, &command);
+    struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_ACQUIRE, on_acquired, NULL);
+    struct command *command = ledger_group_join(&ledger->acquires, request);
     request->done.acquired = done;
-    command_text(&command, ledger->worker);
-    command_text(&command, acquire->job);
-    command_text(&command, acquire->payload);
-    command_text(&command, acquire->origin);
-    command_int(&command, acquire->hop);
-    command_text(&command, acquire->tenant);
-    command_int(&command, acquire->weight);
-    command_text(&command, acquire->permit);
-    command_int(&command, acquire->horizon_ms);
-    command_int(&command, acquire->until_ms);
-    command_int(&command, acquire->create_milli_per_s);
-    command_int(&command, acquire->create_burst);
-    command_text(&command, ""); /* not a warm permit */
-    command_text(&command, acquire->place);
+    command_text(command, acquire->job);
+    command_text(command, acquire->payload);
+    command_text(command, acquire->origin);
+    command_int(command, acquire->hop);
+    command_text(command, acquire->tenant);
+    command_int(command, acquire->weight);
+    command_text(command, acquire->permit);
+    command_int(command, acquire->horizon_ms);
+    command_int(command, acquire->until_ms);
+    command_int(command, acquire->create_milli_per_s);
+    command_int(command, acquire->create_burst);
+    command_text(command, ""); /* not a warm permit */
+    command_text(command, acquire->place);
+    command_int(command, (int64_t)acquire->limit_count);
     for (size_t i = 0; i < acquire->limit_count; i++) {
-        command_text(&command, acquire->limits[i].name);
-        command_int(&command, acquire->limits[i].max);
+        command_text(command, acquire->limits[i].name);
+        command_int(command, acquire->limits[i].max);
     }
-    ledger_request_send(request, &command);
 }
 
 void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct ledger_bind *bind,
                  ledger_answer_fn done)
 {
-    struct command command = {0};
-    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_BIND, done, &command);
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_BIND, done, NULL);
+    struct command *command = ledger_group_join(&ledger->binds, request);
     request->permit = base_strdup(bind->permit);
-    command_text(&command, ledger->worker);
-    command_text(&command, bind->job);
-    command_text(&command, bind->permit);
-    command_text(&command, bind->sandbox);
-    command_text(&command, bind->mode);
-    command_text(&command, bind->plan);
-    command_int(&command, bind->horizon_ms);
-    command_int(&command, bind->until_ms);
-    command_int(&command, bind->run_until_ms);
-    command_int(&command, bind->is_adoption ? 1 : 0);
-    ledger_request_send(request, &command);
+    command_text(command, bind->job);
+    command_text(command, bind->permit);
+    command_text(command, bind->sandbox);
+    command_text(command, bind->mode);
+    command_text(command, bind->plan);
+    command_int(command, bind->horizon_ms);
+    command_int(command, bind->until_ms);
+    command_int(command, bind->run_until_ms);
+    command_int(command, bind->is_adoption ? 1 : 0);
 }
 
 void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct ledger_seal *seal,
                  ledger_answer_fn done)
 {
     assert(seal->record.length <= LARGEST_RECORD_BYTES);
-    struct command command = {0};
-    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_SEAL, done, &command);
+    struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_SEAL, done, NULL);
+    struct command *command = ledger_group_join(&ledger->seals, request);
     request->permit = base_strdup(seal->permit);
-    command_text(&command, ledger->worker);
-    command_text(&command, seal->job);
-    command_text(&command, seal->permit);
-    command_text(&command, seal->payload);
-    command_text(&command, seal->origin);
-    command_text(&command, seal->status);
-    command_bytes(&command, seal->record);
-    command_int(&command, seal->until_ms);
-    command_text(&command, seal->place);
-    ledger_request_send(request, &command);
+    command_text(command, seal->job);
+    command_text(command, seal->permit);
+    command_text(command, seal->payload);
+    command_text(command, seal->origin);
+    command_text(command, seal->status);
+    command_bytes(command, seal->record);
+    command_int(command, seal->until_ms);
+    command_text(command, seal->place);
 }
 
 static void on_extended(void *arg, const struct error *error, enum ledger_answer answer)
 {
     struct ledger_request *request = arg;
     /* on_lost comes after this and takes the permit out of the set. */
-    struct ledger_call *call = request_leave(request);
+    struct ledger_call *call = ledger_request_leave(request);
     if (call)
         request->done.answer(call, error, answer);
     free(request);
@@ -251,7 +151,7 @@ void ledger_extend(struct ledger *ledger, struct ledger_call *call, const char *
     struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_PULSE, fail_extension, NULL);
     request->done.answer = done;
     if (!ledger->is_serving || !pulse_extend(ledger->pulse, permit, horizon_ms, on_extended, request))
-        fail_later(request);
+        ledger_request_fail(request);
 }
 
 void ledger_yield(struct ledger *ledger, struct ledger_call *call, const char *job, const char *permit,
@@ -417,49 +317,11 @@ void ledger_limit_set(struct ledger *ledger, struct ledger_call *call, const cha
 
 /* ---- in the background ---- */
 
-static void command_begin(struct ledger *ledger, struct command *command, enum script_name script)
-{
-    assert(!ledger->is_closing);
-    *command = (struct command){0};
-    command_script(command, script, ledger->prefix);
-}
-
-static void flush(struct ledger *ledger, struct batch *batch, const char *what)
-{
-    if (batch->count > 0)
-        background_add(ledger->background, what, command_format(&batch->command), batch->count);
-    batch->count = 0;
-}
-
-void ledger_flush_batches(struct ledger *ledger)
-{
-    flush(ledger, &ledger->dones, "done");
-    flush(ledger, &ledger->releases, "release");
-    loop_defer_cancel(ledger->options.loop, &ledger->batch_task);
-}
-
-static void on_batch_task(void *arg)
-{
-    ledger_flush_batches(arg);
-}
-
-/* One more in a batch. Returns: whether it is the first. */
-static bool batch_join(struct ledger *ledger, struct batch *batch, enum script_name script)
-{
-    if (batch->command.words.length > BATCH_BYTES)
-        ledger_flush_batches(ledger);
-    loop_defer(ledger->options.loop, &ledger->batch_task, on_batch_task, ledger);
-    if (batch->count++ > 0)
-        return false;
-    command_begin(ledger, &batch->command, script);
-    return true;
-}
-
 void ledger_done(struct ledger *ledger, const char *job, const char *status, int64_t partition,
                  int64_t offset, int64_t ttl_ms)
 {
     struct command *command = &ledger->dones.command;
-    (void)batch_join(ledger, &ledger->dones, SCRIPT_DONE);
+    (void)ledger_batch_join(ledger, &ledger->dones, SCRIPT_DONE);
     command_text(command, job);
     command_text(command, status);
     command_int(command, partition);
@@ -488,7 +350,7 @@ static void release_now(struct ledger *ledger, const char *what, const struct re
 {
     struct command command;
     ledger_flush_batches(ledger); /* what was said before comes before it */
-    command_begin(ledger, &command, SCRIPT_RELEASE);
+    ledger_command_begin(ledger, &command, SCRIPT_RELEASE);
     command_text(&command, ledger->worker);
     add_release(&command, release);
     background_add(ledger->background, what, command_format(&command), 1);
@@ -512,7 +374,7 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
         return;
     }
     struct command *command = &ledger->releases.command;
-    if (batch_join(ledger, &ledger->releases, SCRIPT_RELEASE))
+    if (ledger_batch_join(ledger, &ledger->releases, SCRIPT_RELEASE))
         command_text(command, ledger->worker);
     add_release(command, &release);
 }
@@ -536,7 +398,7 @@ void ledger_park(struct ledger *ledger, const char *permit, const char *job, int
 void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
 {
     struct command command;
-    command_begin(ledger, &command, SCRIPT_YIELD);
+    ledger_command_begin(ledger, &command, SCRIPT_YIELD);
     command_text(&command, ledger->worker);
     command_text(&command, job);
     command_text(&command, ""); /* a verdict, no run */
@@ -547,7 +409,7 @@ void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_m
 void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create_milli_per_s)
 {
     struct command command;
-    command_begin(ledger, &command, SCRIPT_SLOWER);
+    ledger_command_begin(ledger, &command, SCRIPT_SLOWER);
     command_int(&command, retry_after_ms);
     command_int(&command, create_milli_per_s);
     background_add(ledger->background, "slower", command_format(&command), 1);
@@ -556,7 +418,7 @@ void ledger_slower(struct ledger *ledger, int64_t retry_after_ms, int64_t create
 void ledger_cut(struct ledger *ledger, const char *limit, int64_t max, int64_t ttl_ms)
 {
     struct command command;
-    command_begin(ledger, &command, SCRIPT_CUT);
+    ledger_command_begin(ledger, &command, SCRIPT_CUT);
     command_text(&command, limit);
     command_int(&command, max);
     command_int(&command, ttl_ms);

@@ -11,8 +11,11 @@
 #include "redis/replies.h"
 #include "redis/url.h"
 
-/* What the ledger's files share: ledger.c has its state and life, ledger_calls.c the operations, and
- * ledger_rebuild.c what a worker and a leader do while the ledger is rebuilt. */
+/* What the ledger's files share: ledger.c has its state and life, ledger_calls.c the operations,
+ * ledger_send.c their way to Redis and back, and ledger_rebuild.c what a worker and a leader do while the
+ * ledger is rebuilt. */
+
+enum { GROUP_MAX = 16 }; /* a script keeps everybody else waiting for as long as it runs */
 
 struct ledger {
     struct ledger_options options;
@@ -22,11 +25,18 @@ struct ledger {
     struct hints *hints; /* NULL: an onlooker */
     struct pulse *pulse;
     struct background *background;
-    /* Many of these come in one turn of the loop: each of the two becomes one command at its end. */
+    /* Many of these come in one turn of the loop: those of a kind become one command at its end. */
     struct batch {
         struct command command;
         size_t count; /* 0: none is waiting */
     } dones, releases;
+    /* Awaited ones: each gets its own answer out of the command's array. */
+    struct group {
+        enum script_name script;
+        struct command command;
+        struct ledger_request *members[GROUP_MAX]; /* in the order of their words */
+        size_t count;                              /* 0: none is waiting */
+    } binds, seals, acquires;
     struct task batch_task;
     struct permits permits;
     struct link requests;
@@ -84,7 +94,18 @@ struct ledger_request *ledger_request_word(struct ledger *ledger, struct ledger_
 void ledger_request_send(struct ledger_request *request, struct command *command);
 /* ... or not: the answer is NOT_NOW. */
 void ledger_request_refuse(struct ledger_request *request);
-/* What waits for the end of the turn goes into the background now. */
+/* ... or it could not be sent: its failure comes in this turn. */
+void ledger_request_fail(struct ledger_request *request);
+/* The slot is idle again before its owner hears of it, and may be used for the next call at once. */
+struct ledger_call *ledger_request_leave(struct ledger_request *request);
+/* ... or with others of this turn. Returns: the command to which its words are to be added, borrowed. */
+struct command *ledger_group_join(struct group *group, struct ledger_request *request);
+
+/* Of one that nobody waits for: begins its command. */
+void ledger_command_begin(struct ledger *ledger, struct command *command, enum script_name script);
+/* ... or it is one more in a batch. Returns: whether it is the first, whose words begin the command. */
+bool ledger_batch_join(struct ledger *ledger, struct batch *batch, enum script_name script);
+/* What waits for the end of the turn is sent now. */
 void ledger_flush_batches(struct ledger *ledger);
 /* Everybody who waits falls silent. */
 void ledger_requests_silence(struct ledger *ledger);

@@ -573,6 +573,104 @@ static void dones_and_releases_of_one_turn_arrive(void **state)
     assert_int_equal(answer->offset, 8);
 }
 
+struct asking {
+    struct ledger_call call;
+    size_t *left;
+    enum ledger_verdict verdict;
+    enum ledger_answer answer;
+};
+
+static void on_verdict(struct ledger_call *call, const struct error *error,
+                       const struct ledger_acquired *answer)
+{
+    struct asking *asking = call->arg;
+    assert_null(error);
+    asking->verdict = answer->verdict;
+    --*asking->left;
+}
+
+static void on_answer(struct ledger_call *call, const struct error *error, enum ledger_answer answer)
+{
+    struct asking *asking = call->arg;
+    assert_null(error);
+    asking->answer = answer;
+    --*asking->left;
+}
+
+static void await_all(struct scene *scene, const size_t *left)
+{
+    for (int i = 0; i < 2000 && *left > 0; i++)
+        world_sleep(scene->world, 1);
+    assert_int_equal(*left, 0);
+}
+
+/* More than one command takes, and of all sorts: in the order in which they were asked, each has its own
+ * answer. */
+static void what_is_asked_in_one_turn_has_each_its_own_answer(void **state)
+{
+    enum { MANY = 40, PLACES = 30, DONE = 3, OTHERS = 5 };
+    struct scene *scene = *state;
+    struct ledger *ledger = scene->one.ledger;
+    const struct ledger_limit limit = {"g", PLACES};
+    struct asking all[MANY] = {0};
+    char jobs[MANY][16];
+    size_t left = MANY;
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(jobs[i], sizeof jobs[i], "a/%zu", i);
+        all[i].call.arg = &all[i];
+        all[i].left = &left;
+    }
+    desk_done(&scene->two, jobs[DONE]);
+    assert_int_equal(scene_ask_limits(&scene->two, jobs[OTHERS], "a", &limit, 1)->verdict, LEDGER_GRANTED);
+    for (size_t i = 0; i < MANY; i++) {
+        struct ledger_acquire wish = desk_wish(jobs[i], jobs[i]);
+        wish.limits = &limit;
+        wish.limit_count = i == DONE ? 0 : 1;
+        ledger_acquire(ledger, &all[i].call, &wish, on_verdict);
+    }
+    await_all(scene, &left);
+    for (size_t i = 0; i < MANY; i++) {
+        bool is_in_time = i < PLACES + 1; /* one is done, one has the other's place */
+        assert_int_equal(all[i].verdict, i == DONE     ? LEDGER_DONE
+                                         : i == OTHERS ? LEDGER_ELSEWHERE
+                                         : is_in_time  ? LEDGER_GRANTED
+                                                       : LEDGER_DENIED);
+    }
+    left = PLACES + 1;
+    for (size_t i = 0; i < PLACES + 1; i++) {
+        const struct ledger_bind bind = {.job = jobs[i],
+                                         .permit = jobs[i],
+                                         .sandbox = "s",
+                                         .mode = "process",
+                                         .plan = "",
+                                         .horizon_ms = 60000,
+                                         .until_ms = 60000,
+                                         .run_until_ms = 60000};
+        ledger_bind(ledger, &all[i].call, &bind, on_answer);
+    }
+    await_all(scene, &left);
+    for (size_t i = 0; i < PLACES + 1; i++)
+        assert_int_equal(all[i].answer, i == DONE || i == OTHERS ? LEDGER_SUPERSEDED : LEDGER_OK);
+    struct ledger_acquire wish = desk_wish("", "");
+    left = PLACES + 1;
+    for (size_t i = 0; i < PLACES + 1; i++) {
+        const struct ledger_seal seal = {.job = jobs[i],
+                                         .permit = jobs[i],
+                                         .payload = wish.payload,
+                                         .origin = wish.origin,
+                                         .status = "failed",
+                                         .record = {jobs[i], strlen(jobs[i])},
+                                         .until_ms = 60000,
+                                         .place = ""};
+        ledger_seal(ledger, &all[i].call, &seal, on_answer);
+    }
+    await_all(scene, &left);
+    for (size_t i = 0; i < PLACES + 1; i++)
+        assert_int_equal(all[i].answer, i == DONE     ? LEDGER_SEAL_DONE
+                                        : i == OTHERS ? LEDGER_SUPERSEDED
+                                                      : LEDGER_OK);
+}
+
 /* A free place is one waiter's: by rank, wherever it waits. Whoever asks for it out of turn tells that one
  * again. */
 static void who_comes_first_is_told(void **state)
@@ -879,6 +977,7 @@ int main(void)
         IN_SCENE(a_kept_place_that_is_taken_leaves_the_others),
         IN_SCENE(a_place_kept_for_a_class_is_told_to_that_class),
         IN_SCENE(dones_and_releases_of_one_turn_arrive),
+        IN_SCENE(what_is_asked_in_one_turn_has_each_its_own_answer),
         IN_SCENE(a_wait_counts_from_its_beginning_at_every_limit),
         IN_SCENE(a_wait_that_nobody_kept_up_is_not_inherited),
         IN_SCENE(two_workers_that_race_for_one_place_get_half_each),

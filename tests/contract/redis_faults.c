@@ -373,6 +373,48 @@ static void the_commands_of_one_turn_leave_in_one_write(void **state)
     assert_in_range(reads(scene) - before, 1, 3);
 }
 
+struct asking {
+    struct ledger_call call;
+    int *left;
+    bool is_granted;
+    struct error error;
+};
+
+static void on_any(struct ledger_call *call, const struct error *error, const struct ledger_acquired *answer)
+{
+    struct asking *asking = call->arg;
+    asking->is_granted = !error && answer->verdict == LEDGER_GRANTED;
+    if (error)
+        asking->error = *error;
+    --*asking->left;
+}
+
+/* Another program wrote where a claim stands: of those that are asked for with it, in one command, none
+ * fails. */
+static void a_record_of_another_kind_fails_its_own_job_alone(void **state)
+{
+    struct scene *scene = *state;
+    struct asking all[3] = {0};
+    int left = ARRAY_LENGTH(all);
+    redis_server_tell(world_server(scene->world), "SET " WORLD_PREFIX "j:acme/1 foreign");
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "acme/%zu", i);
+        struct ledger_acquire wish = desk_wish(name, name);
+        all[i].call.arg = &all[i];
+        all[i].left = &left;
+        ledger_acquire(scene->desk.ledger, &all[i].call, &wish, on_any);
+    }
+    for (int i = 0; i < 1000 && left > 0; i++)
+        world_sleep(scene->world, 1);
+    assert_int_equal(left, 0);
+    assert_true(all[0].is_granted);
+    assert_true(all[2].is_granted);
+    assert_int_equal(all[1].error.kind, ERROR_INTERNAL);
+    assert_non_null(strstr(all[1].error.text, "WRONGTYPE"));
+    assert_int_equal(ledger_state(scene->desk.ledger), LEDGER_READY);
+}
+
 #define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -390,6 +432,7 @@ int main(void)
         IN_SCENE(forgotten_scripts_and_lost_rights_are_repaired_by_a_new_connection),
         IN_SCENE(a_lost_answer_of_the_background_is_asked_again),
         IN_SCENE(the_commands_of_one_turn_leave_in_one_write),
+        IN_SCENE(a_record_of_another_kind_fails_its_own_job_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,6 +87,13 @@ local function superseded(worker, permit, claim_state, claim_owner, claim_permit
     return 'superseded'
 end
 
+-- One of several operations that a call asks for: those of one turn of a worker's loop come together. Its error is its own.
+local function answer_of(operation, at)
+    local is_done, answer = pcall(operation, at)
+    if is_done then return answer end
+    return {err = type(answer) == 'table' and answer.err or answer}
+end
+
 -- Who must still say what it holds before a ledger that is rebuilt can be opened: see ready.
 local function count_missing()
     local count, at = 0, '(' .. string.format('%.0f', now)

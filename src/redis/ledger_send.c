@@ -1,0 +1,206 @@
+/* How the ledger's operations go out and come back: one command each, or with others of their turn. */
+#include "redis/ledger_inside.h"
+#include "redis/replies_inside.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BATCH_BYTES = 16 * 1024
+}; /* some fifty: a script keeps everybody else waiting for as long as it runs */
+
+/* ---- requests ---- */
+
+struct ledger_request *ledger_request_new(struct ledger *ledger, struct ledger_call *call,
+                                          enum script_name script, ledger_settle_fn settle,
+                                          struct command *command)
+{
+    assert(!call->request && !ledger->is_closing);
+    struct ledger_request *request = base_alloc(sizeof *request);
+    request->ledger = ledger;
+    request->call = call;
+    request->script = script;
+    request->settle = settle;
+    request->epoch = ledger_epoch(ledger);
+    call->request = request;
+    list_push_back(&ledger->requests, &request->link);
+    if (command)
+        command_script(command, script, ledger->prefix);
+    return request;
+}
+
+struct ledger_call *ledger_request_leave(struct ledger_request *request)
+{
+    struct ledger_call *call = TAKE(request->call);
+    if (call)
+        call->request = NULL;
+    link_remove(&request->link);
+    return call;
+}
+
+static void request_end(struct ledger_request *request, const struct error *error,
+                        const struct redisReply *reply)
+{
+    struct ledger_call *call = ledger_request_leave(request);
+    request->settle(request, call, error, reply);
+    free(request->permit);
+    free(request);
+}
+
+static void on_fail_task(void *arg)
+{
+    struct ledger_request *request = arg;
+    request_end(request, &request->error, NULL);
+}
+
+void ledger_request_fail(struct ledger_request *request)
+{
+    struct ledger *ledger = request->ledger;
+    (void)error_set(&request->error, ERROR_TRANSIENT, "redis", 0, "%s",
+                    ledger->why[0] != '\0' ? ledger->why : "the connection to Redis broke");
+    loop_defer(ledger->options.loop, &request->task, on_fail_task, request);
+}
+
+static void on_refuse_task(void *arg)
+{
+    struct ledger_request *request = arg;
+    struct ledger_call *call = ledger_request_leave(request);
+    if (call)
+        request->done.answer(call, NULL, LEDGER_NOT_NOW);
+    free(request->permit);
+    free(request);
+}
+
+void ledger_request_refuse(struct ledger_request *request)
+{
+    loop_defer(request->ledger->options.loop, &request->task, on_refuse_task, request);
+}
+
+static void on_reply(void *arg, const struct error *error, const struct redisReply *reply)
+{
+    request_end(arg, error, reply);
+}
+
+/* Whoever asks finds done what was said before. */
+void ledger_request_send(struct ledger_request *request, struct command *command)
+{
+    struct ledger *ledger = request->ledger;
+    ledger_flush_batches(ledger);
+    struct bytes wire = command_format(command);
+    if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_reply, request))
+        ledger_request_fail(request);
+    free((void *)wire.data);
+}
+
+void ledger_requests_silence(struct ledger *ledger)
+{
+    LIST_EACH(&ledger->requests, link)
+    {
+        struct ledger_request *request = LIST_OBJECT(link, struct ledger_request, link);
+        (void)ledger_request_leave(request);
+    }
+}
+
+void ledger_command_begin(struct ledger *ledger, struct command *command, enum script_name script)
+{
+    assert(!ledger->is_closing);
+    *command = (struct command){0};
+    command_script(command, script, ledger->prefix);
+}
+
+/* ---- several of a turn ---- */
+
+/* Those whom one command asked for, in the order of its array of answers. */
+struct asked {
+    struct ledger *ledger;
+    enum script_name script;
+    size_t count;
+    struct ledger_request *members[];
+};
+
+static void on_group_reply(void *arg, const struct error *error, const struct redisReply *reply)
+{
+    struct asked *asked = arg;
+    struct error malformed;
+    if (!error && !replies_is_group(reply, asked->script, asked->count, &malformed))
+        error = &malformed;
+    for (size_t i = 0; i < asked->count; i++) {
+        struct error own;
+        const struct redisReply *answer = error ? NULL : replies_of_group(reply, i, &own);
+        const struct error *why = error ? error : answer ? NULL : &own;
+        if (why == &own &&
+            own.kind == ERROR_TRANSIENT) /* as for a whole command: this server cannot serve now */
+            connection_fail(asked->ledger->connection, own.text);
+        request_end(asked->members[i], why, answer);
+    }
+    free(asked);
+}
+
+static void group_flush(struct ledger *ledger, struct group *group)
+{
+    size_t count = group->count, size = count * sizeof(struct ledger_request *);
+    if (count == 0)
+        return;
+    group->count = 0;
+    struct asked *asked = base_alloc(sizeof *asked + size);
+    asked->ledger = ledger;
+    asked->script = group->script;
+    asked->count = count;
+    memcpy(asked->members, group->members, size);
+    struct bytes wire = command_format(&group->command);
+    if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_group_reply, asked)) {
+        for (size_t i = 0; i < count; i++)
+            ledger_request_fail(asked->members[i]);
+        free(asked);
+    }
+    free((void *)wire.data);
+}
+
+static void flush(struct ledger *ledger, struct batch *batch, const char *what)
+{
+    if (batch->count > 0)
+        background_add(ledger->background, what, command_format(&batch->command), batch->count);
+    batch->count = 0;
+}
+
+void ledger_flush_batches(struct ledger *ledger)
+{
+    flush(ledger, &ledger->dones, "done");
+    flush(ledger, &ledger->releases, "release");
+    group_flush(ledger, &ledger->binds);
+    group_flush(ledger, &ledger->seals);
+    group_flush(ledger, &ledger->acquires);
+    loop_defer_cancel(ledger->options.loop, &ledger->batch_task);
+}
+
+static void on_batch_task(void *arg)
+{
+    ledger_flush_batches(arg);
+}
+
+bool ledger_batch_join(struct ledger *ledger, struct batch *batch, enum script_name script)
+{
+    if (batch->command.words.length > BATCH_BYTES)
+        ledger_flush_batches(ledger);
+    loop_defer(ledger->options.loop, &ledger->batch_task, on_batch_task, ledger);
+    if (batch->count++ > 0)
+        return false;
+    ledger_command_begin(ledger, &batch->command, script);
+    return true;
+}
+
+struct command *ledger_group_join(struct group *group, struct ledger_request *request)
+{
+    struct ledger *ledger = request->ledger;
+    if (group->count == GROUP_MAX || group->command.words.length > BATCH_BYTES)
+        ledger_flush_batches(ledger);
+    loop_defer(ledger->options.loop, &ledger->batch_task, on_batch_task, ledger);
+    if (group->count == 0) {
+        group->script = request->script;
+        ledger_command_begin(ledger, &group->command, request->script);
+        command_text(&group->command, ledger->worker);
+    }
+    group->members[group->count++] = request;
+    return &group->command;
+}
