@@ -221,7 +221,7 @@ void ledger_close(struct ledger *ledger, int64_t grace_ms, void (*closed)(void *
     if (!ledger)
         return;
     assert(!ledger->is_closing);
-    ledger_flush_batches(ledger);
+    ledger_flush(ledger);
     ledger->is_closing = true;
     ledger->closed = closed;
     ledger->closed_arg = arg;

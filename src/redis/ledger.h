@@ -6,13 +6,15 @@
 #include "loop/loop.h"
 
 /* The ledger: who runs which job (claims) and which sandboxes may live (permits), shared by all workers on
- * one E2B account, in one Redis. Every operation is one Lua script, so it happens whole or not at all, in
+ * one E2B account, in one Redis. Every operation is in one Lua script, so nobody sees half of it, and in
  * Redis's own time; workers give and take durations only. The ledger knows no job and no sandbox: it keeps
  * strings, numbers and sets.
  *
  * The scripts are idempotent. What a caller waits for goes through a call slot and fails TRANSIENT when Redis
  * does not answer in time or is not there; what nobody waits for is kept and repeated until Redis has
- * answered. All commands of one loop turn leave in one write.
+ * answered. All commands of one loop turn leave in one write; operations of one kind are one command: done
+ * and release first, then bind, seal and acquire. What is asked about one permit stays in the order of the
+ * asking.
  *
  * The ledger pulses by itself: every 3 s, and at once when something is to be extended. A pulse renews this
  * worker's lease (30 s), and says what others took from us and which of our jobs were cancelled.

@@ -8,6 +8,7 @@ enum {
     IDLE_TTL_MS = 24 * 3600 * 1000,
     MOST_LIMITS = 64,
     LARGEST_RECORD_BYTES = 16 * 1024 * 1024,
+    GROUP_OF_RECORDS = 4, /* in transactions: each may be answered with a whole result, of some MiB */
 };
 
 /* ---- answers that are a word ---- */
@@ -71,8 +72,13 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
 {
     assert(acquire->limit_count <= MOST_LIMITS && acquire->weight > 0);
     struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_ACQUIRE, on_acquired, NULL);
-    struct command *command = ledger_group_join(&ledger->acquires, request);
     request->done.acquired = done;
+    if (acquire->place[0] != '\0' && ledger->acquires.count >= GROUP_OF_RECORDS)
+        ledger_flush(ledger);
+    struct command *command = ledger_group_join(&ledger->acquires, request);
+    if (!command)
+        return;
+    request->permit = base_strdup(acquire->permit);
     command_text(command, acquire->job);
     command_text(command, acquire->payload);
     command_text(command, acquire->origin);
@@ -98,6 +104,8 @@ void ledger_bind(struct ledger *ledger, struct ledger_call *call, const struct l
 {
     struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_BIND, done, NULL);
     struct command *command = ledger_group_join(&ledger->binds, request);
+    if (!command)
+        return;
     request->permit = base_strdup(bind->permit);
     command_text(command, bind->job);
     command_text(command, bind->permit);
@@ -116,6 +124,8 @@ void ledger_seal(struct ledger *ledger, struct ledger_call *call, const struct l
     assert(seal->record.length <= LARGEST_RECORD_BYTES);
     struct ledger_request *request = ledger_request_word(ledger, call, SCRIPT_SEAL, done, NULL);
     struct command *command = ledger_group_join(&ledger->seals, request);
+    if (!command)
+        return;
     request->permit = base_strdup(seal->permit);
     command_text(command, seal->job);
     command_text(command, seal->permit);
@@ -349,7 +359,7 @@ static void add_release(struct command *command, const struct release *release)
 static void release_now(struct ledger *ledger, const char *what, const struct release *release)
 {
     struct command command;
-    ledger_flush_batches(ledger); /* what was said before comes before it */
+    ledger_flush(ledger); /* what was said before comes before it */
     ledger_command_begin(ledger, &command, SCRIPT_RELEASE);
     command_text(&command, ledger->worker);
     add_release(&command, release);
@@ -374,6 +384,8 @@ void ledger_release(struct ledger *ledger, const char *permit, const char *job, 
         return;
     }
     struct command *command = &ledger->releases.command;
+    if (ledger_is_asking(ledger, permit))
+        ledger_flush(ledger); /* it comes after what was asked under that permit */
     if (ledger_batch_join(ledger, &ledger->releases, SCRIPT_RELEASE))
         command_text(command, ledger->worker);
     add_release(command, &release);
@@ -398,6 +410,7 @@ void ledger_park(struct ledger *ledger, const char *permit, const char *job, int
 void ledger_leave_sealed(struct ledger *ledger, const char *job, int64_t until_ms)
 {
     struct command command;
+    ledger_flush(ledger); /* its seal comes before it */
     ledger_command_begin(ledger, &command, SCRIPT_YIELD);
     command_text(&command, ledger->worker);
     command_text(&command, job);

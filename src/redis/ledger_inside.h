@@ -37,7 +37,7 @@ struct ledger {
         struct ledger_request *members[GROUP_MAX]; /* in the order of their words */
         size_t count;                              /* 0: none is waiting */
     } binds, seals, acquires;
-    struct task batch_task;
+    struct task turn_task;
     struct permits permits;
     struct link requests;
     enum ledger_state state;
@@ -96,17 +96,20 @@ void ledger_request_send(struct ledger_request *request, struct command *command
 void ledger_request_refuse(struct ledger_request *request);
 /* ... or it could not be sent: its failure comes in this turn. */
 void ledger_request_fail(struct ledger_request *request);
+/* ... or it goes with others of this turn. Returns: the command to which its words are to be added, borrowed;
+ * NULL: it has failed, for Redis does not serve now. */
+struct command *ledger_group_join(struct group *group, struct ledger_request *request) MUST_USE;
+/* Whether one that waits for the end of the turn names the permit. */
+bool ledger_is_asking(const struct ledger *ledger, const char *permit);
 /* The slot is idle again before its owner hears of it, and may be used for the next call at once. */
 struct ledger_call *ledger_request_leave(struct ledger_request *request);
-/* ... or with others of this turn. Returns: the command to which its words are to be added, borrowed. */
-struct command *ledger_group_join(struct group *group, struct ledger_request *request);
 
 /* Of one that nobody waits for: begins its command. */
 void ledger_command_begin(struct ledger *ledger, struct command *command, enum script_name script);
 /* ... or it is one more in a batch. Returns: whether it is the first, whose words begin the command. */
 bool ledger_batch_join(struct ledger *ledger, struct batch *batch, enum script_name script);
 /* What waits for the end of the turn is sent now. */
-void ledger_flush_batches(struct ledger *ledger);
+void ledger_flush(struct ledger *ledger);
 /* Everybody who waits falls silent. */
 void ledger_requests_silence(struct ledger *ledger);
 

@@ -1,8 +1,8 @@
 /* How the ledger's operations go out and come back: one command each, or with others of their turn. */
 #include "redis/ledger_inside.h"
-#include "redis/replies_inside.h"
 
 #include <assert.h>
+#include <hiredis/hiredis.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,7 +86,7 @@ static void on_reply(void *arg, const struct error *error, const struct redisRep
 void ledger_request_send(struct ledger_request *request, struct command *command)
 {
     struct ledger *ledger = request->ledger;
-    ledger_flush_batches(ledger);
+    ledger_flush(ledger);
     struct bytes wire = command_format(command);
     if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_reply, request))
         ledger_request_fail(request);
@@ -111,8 +111,8 @@ void ledger_command_begin(struct ledger *ledger, struct command *command, enum s
 
 /* ---- several of a turn ---- */
 
-/* Those whom one command asked for, in the order of its array of answers. */
-struct asked {
+/* A group under way, in the order of the array of answers. */
+struct asked_together {
     struct ledger *ledger;
     enum script_name script;
     size_t count;
@@ -121,18 +121,21 @@ struct asked {
 
 static void on_group_reply(void *arg, const struct error *error, const struct redisReply *reply)
 {
-    struct asked *asked = arg;
+    struct asked_together *asked = arg;
     struct error malformed;
-    if (!error && !replies_is_group(reply, asked->script, asked->count, &malformed))
+    if (!error && !replies_group(reply, asked->script, asked->count, &malformed))
         error = &malformed;
     for (size_t i = 0; i < asked->count; i++) {
+        const redisReply *answer = error ? NULL : reply->element[i];
+        if (!answer || answer->type != REDIS_REPLY_ERROR) {
+            request_end(asked->members[i], error, answer);
+            continue;
+        }
         struct error own;
-        const struct redisReply *answer = error ? NULL : replies_of_group(reply, i, &own);
-        const struct error *why = error ? error : answer ? NULL : &own;
-        if (why == &own &&
-            own.kind == ERROR_TRANSIENT) /* as for a whole command: this server cannot serve now */
+        connection_read_error(answer->str, &own);
+        if (own.kind == ERROR_TRANSIENT) /* as for a whole command: this server cannot serve now */
             connection_fail(asked->ledger->connection, own.text);
-        request_end(asked->members[i], why, answer);
+        request_end(asked->members[i], &own, NULL);
     }
     free(asked);
 }
@@ -143,7 +146,7 @@ static void group_flush(struct ledger *ledger, struct group *group)
     if (count == 0)
         return;
     group->count = 0;
-    struct asked *asked = base_alloc(sizeof *asked + size);
+    struct asked_together *asked = base_alloc(sizeof *asked + size);
     asked->ledger = ledger;
     asked->script = group->script;
     asked->count = count;
@@ -164,26 +167,41 @@ static void flush(struct ledger *ledger, struct batch *batch, const char *what)
     batch->count = 0;
 }
 
-void ledger_flush_batches(struct ledger *ledger)
+/* A place that was given back is there for who asks in the same turn. */
+void ledger_flush(struct ledger *ledger)
 {
     flush(ledger, &ledger->dones, "done");
     flush(ledger, &ledger->releases, "release");
     group_flush(ledger, &ledger->binds);
     group_flush(ledger, &ledger->seals);
     group_flush(ledger, &ledger->acquires);
-    loop_defer_cancel(ledger->options.loop, &ledger->batch_task);
+    loop_defer_cancel(ledger->options.loop, &ledger->turn_task);
 }
 
-static void on_batch_task(void *arg)
+static void on_turn_end_task(void *arg)
 {
-    ledger_flush_batches(arg);
+    ledger_flush(arg);
+}
+
+static bool has_permit(const struct group *group, const char *permit)
+{
+    for (size_t i = 0; i < group->count; i++)
+        if (group->members[i]->permit && strcmp(group->members[i]->permit, permit) == 0)
+            return true;
+    return false;
+}
+
+bool ledger_is_asking(const struct ledger *ledger, const char *permit)
+{
+    return has_permit(&ledger->binds, permit) || has_permit(&ledger->seals, permit) ||
+           has_permit(&ledger->acquires, permit);
 }
 
 bool ledger_batch_join(struct ledger *ledger, struct batch *batch, enum script_name script)
 {
     if (batch->command.words.length > BATCH_BYTES)
-        ledger_flush_batches(ledger);
-    loop_defer(ledger->options.loop, &ledger->batch_task, on_batch_task, ledger);
+        ledger_flush(ledger);
+    loop_defer(ledger->options.loop, &ledger->turn_task, on_turn_end_task, ledger);
     if (batch->count++ > 0)
         return false;
     ledger_command_begin(ledger, &batch->command, script);
@@ -193,9 +211,13 @@ bool ledger_batch_join(struct ledger *ledger, struct batch *batch, enum script_n
 struct command *ledger_group_join(struct group *group, struct ledger_request *request)
 {
     struct ledger *ledger = request->ledger;
+    if (!ledger->is_serving) {
+        ledger_request_fail(request);
+        return NULL;
+    }
     if (group->count == GROUP_MAX || group->command.words.length > BATCH_BYTES)
-        ledger_flush_batches(ledger);
-    loop_defer(ledger->options.loop, &ledger->batch_task, on_batch_task, ledger);
+        ledger_flush(ledger);
+    loop_defer(ledger->options.loop, &ledger->turn_task, on_turn_end_task, ledger);
     if (group->count == 0) {
         group->script = request->script;
         ledger_command_begin(ledger, &group->command, request->script);

@@ -1,5 +1,4 @@
 /* Replies to structs, with every bound checked: elements, and what decides. */
-#include "redis/connection.h"
 #include "redis/replies_inside.h"
 
 #include <string.h>
@@ -58,18 +57,9 @@ bool replies_is_array(const redisReply *reply, size_t at_least)
            reply->elements <= MOST_ELEMENTS;
 }
 
-bool replies_is_group(const redisReply *reply, enum script_name script, size_t count, struct error *reterr)
+bool replies_group(const redisReply *reply, enum script_name script, size_t count, struct error *reterr)
 {
     return (replies_is_array(reply, count) && reply->elements == count) || replies_malformed(reterr, script);
-}
-
-const redisReply *replies_of_group(const redisReply *reply, size_t i, struct error *reterr)
-{
-    const redisReply *answer = reply->element[i];
-    if (answer->type != REDIS_REPLY_ERROR)
-        return answer;
-    connection_read_error(answer->str, reterr);
-    return NULL;
 }
 
 static bool is_text_array(const redisReply *reply)

@@ -34,6 +34,11 @@ bool replies_snapshot(const struct redisReply *reply, struct ledger_usage **ret,
 bool replies_census(const struct redisReply *reply, struct ledger_permit **ret, size_t *ret_count,
                     struct error *reterr) MUST_USE;
 
+/* Whether it answers so many operations of the script at once: an array, each of whose elements is an answer
+ * or an error. */
+bool replies_group(const struct redisReply *reply, enum script_name script, size_t count,
+                   struct error *reterr) MUST_USE;
+
 /* The i-th text of an array that replies_pulse has accepted; NULL beyond its end. */
 const char *replies_text(const struct redisReply *array, size_t i);
 

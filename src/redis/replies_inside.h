@@ -10,10 +10,6 @@
 bool replies_malformed(struct error *reterr, enum script_name script);
 bool replies_is_array(const redisReply *reply, size_t at_least);
 const redisReply *replies_element(const redisReply *array, size_t i); /* NULL: beyond the end */
-/* Whether it answers `count` operations of the script at once. */
-bool replies_is_group(const redisReply *reply, enum script_name script, size_t count, struct error *reterr);
-/* The i-th of those answers; NULL, with reterr set: it is an error. */
-const redisReply *replies_of_group(const redisReply *reply, size_t i, struct error *reterr);
 
 /* All take NULL for a reply that is not there. */
 bool replies_read_text(const redisReply *reply, const char **ret); /* of ours: short, without NUL */

@@ -205,7 +205,7 @@ def judge_throughput(load: Load, found: dict[str, list], peers: list[str]) -> Ou
               Ratio("CPU per job, of the floor in the same crowd", in_crowd, 1.5, None),
               Ratio("cores that the worker takes", median(ours, "cores"), 0.6, 0.95),
               Ratio("base memory, MiB", median(ours, "idle_kib") / KIB_PER_MIB, 16, 32),
-              Ratio("ledger calls per job", ours[-1].redis_calls / load.jobs, 5, 6),
+              Ratio("commands to Redis per job", ours[-1].redis_calls / load.jobs, 5, 6),
               *peer_ratios(ours, {name: runs[name] for name in peers})]
     shown = {name: some for name, some in runs.items() if name != KAFKA}
     bars = [("CPU per job", "us", {**{name: median(some, "cpu_us_per_job") for name, some in shown.items()}, "floor": floor_us}),
@@ -353,7 +353,7 @@ def fan_out(bench: Bench) -> Outcome:
         admits[name], redis_us[name] = measured.jobs_per_s, per_job
         ratios += [Ratio(f"Jain's index over workers, {name}", by_worker, 0.95, 0.7, True),
                    Ratio(f"Jain's index over tenants, {name}", by_tenant, 0.95, 0.8, True)]
-    columns = ["subject", "admits/s", "CPU us/job, all", "Redis CPU us/job", "ledger calls/job", "Jain, workers", "Jain, tenants"]
+    columns = ["subject", "admits/s", "CPU us/job, all", "Redis CPU us/job", "commands/job", "Jain, workers", "Jain, tenants"]
     return bench.settle(Outcome("fan-out", "8 tenants, a limit of 64 sandboxes for all workers together, jobs of 20 ms", columns,
                                 rows, ratios, [("admits", "jobs/s", admits), ("Redis CPU per job", "us", redis_us)]))
 

@@ -18,6 +18,8 @@ from stack import ROOT
 
 TEXT_MAX = 200  # of an argument or answer that is kept
 UNPRINTABLE = {code: " " for code in range(32)}
+ANSWERED_EACH = {"acquire", "bind", "seal"}
+GROUPED = ANSWERED_EACH | {"done", "release"}  # one command may ask for several of these
 
 
 def now_ms() -> int:
@@ -79,16 +81,6 @@ def to_text(value) -> str | list:
 
 # ---- operations ----
 
-def read_signature(text: str) -> tuple[str, list[str]] | None:
-    """Of a script: its name and the names of its arguments, from the comment that it begins with."""
-    for found in re.finditer(r"^-- ([a-z_]+): (.*(?:\n--.*)*)", text, re.MULTILINE):
-        if (ROOT / "src/redis/lua" / f"{found[1]}.lua").exists():
-            taken = found[2].replace("\n--", " ").split("->")[0]
-            taken = re.sub(r"\([^)]*\)", "", taken).split("[")[0].split(";")[0]
-            return found[1], [re.match(r"\w+", word.strip())[0] for word in taken.split(",") if word.strip()]
-    return None
-
-
 def name_of(worker: str) -> str:
     """Without the incarnation: what the worker was configured with."""
     return worker.rpartition(".")[0]
@@ -120,6 +112,56 @@ class Call:
         return self.answer[0] if self.answer else ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """Of a script: the names of the words that come once, and of those that come for each operation of a command."""
+    op: str
+    once: list[str]
+    each: list[str]
+
+    def operations(self, words: list[str]) -> list[dict[str, str]]:
+        arguments = dict(zip(self.once, words))
+        if self.op not in GROUPED:
+            return [arguments]
+        found, at = [], len(self.once)
+        while at < len(words):
+            after = at + len(self.each)
+            own = arguments | dict(zip(self.each, words[at:after]))
+            if self.op == "acquire":
+                limits, after = after, after + 2 * int(own["count"])
+                own["limits"] = " ".join(f"{limit}={most}" for limit, most in zip(words[limits:after:2], words[limits + 1:after:2]))
+            found.append(own)
+            at = after
+        return found
+
+
+def read_signature(text: str) -> Signature | None:
+    """From the comment that a script begins with."""
+    def names(words: str) -> list[str]:
+        found = [re.match(r"\w+", word.strip())[0] for word in words.split(";")[0].split(",") if word.strip()]
+        return list(dict.fromkeys(found))  # acquire: count, and what comes so often
+
+    for found in re.finditer(r"^-- ([a-z_]+): (.*(?:\n--.*)*)", text, re.MULTILINE):
+        if (ROOT / "src/redis/lua" / f"{found[1]}.lua").exists():
+            taken = re.sub(r"\([^)]*\)", "", found[2].replace("\n--", " ").split("->")[0])
+            once, _, each = taken.partition("[")
+            return Signature(found[1], names(once), names(each.split("]")[0]))
+    return None
+
+
+def answers_to(calls: list[Call], answer) -> list[list[str]]:
+    """Each one's, out of what their command was answered."""
+    texts = to_text(answer)
+    if calls[0].op in ANSWERED_EACH and isinstance(texts, list) and len(texts) == len(calls):
+        return [one if isinstance(one, list) else [one] for one in texts]
+    if calls[0].op == "release":
+        drops = [call.arguments.get("keep") != "1" for call in calls]
+        if texts == str(sum(drops)):  # how many permits are gone: all that were to go
+            return [[str(int(is_dropped))] for is_dropped in drops]
+        return [[f"{texts} in all"]] * len(calls)
+    return [texts if isinstance(texts, list) else [texts]] * len(calls)
+
+
 @dataclasses.dataclass
 class Gate:
     """Waits for one operation; then acts, with the operation's bytes held back on this side."""
@@ -139,7 +181,7 @@ class Connection:
         self.wire, self.name, self.reader, self.writer = wire, name, reader, writer
         self.worker = ""  # with its incarnation, once it has said so
         self.is_subscriber = False
-        self.waiting: collections.deque[Call | None] = collections.deque()
+        self.waiting: collections.deque[list[Call]] = collections.deque()  # of each command
 
     async def run(self) -> None:
         pumps = []
@@ -187,19 +229,22 @@ class Connection:
     def note_request(self, words) -> bool:
         """Returns: whether it is passed on."""
         name = words[0].upper() if words else b""
-        call = None
+        calls = []
         if name == b"SUBSCRIBE":
             self.is_subscriber = True
         elif name == b"SCRIPT" and len(words) > 2:
             self.wire.learn(words[2])
         elif name == b"EVALSHA":
-            call = self.wire.make_call(words)
-        if call:
+            calls = self.wire.make_calls(words)
+        for call in calls:
             self.worker = call.worker or self.worker
             call.worker = call.worker or self.worker
-            if self.wire.meets(call, "request"):
-                return False
-        self.waiting.append(call)
+        if any([self.wire.meets(call, "request") for call in calls]):
+            for call in calls:  # all of them: they are one command
+                call.at = now_ms()
+                self.wire.keep(call)
+            return False
+        self.waiting.append(calls)
         return True
 
     def take_answers(self, data: bytearray) -> bytes:
@@ -220,14 +265,14 @@ class Connection:
         return bytes(out)
 
     def note_answer(self, answer) -> bool:
-        call = self.waiting.popleft() if self.waiting else None
-        if not call:
+        calls = self.waiting.popleft() if self.waiting else []
+        if not calls:
             return True
-        texts = to_text(answer)
-        call.answer = texts if isinstance(texts, list) else [texts]
-        call.at = now_ms()
-        is_dropped = self.wire.meets(call, "answer")
-        self.wire.keep(call)
+        for call, own in zip(calls, answers_to(calls, answer)):
+            call.answer, call.at = own, now_ms()
+        is_dropped = any([self.wire.meets(call, "answer") for call in calls])
+        for call in calls:
+            self.wire.keep(call)
         return not is_dropped
 
 
@@ -239,7 +284,7 @@ class Wire:
         self.ports: dict[str, int] = {}  # of each worker, by name: so every connection is known from its beginning
         self.isolated: set[str] = set()  # names of workers that reach nothing
         self.is_refusing = False
-        self.scripts: dict[str, tuple[str, list[str]]] = {}
+        self.scripts: dict[str, Signature] = {}
         self.calls: list[Call] = []
         self.by_job: dict[str, list[Call]] = collections.defaultdict(list)
         self.connections: set[Connection] = set()
@@ -278,16 +323,12 @@ class Wire:
         if signature:
             self.scripts[hashlib.sha1(text).hexdigest()] = signature
 
-    def make_call(self, words) -> Call | None:
-        name, names = self.scripts.get(words[1].decode().lower(), (None, []))
-        if not name:
-            return None
-        keys = int(words[2])
-        arguments = dict(zip(names, map(to_text, words[3 + keys:])))
-        if name == "acquire":
-            rest = list(map(to_text, words[3 + keys + len(names):]))
-            arguments["limits"] = " ".join(f"{limit}={most}" for limit, most in zip(rest[::2], rest[1::2]))
-        return Call(name, arguments.pop("worker", ""), arguments, now_ms())
+    def make_calls(self, words) -> list[Call]:
+        signature = self.scripts.get(words[1].decode().lower())
+        if not signature:
+            return []
+        asked = signature.operations([to_text(word) for word in words[3 + int(words[2]):]])
+        return [Call(signature.op, arguments.pop("worker", ""), arguments, now_ms()) for arguments in asked]
 
     def keep(self, call: Call) -> None:
         if call.op == "acquire" and call.verdict in ("denied", "elsewhere", "not_ready"):
@@ -308,9 +349,6 @@ class Wire:
         gate.act(call)
         gate.call = call
         call.note = f"{'dropped' if gate.drops else 'held'} as {side} by a fault"
-        if gate.drops and side == "request":
-            call.at = now_ms()
-            self.keep(call)
         gate.hit.set()
         return gate.drops
 

@@ -671,6 +671,49 @@ static void what_is_asked_in_one_turn_has_each_its_own_answer(void **state)
                                                       : LEDGER_OK);
 }
 
+/* What is asked and said of one permit stays in its order, whatever goes together with what. */
+static void one_permits_operations_keep_their_order_within_a_turn(void **state)
+{
+    struct scene *scene = *state;
+    struct ledger *ledger = scene->one.ledger;
+    size_t left = 3;
+    struct asking all[3] = {0};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
+        all[i].call.arg = &all[i];
+        all[i].left = &left;
+    }
+    /* A grant that is given back at once; a place that is given back, and taken by the next. */
+    const struct ledger_limit limit = {"g", 1};
+    struct ledger_acquire wish = desk_wish("a/1", "p1"), next = desk_wish("a/2", "p2");
+    wish.limits = next.limits = &limit;
+    wish.limit_count = next.limit_count = 1;
+    ledger_acquire(ledger, &all[0].call, &wish, on_verdict);
+    ledger_release(ledger, "p1", NULL, LEDGER_RELEASE_PERMIT);
+    ledger_acquire(ledger, &all[1].call, &next, on_verdict);
+    left = 2;
+    await_all(scene, &left);
+    assert_int_equal(all[0].verdict, LEDGER_GRANTED);
+    assert_int_equal(all[1].verdict, LEDGER_GRANTED);
+    assert_false(world_has_permit(scene->world, "p1"));
+    assert_true(world_has_permit(scene->world, "p2"));
+    /* A verdict that is sealed and left to whoever comes. */
+    const struct ledger_seal seal = {.job = "a/2",
+                                     .permit = "p2",
+                                     .payload = wish.payload,
+                                     .origin = wish.origin,
+                                     .status = "failed",
+                                     .record = {"verdict", 7},
+                                     .until_ms = 60000,
+                                     .place = ""};
+    left = 1;
+    ledger_seal(ledger, &all[2].call, &seal, on_answer);
+    ledger_leave_sealed(ledger, "a/2", 60000);
+    await_all(scene, &left);
+    assert_int_equal(all[2].answer, LEDGER_OK);
+    desk_flush(&scene->one);
+    assert_int_equal(desk_ask(&scene->two, "a/2", "p3")->verdict, LEDGER_SEALED);
+}
+
 /* A free place is one waiter's: by rank, wherever it waits. Whoever asks for it out of turn tells that one
  * again. */
 static void who_comes_first_is_told(void **state)
@@ -978,6 +1021,7 @@ int main(void)
         IN_SCENE(a_place_kept_for_a_class_is_told_to_that_class),
         IN_SCENE(dones_and_releases_of_one_turn_arrive),
         IN_SCENE(what_is_asked_in_one_turn_has_each_its_own_answer),
+        IN_SCENE(one_permits_operations_keep_their_order_within_a_turn),
         IN_SCENE(a_wait_counts_from_its_beginning_at_every_limit),
         IN_SCENE(a_wait_that_nobody_kept_up_is_not_inherited),
         IN_SCENE(two_workers_that_race_for_one_place_get_half_each),

@@ -340,15 +340,24 @@ static void on_many(struct ledger_call *call, const struct error *error, const s
     --*left;
 }
 
-/* total_reads_processed counts the server's read(2) calls that brought a command. */
-static int64_t reads(struct scene *scene)
+static int64_t told_by(struct scene *scene, const char *section, const char *name)
 {
-    redisReply *info = redis_server_ask(world_server(scene->world), "INFO stats");
-    const char *line = strstr(info->str, "total_reads_processed:");
-    assert_non_null(line);
-    int64_t value = strtoll(line + strlen("total_reads_processed:"), NULL, 10);
+    redisReply *info = redis_server_ask(world_server(scene->world), section);
+    const char *line = strstr(info->str, name);
+    int64_t value = line ? strtoll(line + strlen(name), NULL, 10) : 0;
     freeReplyObject(info);
     return value;
+}
+
+/* The server's read(2) calls that brought a command. */
+static int64_t reads(struct scene *scene)
+{
+    return told_by(scene, "INFO stats", "total_reads_processed:");
+}
+
+static int64_t scripts_run(struct scene *scene)
+{
+    return told_by(scene, "INFO commandstats", "cmdstat_evalsha:calls=");
 }
 
 static void the_commands_of_one_turn_leave_in_one_write(void **state)
@@ -358,7 +367,7 @@ static void the_commands_of_one_turn_leave_in_one_write(void **state)
     struct ledger_call calls[MANY] = {{0}};
     int left = MANY;
     world_sleep(scene->world, 50);
-    int64_t before = reads(scene);
+    int64_t before = reads(scene), scripts_before = scripts_run(scene);
     for (int i = 0; i < MANY; i++) {
         char name[32];
         snprintf(name, sizeof name, "acme/%d", i);
@@ -369,8 +378,9 @@ static void the_commands_of_one_turn_leave_in_one_write(void **state)
     for (int i = 0; i < 1000 && left > 0; i++)
         world_sleep(scene->world, 1);
     assert_int_equal(left, 0);
-    /* One for our own INFO; a pulse may have come in between. */
-    assert_in_range(reads(scene) - before, 1, 3);
+    /* Two for our own INFO; a pulse may have come in between. */
+    assert_in_range(reads(scene) - before, 1, 4);
+    assert_in_range(scripts_run(scene) - scripts_before, 2, 3);
 }
 
 struct asking {
@@ -415,6 +425,20 @@ static void a_record_of_another_kind_fails_its_own_job_alone(void **state)
     assert_int_equal(ledger_state(scene->desk.ledger), LEDGER_READY);
 }
 
+/* Nor do those that are given back with it keep their places. */
+static void a_permit_of_another_kind_keeps_no_other_from_going(void **state)
+{
+    struct scene *scene = *state;
+    static const char *const names[] = {"acme/0", "acme/1", "acme/2"};
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        (void)desk_ask(&scene->desk, names[i], names[i]);
+    redis_server_tell(world_server(scene->world), "SET " WORLD_PREFIX "p:acme/1 foreign");
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++)
+        ledger_release(scene->desk.ledger, names[i], NULL, LEDGER_RELEASE_PERMIT);
+    desk_flush(&scene->desk);
+    assert_int_equal(world_used(scene->world, "g"), 1); /* the broken one's, until its horizon */
+}
+
 #define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -433,6 +457,7 @@ int main(void)
         IN_SCENE(a_lost_answer_of_the_background_is_asked_again),
         IN_SCENE(the_commands_of_one_turn_leave_in_one_write),
         IN_SCENE(a_record_of_another_kind_fails_its_own_job_alone),
+        IN_SCENE(a_permit_of_another_kind_keeps_no_other_from_going),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,7 @@ static void decode(const redisReply *reply)
     (void)!replies_acquire(reply, &acquired, &error);
     for (int script = 0; script < SCRIPT_COUNT; script++)
         (void)!replies_word(reply, (enum script_name)script, &answer, &error);
+    (void)!replies_group(reply, SCRIPT_ACQUIRE, 2, &error);
     (void)!replies_lead(reply, &lead, &error);
     if (replies_claim(reply, &claim, &error))
         touch(claim.state, claim.waits_at);

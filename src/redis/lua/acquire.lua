@@ -223,6 +223,7 @@ local function acquire(at)
         wait = math.max(0, math.ceil(tat - now - at_once))
         if wait > BOOK then return {'denied', 'rate', 0, math.floor(rate), wait - BOOK} end
         if step > 0 then call('HSET', L .. 'rate', 'tat', string.format('%.3f', tat + step)) end
+        is_tuned = is_tuned or step > 0
     end
     if warm ~= '' then permit = warm end
 

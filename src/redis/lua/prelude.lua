@@ -43,7 +43,8 @@ local function drop(permits, limits)
     local records, members = {}, {}
     for i, permit in ipairs(permits) do
         records[i] = L .. 'p:' .. permit
-        for name in string.gmatch(limits and limits[i] or call('HGET', records[i], 'limits') or '', '%S+') do
+        local names = limits and limits[i] or redis.pcall('HGET', records[i], 'limits') -- a foreign record keeps none from going
+        for name in string.gmatch(type(names) == 'string' and names or '', '%S+') do
             local those = members[name] or {}
             members[name], those[#those + 1] = those, permit
         end
@@ -91,7 +92,9 @@ end
 local function answer_of(operation, at)
     local is_done, answer = pcall(operation, at)
     if is_done then return answer end
-    return {err = type(answer) == 'table' and answer.err or answer}
+    local why = answer
+    if type(answer) == 'table' then why = answer.err .. ', script ' .. (answer.source or '') .. ':' .. (answer.line or '') end
+    return {err = string.find(why, '^%u+ ') and why or 'ERR ' .. why}
 end
 
 -- Who must still say what it holds before a ledger that is rebuilt can be opened: see ready.

@@ -58,12 +58,15 @@ local function tell_waiters()
     end
 end
 
-for i = 2, #A, 7 do
-    if A[i + 1] ~= '' then release_claim(A[i], A[i + 1], A[i + 2], A[i + 3], A[i + 4], A[i + 6] == '1') end
-    if A[i + 5] ~= '1' then release_permit(A[i]) end
+local function release(at)
+    if A[at + 1] ~= '' then release_claim(A[at], A[at + 1], A[at + 2], A[at + 3], A[at + 4], A[at + 6] == '1') end
+    if A[at + 5] ~= '1' then release_permit(A[at]) end
 end
+
+local failure
+for at = 2, #A, 7 do failure = answer_of(release, at) or failure end
 if #gone > 0 then
     drop(gone, limits)
     tell_waiters()
 end
-return #gone
+return failure or #gone

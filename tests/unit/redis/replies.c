@@ -183,6 +183,32 @@ static void each_script_has_words_of_its_own(void **state)
     freeReplyObject(reply);
 }
 
+static void a_group_has_an_answer_for_each_that_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wire;
+        bool is_good; /* for two */
+    } rows[] = {
+        {"*2\r\n$2\r\nok\r\n-WRONGTYPE no hash\r\n", true},
+        {"*2\r\n*1\r\n$5\r\nstale\r\n$2\r\nok\r\n", true},
+        {"*1\r\n$2\r\nok\r\n", false},
+        {"*3\r\n:1\r\n:2\r\n:3\r\n", false},
+        {"*0\r\n", false},
+        {"*-1\r\n", false},
+        {"$2\r\nok\r\n", false},
+        {":2\r\n", false},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct error error = {0};
+        redisReply *reply = reply_of(rows[i].wire, strlen(rows[i].wire));
+        if (replies_group(reply, SCRIPT_SEAL, 2, &error) != rows[i].is_good)
+            fail_msg("row %zu", i);
+        assert_int_equal(error.kind == ERROR_INTERNAL, !rows[i].is_good);
+        freeReplyObject(reply);
+    }
+}
+
 static void what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -331,6 +357,7 @@ int main(void)
         cmocka_unit_test(malformed_answers_of_acquire_are_errors),
         cmocka_unit_test(a_pulses_answer_is_read_or_refused),
         cmocka_unit_test(each_script_has_words_of_its_own),
+        cmocka_unit_test(a_group_has_an_answer_for_each_that_asked),
         cmocka_unit_test(what_a_leader_and_an_operator_are_told_is_read_whole_or_not_at_all),
         cmocka_unit_test(a_snapshot_is_read_whole_or_not_at_all),
         cmocka_unit_test(info_lines_are_found_at_their_beginning_only),
