@@ -4,7 +4,9 @@
 #include "kafka/conf.h"
 #include "kafka/properties.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Longer client ids have crashed librdkafka (fixed in 2.5), and nobody reads them. */
 enum { CLIENT_ID_MAX = 128 };
@@ -107,6 +109,21 @@ static bool pass_through(rd_kafka_conf_t *conf, rd_kafka_type_t type, const stru
     return is_set;
 }
 
+/* Cyrus SASL, which librdkafka begins with its first client, loads all the plugins that it finds: half a MiB,
+ * for Kerberos alone (the other mechanisms are librdkafka's own). Where nobody asked for that, it finds none.
+ */
+static void spare_sasl_plugins(const rd_kafka_conf_t *conf)
+{
+    char protocol[32] = "", mechanism[32] = "";
+    size_t protocol_size = sizeof protocol, mechanism_size = sizeof mechanism;
+    if (rd_kafka_conf_get(conf, "security.protocol", protocol, &protocol_size) != RD_KAFKA_CONF_OK ||
+        rd_kafka_conf_get(conf, "sasl.mechanisms", mechanism, &mechanism_size) != RD_KAFKA_CONF_OK)
+        return;
+    bool is_kerberos = strncasecmp(protocol, "sasl", 4) == 0 && strcmp(mechanism, "GSSAPI") == 0;
+    if (!is_kerberos)
+        (void)setenv("SASL_PATH", "/nonexistent", /* overwrite= */ 0);
+}
+
 rd_kafka_conf_t *conf_new(const struct kafka_cluster *cluster, const struct conf_client *client,
                           struct error *reterr)
 {
@@ -128,8 +145,10 @@ rd_kafka_conf_t *conf_new(const struct kafka_cluster *cluster, const struct conf
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     if (check_allowed(cluster, reterr) && set_all(conf, common, ARRAY_LENGTH(common), reterr) &&
         set_all(conf, client->wanted, client->wanted_count, reterr) &&
-        pass_through(conf, client->type, cluster, reterr))
+        pass_through(conf, client->type, cluster, reterr)) {
+        spare_sasl_plugins(conf);
         return conf;
+    }
     rd_kafka_conf_destroy(conf);
     return NULL;
 }

@@ -497,6 +497,17 @@ def test_doctor_and_the_worker_say_the_same_of_cooperative_rebalances():
         assert "kafka.assignor=cooperative-sticky needs 2.10" in found[0]
 
 
+@pytest.mark.parametrize("properties, is_loaded", [
+    ({}, False), ({"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p"}, False),
+    ({"security.protocol": "sasl_plaintext", "sasl.mechanism": "GSSAPI", "sasl.kerberos.kinit.cmd": "true"}, True)])
+def test_plugins_of_sasl_are_loaded_for_kerberos_alone(properties, is_loaded):
+    """They take half a MiB. libsasldb is there wherever librdkafka is: Debian's libsasl2 depends on it."""
+    told = call("topics", "check", "--timeout", 1, "--set", f"kafka.properties={json.dumps(properties)}",
+                KAFKA_BOOTSTRAP_SERVERS=NOWHERE, LD_DEBUG="files")
+    assert told.returncode == UNAVAILABLE
+    assert ("libsasldb" in told.stderr) == is_loaded
+
+
 def test_doctor_names_a_policy_that_evicts(tmp_path):
     redis = Redis(tmp_path, "--maxmemory-policy", "allkeys-lru")
     told = call("doctor", REDIS_URL=redis.url, KAFKA_BOOTSTRAP_SERVERS=NOWHERE)
