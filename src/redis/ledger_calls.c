@@ -73,7 +73,7 @@ void ledger_acquire(struct ledger *ledger, struct ledger_call *call, const struc
     assert(acquire->limit_count <= MOST_LIMITS && acquire->weight > 0);
     struct ledger_request *request = ledger_request_new(ledger, call, SCRIPT_ACQUIRE, on_acquired, NULL);
     request->done.acquired = done;
-    if (acquire->place[0] != '\0' && ledger->acquires.count >= GROUP_OF_RECORDS)
+    if (acquire->place[0] != '\0' && ledger->acquires.batch.count >= GROUP_OF_RECORDS)
         ledger_flush(ledger);
     struct command *command = ledger_group_join(&ledger->acquires, request);
     if (!command)

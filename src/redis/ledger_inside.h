@@ -15,7 +15,7 @@
  * ledger_send.c their way to Redis and back, and ledger_rebuild.c what a worker and a leader do while the
  * ledger is rebuilt. */
 
-enum { GROUP_MAX = 16 }; /* a script keeps everybody else waiting for as long as it runs */
+enum { GROUP_MAX = 16 }; /* acquires take longest: see BATCH_BYTES */
 
 struct ledger {
     struct ledger_options options;
@@ -32,10 +32,8 @@ struct ledger {
     } dones, releases;
     /* Awaited ones: each gets its own answer out of the command's array. */
     struct group {
-        enum script_name script;
-        struct command command;
-        struct ledger_request *members[GROUP_MAX]; /* in the order of their words */
-        size_t count;                              /* 0: none is waiting */
+        struct batch batch;
+        struct ledger_request *members[GROUP_MAX]; /* batch.count, in the order of their words */
     } binds, seals, acquires;
     struct task turn_task;
     struct permits permits;

@@ -8,7 +8,7 @@
 
 enum {
     BATCH_BYTES = 16 * 1024
-}; /* some fifty: a script keeps everybody else waiting for as long as it runs */
+}; /* some fifty dones: a script keeps everybody else waiting for as long as it runs */
 
 /* ---- requests ---- */
 
@@ -113,8 +113,6 @@ void ledger_command_begin(struct ledger *ledger, struct command *command, enum s
 
 /* A group under way, in the order of the array of answers. */
 struct asked_together {
-    struct ledger *ledger;
-    enum script_name script;
     size_t count;
     struct ledger_request *members[];
 };
@@ -123,7 +121,7 @@ static void on_group_reply(void *arg, const struct error *error, const struct re
 {
     struct asked_together *asked = arg;
     struct error malformed;
-    if (!error && !replies_group(reply, asked->script, asked->count, &malformed))
+    if (!error && !replies_group(reply, asked->members[0]->script, asked->count, &malformed))
         error = &malformed;
     for (size_t i = 0; i < asked->count; i++) {
         const redisReply *answer = error ? NULL : reply->element[i];
@@ -134,7 +132,7 @@ static void on_group_reply(void *arg, const struct error *error, const struct re
         struct error own;
         connection_read_error(answer->str, &own);
         if (own.kind == ERROR_TRANSIENT) /* as for a whole command: this server cannot serve now */
-            connection_fail(asked->ledger->connection, own.text);
+            connection_fail(asked->members[i]->ledger->connection, own.text);
         request_end(asked->members[i], &own, NULL);
     }
     free(asked);
@@ -142,16 +140,14 @@ static void on_group_reply(void *arg, const struct error *error, const struct re
 
 static void group_flush(struct ledger *ledger, struct group *group)
 {
-    size_t count = group->count, size = count * sizeof(struct ledger_request *);
+    size_t count = group->batch.count, size = count * sizeof(struct ledger_request *);
     if (count == 0)
         return;
-    group->count = 0;
+    group->batch.count = 0;
     struct asked_together *asked = base_alloc(sizeof *asked + size);
-    asked->ledger = ledger;
-    asked->script = group->script;
     asked->count = count;
     memcpy(asked->members, group->members, size);
-    struct bytes wire = command_format(&group->command);
+    struct bytes wire = command_format(&group->batch.command);
     if (!ledger->is_serving || !connection_send(ledger->connection, wire, on_group_reply, asked)) {
         for (size_t i = 0; i < count; i++)
             ledger_request_fail(asked->members[i]);
@@ -185,7 +181,7 @@ static void on_turn_end_task(void *arg)
 
 static bool has_permit(const struct group *group, const char *permit)
 {
-    for (size_t i = 0; i < group->count; i++)
+    for (size_t i = 0; i < group->batch.count; i++)
         if (group->members[i]->permit && strcmp(group->members[i]->permit, permit) == 0)
             return true;
     return false;
@@ -211,18 +207,15 @@ bool ledger_batch_join(struct ledger *ledger, struct batch *batch, enum script_n
 struct command *ledger_group_join(struct group *group, struct ledger_request *request)
 {
     struct ledger *ledger = request->ledger;
+    struct batch *batch = &group->batch;
     if (!ledger->is_serving) {
         ledger_request_fail(request);
         return NULL;
     }
-    if (group->count == GROUP_MAX || group->command.words.length > BATCH_BYTES)
+    if (batch->count == GROUP_MAX)
         ledger_flush(ledger);
-    loop_defer(ledger->options.loop, &ledger->turn_task, on_turn_end_task, ledger);
-    if (group->count == 0) {
-        group->script = request->script;
-        ledger_command_begin(ledger, &group->command, request->script);
-        command_text(&group->command, ledger->worker);
-    }
-    group->members[group->count++] = request;
-    return &group->command;
+    if (ledger_batch_join(ledger, batch, request->script))
+        command_text(&batch->command, ledger->worker);
+    group->members[batch->count - 1] = request;
+    return &batch->command;
 }

@@ -49,3 +49,10 @@ void world_sleep(struct world *world, int64_t ms)
     static const bool never = false;
     wait_for(world, &never, ms, /* may_end= */ true);
 }
+
+void world_wait_none(struct world *world, const size_t *left)
+{
+    for (int i = 0; i < 2000 && *left > 0; i++)
+        world_sleep(world, 1);
+    assert_int_equal(*left, 0);
+}

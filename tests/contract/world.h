@@ -15,6 +15,8 @@ const char *world_url(struct world *world);
 
 /* Turns the loop until *flag; fails the test when that takes more than 20 s of the loop's time. */
 void world_wait(struct world *world, const bool *flag);
+/* ... until *left is 0, within 2 s: so many answers are still to come. */
+void world_wait_none(struct world *world, const size_t *left);
 void world_sleep(struct world *world, int64_t ms);
 
 /* The hand. */

@@ -16,7 +16,7 @@ local BOOK = 1000
 local UNLIMITED = 20000 -- what a rate without limit counts as, creates per 1000 s: see slower
 local worker = A[1]
 local why, epoch = not_ready()
-local is_tuned = call('EXISTS', L .. 'lim', L .. 'cut', L .. 'rate') > 0
+local is_tuned -- nil: not looked yet
 local is_pruned = false
 
 -- Permits whose horizon has passed: the sandbox is dead by then, that is what a horizon says.
@@ -120,6 +120,7 @@ local function acquire(at)
     end
 
     -- An operator's value replaces the caller's; a cut lowers either until its end. Most ledgers have neither.
+    if is_tuned == nil then is_tuned = call('EXISTS', L .. 'lim', L .. 'cut', L .. 'rate') > 0 end
     if is_tuned and #named > 0 then
         local replaced, cuts = call('HMGET', L .. 'lim', unpack(named)), call('HMGET', L .. 'cut', unpack(named))
         for i, limit in ipairs(named) do
