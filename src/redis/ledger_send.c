@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    BATCH_BYTES = 16 * 1024
-}; /* some fifty dones: a script keeps everybody else waiting for as long as it runs */
+/* Some fifty dones: a script keeps everybody else waiting for as long as it runs. */
+enum { BATCH_BYTES = 16 * 1024 };
 
 /* ---- requests ---- */
 
